@@ -1,0 +1,220 @@
+//! What was measured on one model, as plain data. Verdicts are a pure function of this and of the rules.
+
+use ndarray::Array2;
+
+use crate::model::SiteName;
+
+/// Everything measured on one model.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// What the model said, one entry for each item of every contrast and control suite.
+    pub responses: Vec<Response>,
+    /// Detector scores, one entry for each item and detector (or SAE feature).
+    pub scores: Vec<Score>,
+    /// Activation-patching maps.
+    pub maps: Vec<PatchMap>,
+    /// Directional and SAE-feature ablations.
+    pub ablations: Vec<Ablation>,
+    /// The largest absolute logit difference between the instrumented and the plain model on the audit's own prompts.
+    pub instrument_difference: Option<f64>,
+    /// What could not be measured, and why.
+    pub unmeasured: Vec<Unmeasured>,
+}
+
+/// How a response compares with the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The answer or an accepted synonym.
+    True,
+    /// An answer that is correct for some other item of the suite, or the item's foil: a definite falsehood.
+    False,
+    /// Neither: a refusal, babble, an unknown word. Stays in every denominator.
+    Unclear,
+    /// The item states no answer, so the response is not judged.
+    Unjudged,
+}
+
+/// What the model said to one item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    /// Suite id.
+    pub suite: String,
+    /// Item id.
+    pub item: String,
+    /// Items of one fact or template share a group: the cluster of every interval.
+    pub group: String,
+    /// The item's condition.
+    pub condition: String,
+    /// Id of the equal-length counterpart, if the item names one.
+    pub pair: Option<String>,
+    /// The prompt as given.
+    pub prompt: String,
+    /// The model's own greedy response, or the text that the item states.
+    pub text: String,
+    /// How it compares with the item's answer.
+    pub outcome: Outcome,
+    /// The item's answer, if it has one.
+    pub answer: Option<String>,
+}
+
+/// The score of one detector (or one SAE feature) on one item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Suite id.
+    pub suite: String,
+    /// Item id.
+    pub item: String,
+    /// The item's group.
+    pub group: String,
+    /// The item's condition.
+    pub condition: String,
+    /// Detector id.
+    pub detector: String,
+    /// The feature's index, for an SAE.
+    pub feature: Option<usize>,
+    /// The aggregated score that is compared with the threshold.
+    pub value: f64,
+    /// Token texts of prompt and response.
+    pub tokens: Vec<String>,
+    /// The score at each token, in the order of `tokens`.
+    pub token_scores: Vec<f32>,
+    /// Indices into `tokens` that the aggregate was taken over.
+    pub span: Vec<usize>,
+}
+
+/// Which run receives the activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PatchMode {
+    /// Clean activation into the corrupt run: is it sufficient?
+    Denoising,
+    /// Corrupt activation into the clean run: is it necessary?
+    Noising,
+}
+
+/// Layer × position patching over many pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchMap {
+    /// Suite id.
+    pub suite: String,
+    /// Which run receives the activation.
+    pub mode: PatchMode,
+    /// Rows of every pair's map.
+    pub sites: Vec<SiteName>,
+    /// One map for each pair.
+    pub pairs: Vec<PairMap>,
+    /// Pairs that were not used, with the reason.
+    pub refused: Vec<Unmeasured>,
+}
+
+/// The map of one pair. For denoising the corrupt run (the tested condition) receives; for noising the clean run does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairMap {
+    /// The item under the tested condition.
+    pub item: String,
+    /// Its counterpart under the baseline condition.
+    pub counterpart: String,
+    /// The cluster.
+    pub group: String,
+    /// Tokens of the counterpart (clean run).
+    pub clean_tokens: Vec<String>,
+    /// Tokens of the item (corrupt run).
+    pub corrupt_tokens: Vec<String>,
+    /// What the model says to the counterpart: the first side of the logit difference.
+    pub answer: String,
+    /// What the model says to the item: the second side.
+    pub foil: String,
+    /// Logit difference of the clean run.
+    pub clean: f64,
+    /// Logit difference of the corrupt run.
+    pub corrupt: f64,
+    /// Logit difference after each patch, `[site, position]`.
+    pub metric: Array2<f64>,
+    /// Recovery after each patch, `[site, position]`, unclipped.
+    pub recovery: Array2<f64>,
+    /// Positions at which the two prompts differ.
+    pub differing: Vec<usize>,
+    /// The position that the answer is read at.
+    pub last: usize,
+    /// Largest absolute change of the logit difference when a run's own activations are written back: must be about 0.
+    pub self_patch: f64,
+    /// Recovery after norm-matched random vectors were added instead, one for each random direction, at
+    /// `random_cell`; empty if the control was not asked for.
+    pub random: Vec<f64>,
+    /// `[site, position]` of the random control.
+    pub random_cell: Option<(usize, usize)>,
+}
+
+/// What was removed from the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AblationKind {
+    /// A probe's direction, set to its mean over the control corpus.
+    Directional,
+    /// SAE features, with the error term kept.
+    Feature,
+}
+
+/// An ablation and its controls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ablation {
+    /// What was removed.
+    pub kind: AblationKind,
+    /// Detector id.
+    pub detector: String,
+    /// Ablated SAE features.
+    pub features: Vec<usize>,
+    /// Where.
+    pub site: SiteName,
+    /// Suite id.
+    pub suite: String,
+    /// One entry for each ablated item of the tested condition.
+    pub items: Vec<AblatedItem>,
+    /// Mean KL divergence (nats) of next-token distributions on control prompts, edited against plain.
+    pub off_target_kl: Option<f64>,
+    /// The same for the mean random direction.
+    pub off_target_kl_random: Option<f64>,
+}
+
+/// One ablated item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AblatedItem {
+    /// Item id.
+    pub item: String,
+    /// The cluster.
+    pub group: String,
+    /// Logit difference (baseline answer − stated answer) of the baseline counterpart.
+    pub clean: f64,
+    /// Logit difference of the untouched run.
+    pub before: f64,
+    /// Logit difference after the ablation.
+    pub after: f64,
+    /// Logit difference after each norm-matched random perturbation.
+    pub random: Vec<f64>,
+    /// Whether the edited model says the counterpart's answer.
+    pub restored: bool,
+}
+
+impl AblatedItem {
+    /// `(after − before) / (clean − before)`, unclipped.
+    #[must_use]
+    pub fn recovery(&self) -> f64 {
+        (self.after - self.before) / (self.clean - self.before)
+    }
+
+    /// The same for each random direction.
+    #[must_use]
+    pub fn random_recovery(&self) -> Vec<f64> {
+        self.random
+            .iter()
+            .map(|after| (after - self.before) / (self.clean - self.before))
+            .collect()
+    }
+}
+
+/// Something that could not be measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmeasured {
+    /// What was wanted.
+    pub what: String,
+    /// Why it was not to be had.
+    pub why: String,
+}
