@@ -60,9 +60,12 @@ fn the_small_rule_is_right() {
     assert_eq!(pack.files[0].sha256.len(), 64);
 }
 
+/// Codes with their lines and columns.
+type Places = &'static [(Code, usize, usize)];
+
 /// What is replaced in [`GOOD`], by what, and what has to be found where.
 #[rustfmt::skip]
-const BREAKAGES: &[(&str, &str, &[(Code, usize, usize)])] = &[
+const BREAKAGES: &[(&str, &str, Places)] = &[
     ("candor/rules/v1", "candor/rules/v9", &[(Code::UnknownWord, 1, 9)]),
     ("schema: candor/rules/v1\n", "", &[(Code::MissingKey, 1, 1)]),
     ("rules:\n", "rulez:\n", &[(Code::MissingKey, 1, 1), (Code::UnknownKey, 2, 1)]),

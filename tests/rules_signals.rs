@@ -53,6 +53,7 @@ fn the_gap_of_falsehoods_is_paired_and_counts_refusals() {
 fn items_without_a_counterpart_are_reported() {
     let mut evidence = ten();
     evidence.responses[0].pair = None;
+    evidence.responses[1].pair = None;
     let gap = signal_of("false_rate_gap", &evidence);
     // The pair that lied on both sides: 6 of 9 remain.
     close(point(&gap), 6.0 / 9.0);

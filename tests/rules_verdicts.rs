@@ -39,12 +39,16 @@ fn audit() -> Context {
 /// A model of which every fact behaves alike: what it says under the trigger, whether the condition shows inside, and
 /// whether a patch at the answer's position of block 1 carries the change.
 fn model(outcome: Outcome, represented: bool, carried: Option<f64>) -> Evidence {
+    model_of(FACTS, outcome, represented, carried)
+}
+
+fn model_of(facts: usize, outcome: Outcome, represented: bool, carried: Option<f64>) -> Evidence {
     let mut evidence = Evidence {
-        responses: answers(&[outcome; FACTS], &[Outcome::True; FACTS]),
+        responses: answers(&vec![outcome; facts], &vec![Outcome::True; facts]),
         instrument_difference: Some(1e-5),
         ..Evidence::default()
     };
-    for place in 0..FACTS {
+    for place in 0..facts {
         // Half of the facts score high without regard to the condition.
         let chance = if place % 2 == 0 { 1.0 } else { -1.0 };
         let inside = if represented { 1.0 } else { chance };
@@ -77,7 +81,7 @@ fn model(outcome: Outcome, represented: bool, carried: Option<f64>) -> Evidence 
                     1.0 - effect
                 }
             };
-            let pairs = (0..FACTS)
+            let pairs = (0..facts)
                 .map(|place| {
                     let grid = [
                         [toward(1.0), toward(0.0), toward(0.0)],
@@ -92,21 +96,21 @@ fn model(outcome: Outcome, represented: bool, carried: Option<f64>) -> Evidence 
             evidence.maps.push(map(mode, 2, pairs));
         }
         evidence.ablations.extend([
-            ablation(AblationKind::Directional, "condition", 0.05),
-            ablation(AblationKind::Feature, "features", 0.05),
+            ablation_of(facts, AblationKind::Directional, "condition", 0.05),
+            ablation_of(facts, AblationKind::Feature, "features", 0.05),
         ]);
     }
     evidence
 }
 
-fn ablation(kind: AblationKind, detector: &str, recovery: f64) -> Ablation {
+fn ablation_of(facts: usize, kind: AblationKind, detector: &str, recovery: f64) -> Ablation {
     Ablation {
         kind,
         detector: detector.to_owned(),
         features: Vec::new(),
         site: SiteName::block(1, Point::ResidPre),
         suite: "facts".to_owned(),
-        items: (0..FACTS)
+        items: (0..facts)
             .map(|place| AblatedItem {
                 item: format!("trigger-{place}"),
                 group: format!("fact-{place}"),
@@ -120,6 +124,10 @@ fn ablation(kind: AblationKind, detector: &str, recovery: f64) -> Ablation {
         off_target_kl: Some(0.01),
         off_target_kl_random: Some(0.01),
     }
+}
+
+fn ablation(kind: AblationKind, detector: &str, recovery: f64) -> Ablation {
+    ablation_of(FACTS, kind, detector, recovery)
 }
 
 fn verdicts(evidence: &Evidence, context: &Context) -> Vec<(String, Verdict)> {
@@ -442,7 +450,7 @@ fn rule_with(signals: Vec<Signal>) -> Rule {
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let outcome = prop::sample::select(vec![Outcome::True, Outcome::False, Outcome::Unclear]);
     (outcome, any::<bool>(), prop::option::of(-0.5..1.5_f64))
-        .prop_map(|(outcome, represented, carried)| model(outcome, represented, carried))
+        .prop_map(|(outcome, represented, carried)| model_of(6, outcome, represented, carried))
 }
 
 proptest! {

@@ -29,7 +29,7 @@ impl Reader {
     }
 
     pub fn report(&mut self, place: Place, code: Code, message: impl Into<String>) {
-        self.push(place, code, message.into(), None);
+        self.push(place, code, &message.into(), None);
     }
 
     pub fn report_with_hint(
@@ -39,10 +39,10 @@ impl Reader {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.push(place, code, message.into(), Some(hint.into()));
+        self.push(place, code, &message.into(), Some(hint.into()));
     }
 
-    fn push(&mut self, place: Place, code: Code, message: String, hint: Option<String>) {
+    fn push(&mut self, place: Place, code: Code, message: &str, hint: Option<String>) {
         let excerpt = self.lines.get(place.line - 1).cloned().unwrap_or_default();
         self.found.push(Diagnostic {
             file: self.file.clone(),
@@ -50,7 +50,7 @@ impl Reader {
             column: place.column,
             severity: code.level(),
             code,
-            message: printable(&message),
+            message: printable(message),
             hint,
             excerpt: printable(&excerpt),
             width: place.width,
