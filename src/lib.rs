@@ -6,6 +6,9 @@
 pub mod fault;
 pub mod stats;
 
+pub mod digest;
+pub mod interrupt;
+
 pub mod model;
 pub mod tokens;
 
