@@ -7,6 +7,7 @@ pub mod fault;
 pub mod stats;
 
 pub mod digest;
+pub mod files;
 pub mod interrupt;
 
 pub mod model;
@@ -25,6 +26,8 @@ pub mod evidence;
 pub mod rules;
 
 pub mod report;
+
+pub mod lab;
 
 pub mod audit;
 

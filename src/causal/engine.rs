@@ -137,13 +137,13 @@ impl Engine {
         self.outputs(prompts, &self.heads.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
     }
 
-    /// Logits `[seq, vocab]` of every prompt.
+    /// As [`Engine::activations`], with the logits `[seq, vocab]` last.
     ///
     /// # Errors
     /// A run fails.
-    pub fn all_logits(&self, prompts: &[&[i64]]) -> Result<Vec<Array2<f32>>> {
-        let outputs = self.outputs(prompts, &[self.arch.logits.as_str()])?;
-        Ok(outputs.into_iter().flatten().collect())
+    pub fn activations_and_logits(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
+        let taps = self.taps.iter().map(|(_, name)| name.as_str());
+        self.outputs(prompts, &taps.chain([self.arch.logits.as_str()]).collect::<Vec<_>>())
     }
 
     /// Sites that are tapped, in the order of [`Engine::activations`].
