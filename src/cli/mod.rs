@@ -1,9 +1,90 @@
 //! Arguments, progress, exit codes.
 
+mod args;
+mod audit;
+mod capture;
+mod detectors;
+mod inspect;
+mod patch;
+mod prompts;
+mod report;
+mod rules;
+mod terminal;
+mod train;
+
 use std::process::ExitCode;
 
-/// Parses the arguments, does the work and returns the exit code.
+use clap::Parser as _;
+
+use self::args::{Cli, Command, ProviderArg, RuntimeArgs};
+use crate::fault::{Kind, Result};
+use crate::interrupt;
+use crate::run::{Provider, Runtime, RuntimeOptions};
+
+/// Parses the arguments, does the work and returns the exit code: 0, what an audit found (4, 11–14), or what went
+/// wrong (1 failed, 2 usage, 3 no inputs).
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    trace(cli.verbose);
+    if let Err(error) = ctrlc::set_handler(interrupt::request) {
+        tracing::warn!("Ctrl-C will stop at once: {error}");
+    }
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            terminal::complain(&fault);
+            ExitCode::from(match fault.kind {
+                Kind::Failed => 1,
+                Kind::Usage => 2,
+                Kind::NoInputs => 3,
+            })
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<u8> {
+    match &cli.command {
+        Command::Audit(args) => return audit::run(args, cli),
+        Command::Inspect(args) => inspect::run(args)?,
+        Command::Capture(args) => capture::run(args, &cli.runtime)?,
+        Command::Patch(args) => patch::run(args, &cli.runtime)?,
+        Command::Train(args) => train::run(args, cli)?,
+        Command::Rules(args) => rules::run(args)?,
+        Command::Detectors(args) => detectors::run(args, cli)?,
+        Command::Report(args) => report::run(args)?,
+    }
+    Ok(0)
+}
+
+fn runtime_options(args: &RuntimeArgs) -> RuntimeOptions {
+    RuntimeOptions {
+        path: args.runtime.clone(),
+        offline: args.offline,
+        provider: match args.provider {
+            ProviderArg::Cpu => Provider::Cpu,
+            ProviderArg::Cuda => Provider::Cuda,
+        },
+        threads: args.threads,
+    }
+}
+
+fn obtain(args: &RuntimeArgs) -> Result<Runtime> {
+    Runtime::obtain(&runtime_options(args), &mut |line: &str| terminal::note(line))
+}
+
+fn trace(verbose: u8) {
+    use tracing_subscriber::fmt::format::FmtSpan;
+    let level = match verbose {
+        0 => "warn",
+        1 => "candor=info,warn",
+        _ => "candor=debug,info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CANDOR_LOG").unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_target(false)
+        .init();
 }

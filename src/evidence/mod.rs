@@ -134,6 +134,15 @@ pub struct PairMap {
 }
 
 impl PatchMode {
+    /// `denoising` or `noising`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denoising => "denoising",
+            Self::Noising => "noising",
+        }
+    }
+
     /// How much of the whole effect a patch had, given its recovery: 0 is none, 1 is all of it, in both modes.
     /// `recovery` is measured from the corrupt run, so a noising patch that does nothing has recovery 1 and effect 0.
     #[must_use]
