@@ -62,7 +62,10 @@ pub(super) fn float_tensor(
 }
 
 pub(super) fn int_tensor(name: String, values: &[i64]) -> TensorProto {
-    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let raw: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     TensorProto {
         name: Some(name),
         dims: vec![signed(values.len())],

@@ -18,7 +18,9 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
         sites::find(arch, head.site)?;
         self::head(head, arch.d_model)?;
         if !ids.insert(head.id.as_str()) {
-            return Err(of_head(head, "a second head with this id").expected("one id for each head"));
+            return Err(
+                of_head(head, "a second head with this id").expected("one id for each head")
+            );
         }
     }
     let mut inputs = HashMap::new();
@@ -29,8 +31,10 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
             let before = *inputs.entry(name).or_insert(kind);
             if before != kind {
                 let found = format!("`{name}` as {} and as {}", before.what(), kind.what());
-                return Err(Fault::usage(format!("planning a write at `{}`", write.site()), found)
-                    .expected("one meaning for each input name"));
+                return Err(
+                    Fault::usage(format!("planning a write at `{}`", write.site()), found)
+                        .expected("one meaning for each input name"),
+                );
             }
         }
     }
@@ -42,7 +46,9 @@ fn head(head: &Head, d_model: usize) -> Result<()> {
     if rows != d_model {
         let found = format!("weights [{rows}, {columns}]");
         return Err(of_head(head, found)
-            .expected(format!("[{d_model}, k]: the residual stream of this model is {d_model} wide"))
+            .expected(format!(
+                "[{d_model}, k]: the residual stream of this model is {d_model} wide"
+            ))
             .hint("the detector was made for another model, or its weights are transposed"));
     }
     if columns == 0 {
@@ -52,11 +58,20 @@ fn head(head: &Head, d_model: usize) -> Result<()> {
         if length == columns {
             return Ok(());
         }
-        Err(of_head(head, format!("{length} {what}")).expected(format!("{columns}, one for each column of the weights")))
+        Err(of_head(head, format!("{length} {what}"))
+            .expected(format!("{columns}, one for each column of the weights")))
     };
     per_column("biases", head.bias.len())?;
-    if !head.weight.iter().chain(&head.bias).all(|value| value.is_finite()) {
-        return Err(of_head(head, "a weight or bias that is not a finite number"));
+    if !head
+        .weight
+        .iter()
+        .chain(&head.bias)
+        .all(|value| value.is_finite())
+    {
+        return Err(of_head(
+            head,
+            "a weight or bias that is not a finite number",
+        ));
     }
     if let Activation::JumpRelu(thresholds) = &head.activation {
         per_column("thresholds", thresholds.len())?;
@@ -68,7 +83,10 @@ fn head(head: &Head, d_model: usize) -> Result<()> {
 }
 
 fn of_head(head: &Head, found: impl Into<String>) -> Fault {
-    Fault::usage(format!("adding the head `{}` at `{}`", head.id, head.site), found)
+    Fault::usage(
+        format!("adding the head `{}` at `{}`", head.id, head.site),
+        found,
+    )
 }
 
 fn write(write: &Write) -> Result<()> {
@@ -88,8 +106,13 @@ impl Write {
     pub(super) fn inputs(&self) -> Vec<(&str, ExtraInput)> {
         match self {
             Self::Replace { value, .. } => vec![(value, ExtraInput::Value)],
-            Self::Project { direction, target, .. } => {
-                vec![(direction, ExtraInput::Direction), (target, ExtraInput::Target)]
+            Self::Project {
+                direction, target, ..
+            } => {
+                vec![
+                    (direction, ExtraInput::Direction),
+                    (target, ExtraInput::Target),
+                ]
             }
         }
     }

@@ -43,12 +43,16 @@ impl Editor {
     /// Usage: the file has no graph or imports no default operator set.
     pub(super) fn new(proto: &ModelProto, arch: &Architecture) -> Result<Self> {
         let mut model = proto.clone();
-        let graph = model.graph.take().ok_or_else(|| {
-            Fault::usage("instrumenting the model", "a file without a graph")
-        })?;
+        let graph = model
+            .graph
+            .take()
+            .ok_or_else(|| Fault::usage("instrumenting the model", "a file without a graph"))?;
         let opset = default_opset(&model).ok_or_else(|| {
-            Fault::usage("instrumenting the model", "no version of the default operator set")
-                .expected("an `opset_import` entry for the domain `\"\"` or `ai.onnx`")
+            Fault::usage(
+                "instrumenting the model",
+                "no version of the default operator set",
+            )
+            .expected("an `opset_import` entry for the domain `\"\"` or `ai.onnx`")
         })?;
         let mut producers = HashMap::new();
         for (node, made) in graph.node.iter().enumerate() {
@@ -136,15 +140,28 @@ impl Editor {
     }
 
     /// Adds a node and returns the fresh name of its output, made from `stem`.
-    pub(super) fn compute(&mut self, place: Place, op: &str, inputs: &[&str], stem: &str) -> String {
+    pub(super) fn compute(
+        &mut self,
+        place: Place,
+        op: &str,
+        inputs: &[&str],
+        stem: &str,
+    ) -> String {
         let output = self.fresh(stem);
         self.compute_as(place, op, inputs, output)
     }
 
-    pub(super) fn cast_as(&mut self, place: Place, input: &str, to: DataType, output: String) -> String {
+    pub(super) fn cast_as(
+        &mut self,
+        place: Place,
+        input: &str,
+        to: DataType,
+        output: String,
+    ) -> String {
         let name = self.fresh(&format!("{output}/Cast"));
         let mut node = build::node(name, "Cast", &[input], output.clone());
-        node.attribute.push(build::int_attribute("to", i64::from(i32::from(to))));
+        node.attribute
+            .push(build::int_attribute("to", i64::from(i32::from(to))));
         self.push(place, node);
         output
     }
@@ -168,7 +185,13 @@ impl Editor {
         float
     }
 
-    pub(super) fn unsqueeze(&mut self, place: Place, input: &str, axes: &[i64], stem: &str) -> String {
+    pub(super) fn unsqueeze(
+        &mut self,
+        place: Place,
+        input: &str,
+        axes: &[i64],
+        stem: &str,
+    ) -> String {
         const AXES_AS_INPUT: i64 = 13;
         if self.opset >= AXES_AS_INPUT {
             let axes = self.axes(axes);
@@ -203,12 +226,18 @@ impl Editor {
     /// Declares a float32 graph output `[batch, seq, width]`.
     pub(super) fn output(&mut self, name: String, width: usize) {
         let dims = self.per_token(width);
-        self.graph.output.push(build::value(name, DataType::Float, dims));
+        self.graph
+            .output
+            .push(build::value(name, DataType::Float, dims));
     }
 
     /// `[batch, seq, width]`, in the symbols of the model's own token input.
     pub(super) fn per_token(&self, width: usize) -> Vec<Dimension> {
-        vec![self.batch.clone(), self.sequence.clone(), build::size(width)]
+        vec![
+            self.batch.clone(),
+            self.sequence.clone(),
+            build::size(width),
+        ]
     }
 
     /// `[batch]`, or `[batch, width]`.
@@ -221,7 +250,10 @@ impl Editor {
     /// Declares that `copy` has the type and shape that the graph declares for `tensor`, if it does.
     pub(super) fn declare_like(&mut self, copy: &str, tensor: &str) {
         let values = self.graph.value_info.iter().chain(&self.graph.output);
-        let declared = values.into_iter().find(|value| value.name() == tensor).cloned();
+        let declared = values
+            .into_iter()
+            .find(|value| value.name() == tensor)
+            .cloned();
         if let Some(mut value) = declared {
             value.name = Some(copy.to_owned());
             self.graph.value_info.push(value);
@@ -231,14 +263,20 @@ impl Editor {
 
 fn default_opset(model: &ModelProto) -> Option<i64> {
     let is_default = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let import = model.opset_import.iter().find(|import| is_default(import.domain()))?;
+    let import = model
+        .opset_import
+        .iter()
+        .find(|import| is_default(import.domain()))?;
     import.version
 }
 
 /// Batch and length as the token input declares them; ONNX Runtime plans buffers by these symbols, so the additions
 /// must speak of the same ones.
 fn token_dimensions(graph: &GraphProto, arch: &Architecture) -> [Dimension; 2] {
-    let tokens = arch.inputs.iter().find(|port| port.role == InputRole::TokenIds);
+    let tokens = arch
+        .inputs
+        .iter()
+        .find(|port| port.role == InputRole::TokenIds);
     let input = tokens.and_then(|port| graph.input.iter().find(|input| input.name() == port.name));
     let dims: &[Dimension] = match input.and_then(|value| value.r#type.as_ref()?.value.as_ref()) {
         Some(type_proto::Value::TensorType(tensor)) => {
@@ -251,7 +289,10 @@ fn token_dimensions(graph: &GraphProto, arch: &Architecture) -> [Dimension; 2] {
             !matches!(&dim.value, None | Some(dimension::Value::DimParam(_)))
                 || matches!(&dim.value, Some(dimension::Value::DimParam(name)) if !name.is_empty())
         };
-        dims.get(axis).filter(known).cloned().unwrap_or_else(|| build::symbol(otherwise))
+        dims.get(axis)
+            .filter(known)
+            .cloned()
+            .unwrap_or_else(|| build::symbol(otherwise))
     };
     [declared(0, "candor.batch"), declared(1, "candor.seq")]
 }

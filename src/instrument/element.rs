@@ -12,7 +12,11 @@ pub(super) struct Elements {
 
 impl Elements {
     pub(super) fn of(graph: &GraphProto) -> Self {
-        let values = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+        let values = graph
+            .input
+            .iter()
+            .chain(&graph.output)
+            .chain(&graph.value_info);
         let declared = values.filter_map(|value| Some((value.name.clone()?, declared(value)?)));
         let initializers = graph.initializer.iter();
         let stored =
@@ -39,7 +43,10 @@ impl Elements {
             }
             let node = producer(name)?;
             if node.op_type() == "Cast" {
-                let to = node.attribute.iter().find(|attribute| attribute.name() == "to")?;
+                let to = node
+                    .attribute
+                    .iter()
+                    .find(|attribute| attribute.name() == "to")?;
                 return DataType::try_from(i32::try_from(to.i()).ok()?).ok();
             }
             name = node.input.get(same_type_as(node.op_type())?)?;
@@ -58,10 +65,30 @@ fn declared(value: &ValueInfoProto) -> Option<i32> {
 /// The input whose element type the first output and the stream output of an operator have.
 fn same_type_as(op: &str) -> Option<usize> {
     match op {
-        "Add" | "Sub" | "Mul" | "Div" | "Sum" | "MatMul" | "Gemm" | "Gather" | "Identity" | "Dropout"
-        | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Expand" | "Slice" | "Concat" | "Split"
-        | "LayerNormalization" | "SimplifiedLayerNormalization" | "RMSNormalization"
-        | "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" | "MatMulNBits" => Some(0),
+        "Add"
+        | "Sub"
+        | "Mul"
+        | "Div"
+        | "Sum"
+        | "MatMul"
+        | "Gemm"
+        | "Gather"
+        | "Identity"
+        | "Dropout"
+        | "Reshape"
+        | "Transpose"
+        | "Squeeze"
+        | "Unsqueeze"
+        | "Expand"
+        | "Slice"
+        | "Concat"
+        | "Split"
+        | "LayerNormalization"
+        | "SimplifiedLayerNormalization"
+        | "RMSNormalization"
+        | "SkipLayerNormalization"
+        | "SkipSimplifiedLayerNormalization"
+        | "MatMulNBits" => Some(0),
         "Where" | "DequantizeLinear" => Some(1),
         "GatherBlockQuantized" => Some(2),
         _ => None,

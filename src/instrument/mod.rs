@@ -20,6 +20,7 @@ mod write;
 
 pub use plan::{Activation, ExtraInput, Head, Manifest, Plan, Write};
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use editor::Editor;
@@ -65,7 +66,11 @@ pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Ins
 /// Usage: a site that the model lacks; a head of the wrong width, with numbers that are not finite or with the id of
 /// another; one input name with two meanings; a write behind the stream (`ln_final.hook_normalized`), at a tensor
 /// that is not computed, or at one whose edit other outputs of a fused operator would escape; an operator set before 9.
-pub fn rewrite(proto: &ModelProto, arch: &Architecture, plan: &Plan) -> Result<(ModelProto, Manifest)> {
+pub fn rewrite(
+    proto: &ModelProto,
+    arch: &Architecture,
+    plan: &Plan,
+) -> Result<(ModelProto, Manifest)> {
     check::plan(plan, arch)?;
     let mut manifest = Manifest::default();
     if plan.taps.is_empty() && plan.heads.is_empty() && plan.writes.is_empty() {
@@ -74,46 +79,62 @@ pub fn rewrite(proto: &ModelProto, arch: &Architecture, plan: &Plan) -> Result<(
     let mut editor = Editor::new(proto, arch)?;
     supported(editor.opset)?;
 
+    // All sites are found before the first edit, which may take apart the node that a site points to.
+    let tensors = tensors(&mut editor, arch, plan)?;
+    let tensor = |site: SiteName| tensors.get(&site).map_or("", String::as_str);
+
     let inputs = write::declare(&mut editor, &plan.writes, arch.d_model, &mut manifest);
-    for (site, tensor, writes) in by_tensor(&mut editor, arch, plan, &manifest)? {
-        write::apply(&mut editor, site, &tensor, &writes, &inputs)?;
+    for (site, tensor, writes) in by_tensor(plan, &manifest, &tensors) {
+        write::apply(&mut editor, site, tensor, &writes, &inputs)?;
     }
     for &site in &plan.taps {
         let known = manifest.taps.iter().find(|(name, _)| *name == site);
-        let output = if let Some((_, output)) = known {
-            output.clone()
-        } else {
-            let tensor = sites::tensor(&mut editor, sites::find(arch, site)?)?;
-            read::tap(&mut editor, site, &tensor, arch.d_model)
+        let output = match known {
+            Some((_, output)) => output.clone(),
+            None => read::tap(&mut editor, site, tensor(site), arch.d_model),
         };
         manifest.taps.push((site, output));
     }
     for head in &plan.heads {
-        let tensor = sites::tensor(&mut editor, sites::find(arch, head.site)?)?;
-        let output = read::head(&mut editor, head, &tensor);
+        let output = read::head(&mut editor, head, tensor(head.site));
         manifest.heads.push((head.id.clone(), output));
     }
     Ok((editor.finish(), manifest))
 }
 
-type Writes<'plan> = Vec<(&'plan Write, &'plan str)>;
-
-/// The writes of each tensor with their masks, in the order of the plan.
-fn by_tensor<'plan>(
+/// The tensor of every site that the plan names.
+fn tensors(
     editor: &mut Editor,
     arch: &Architecture,
+    plan: &Plan,
+) -> Result<HashMap<SiteName, String>> {
+    let heads = plan.heads.iter().map(|head| head.site);
+    let writes = plan.writes.iter().map(Write::site);
+    let mut tensors = HashMap::new();
+    for name in plan.taps.iter().copied().chain(heads).chain(writes) {
+        tensors.insert(name, sites::tensor(editor, sites::find(arch, name)?)?);
+    }
+    Ok(tensors)
+}
+
+/// Writes with their masks.
+type Writes<'plan> = Vec<(&'plan Write, &'plan str)>;
+
+/// The writes of each tensor, in the order of the plan, with the first site under which it is written.
+fn by_tensor<'plan>(
     plan: &'plan Plan,
     manifest: &'plan Manifest,
-) -> Result<Vec<(SiteName, String, Writes<'plan>)>> {
-    let mut groups: Vec<(SiteName, String, Writes<'plan>)> = Vec::new();
+    tensors: &'plan HashMap<SiteName, String>,
+) -> Vec<(SiteName, &'plan str, Writes<'plan>)> {
+    let mut groups: Vec<(SiteName, &str, Writes)> = Vec::new();
     for (write, (_, mask)) in plan.writes.iter().zip(&manifest.masks) {
-        let tensor = sites::tensor(editor, sites::find(arch, write.site())?)?;
+        let tensor = tensors.get(&write.site()).map_or("", String::as_str);
         match groups.iter_mut().find(|(_, name, _)| *name == tensor) {
             Some((_, _, writes)) => writes.push((write, mask)),
             None => groups.push((write.site(), tensor, vec![(write, mask)])),
         }
     }
-    Ok(groups)
+    groups
 }
 
 fn supported(opset: i64) -> Result<()> {
@@ -122,7 +143,9 @@ fn supported(opset: i64) -> Result<()> {
     if opset >= OLDEST {
         return Ok(());
     }
-    Err(Fault::usage("instrumenting the model", format!("operator set {opset}"))
-        .expected(format!("operator set {OLDEST} or newer"))
-        .hint("export the model again, or convert it with `onnx.version_converter`"))
+    Err(
+        Fault::usage("instrumenting the model", format!("operator set {opset}"))
+            .expected(format!("operator set {OLDEST} or newer"))
+            .hint("export the model again, or convert it with `onnx.version_converter`"),
+    )
 }

@@ -37,13 +37,31 @@ pub(super) fn subgraphs(graph: &GraphProto) -> impl Iterator<Item = &GraphProto>
 }
 
 fn collect(graph: &GraphProto, taken: &mut HashSet<String>) {
-    let values = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+    let values = graph
+        .input
+        .iter()
+        .chain(&graph.output)
+        .chain(&graph.value_info);
     taken.extend(values.filter_map(|value| value.name.clone()));
-    taken.extend(graph.initializer.iter().filter_map(|tensor| tensor.name.clone()));
-    let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());
+    taken.extend(
+        graph
+            .initializer
+            .iter()
+            .filter_map(|tensor| tensor.name.clone()),
+    );
+    let sparse = graph
+        .sparse_initializer
+        .iter()
+        .filter_map(|tensor| tensor.values.as_ref());
     taken.extend(sparse.filter_map(|tensor| tensor.name.clone()));
     for node in &graph.node {
-        taken.extend(node.input.iter().chain(&node.output).chain(&node.name).cloned());
+        taken.extend(
+            node.input
+                .iter()
+                .chain(&node.output)
+                .chain(&node.name)
+                .cloned(),
+        );
     }
     for inner in subgraphs(graph) {
         collect(inner, taken);
@@ -53,6 +71,9 @@ fn collect(graph: &GraphProto, taken: &mut HashSet<String>) {
 /// Whether a node of the graph, a subgraph or a declared output reads `name`.
 pub(super) fn reads(graph: &GraphProto, name: &str) -> bool {
     graph.output.iter().any(|value| value.name() == name)
-        || graph.node.iter().any(|node| node.input.iter().any(|input| input == name))
+        || graph
+            .node
+            .iter()
+            .any(|node| node.input.iter().any(|input| input == name))
         || subgraphs(graph).any(|inner| reads(inner, name))
 }

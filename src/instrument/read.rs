@@ -26,9 +26,24 @@ pub(super) fn head(editor: &mut Editor, head: &Head, tensor: &str) -> String {
     let (rows, columns) = head.weight.dim();
     let place = editor.place(tensor);
     let x = editor.as_float(tensor);
-    let weight = constant(editor, &format!("{output}.weight"), &[rows, columns], head.weight.iter().copied());
-    let bias = constant(editor, &format!("{output}.bias"), &[columns], head.bias.iter().copied());
-    let product = editor.compute(place, "MatMul", &[&x, &weight], &format!("{output}.product"));
+    let weight = constant(
+        editor,
+        &format!("{output}.weight"),
+        &[rows, columns],
+        head.weight.iter().copied(),
+    );
+    let bias = constant(
+        editor,
+        &format!("{output}.bias"),
+        &[columns],
+        head.bias.iter().copied(),
+    );
+    let product = editor.compute(
+        place,
+        "MatMul",
+        &[&x, &weight],
+        &format!("{output}.product"),
+    );
     match &head.activation {
         Activation::Linear => {
             editor.compute_as(place, "Add", &[&product, &bias], output.clone());
@@ -51,7 +66,12 @@ pub(super) fn head(editor: &mut Editor, head: &Head, tensor: &str) -> String {
     output
 }
 
-fn constant(editor: &mut Editor, name: &str, dims: &[usize], values: impl Iterator<Item = f32>) -> String {
+fn constant(
+    editor: &mut Editor,
+    name: &str,
+    dims: &[usize],
+    values: impl Iterator<Item = f32>,
+) -> String {
     let name = editor.fresh(name);
     editor.initializer(build::float_tensor(name.clone(), dims, values));
     name

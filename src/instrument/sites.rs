@@ -13,9 +13,12 @@ pub(super) const SUM_OUTPUT: usize = 3;
 /// Usage: the model has no such site; the message lists near ones.
 pub(super) fn find(arch: &Architecture, name: SiteName) -> Result<&Site> {
     arch.site(name).ok_or_else(|| {
-        Fault::usage("instrumenting the model", format!("no site `{name}` in this model"))
-            .expected(near(arch, name))
-            .hint("`candor inspect MODEL` lists all sites")
+        Fault::usage(
+            "instrumenting the model",
+            format!("no site `{name}` in this model"),
+        )
+        .expected(near(arch, name))
+        .hint("`candor inspect MODEL` lists all sites")
     })
 }
 
@@ -49,10 +52,12 @@ fn source(editor: &Editor, tensor: &str, site: &Site) -> Result<String> {
     let mut name = tensor;
     for _ in 0..=editor.graph.node.len() {
         match editor.producing_node(name) {
-            Some(node) if node.op_type() == "Identity" && node.domain().is_empty() => match node.input.first() {
-                Some(input) => name = input,
-                None => return Ok(name.to_owned()),
-            },
+            Some(node) if node.op_type() == "Identity" && node.domain().is_empty() => {
+                match node.input.first() {
+                    Some(input) => name = input,
+                    None => return Ok(name.to_owned()),
+                }
+            }
             Some(_) => return Ok(name.to_owned()),
             None if is_fed(editor, name) => return Ok(name.to_owned()),
             None => return Err(foreign(site, &format!("no tensor `{name}`"))),
@@ -63,12 +68,17 @@ fn source(editor: &Editor, tensor: &str, site: &Site) -> Result<String> {
 
 fn is_fed(editor: &Editor, name: &str) -> bool {
     editor.graph.input.iter().any(|input| input.name() == name)
-        || editor.graph.initializer.iter().any(|tensor| tensor.name() == name)
+        || editor
+            .graph
+            .initializer
+            .iter()
+            .any(|tensor| tensor.name() == name)
 }
 
 fn declare_sum(editor: &mut Editor, index: usize, wanted: &str) -> Option<String> {
     let node = editor.graph.node.get(index)?;
-    let fused = node.op_type().starts_with("Skip") && node.op_type().ends_with("LayerNormalization");
+    let fused =
+        node.op_type().starts_with("Skip") && node.op_type().ends_with("LayerNormalization");
     if !fused {
         return None;
     }
@@ -79,7 +89,10 @@ fn declare_sum(editor: &mut Editor, index: usize, wanted: &str) -> Option<String
     let outputs = &mut editor.graph.node.get_mut(index)?.output;
     outputs.resize(SUM_OUTPUT, String::new());
     outputs.push(name.clone());
-    let producer = Producer { node: index, output: SUM_OUTPUT };
+    let producer = Producer {
+        node: index,
+        output: SUM_OUTPUT,
+    };
     editor.set_producer(&name, producer);
     Some(name)
 }

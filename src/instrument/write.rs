@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::build;
 use super::editor::{Editor, Place, Producer};
 use super::plan::{ExtraInput, Manifest, Write};
-use super::split::{is_skip_norm, split};
 use super::sites::SUM_OUTPUT;
+use super::split::{is_skip_norm, split};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::model::onnx::NodeProto;
@@ -18,13 +18,18 @@ use crate::model::onnx::tensor_proto::DataType;
 pub(super) struct Inputs(HashMap<String, String>);
 
 impl Inputs {
-    fn get(&self, name: &str) -> &str {
+    fn get<'name>(&'name self, name: &'name str) -> &'name str {
         self.0.get(name).map_or(name, String::as_str)
     }
 }
 
 /// Declares the inputs of all writes, masks first, and puts them into the manifest.
-pub(super) fn declare(editor: &mut Editor, writes: &[Write], d_model: usize, manifest: &mut Manifest) -> Inputs {
+pub(super) fn declare(
+    editor: &mut Editor,
+    writes: &[Write],
+    d_model: usize,
+    manifest: &mut Manifest,
+) -> Inputs {
     for (index, write) in writes.iter().enumerate() {
         let mask = editor.fresh(&format!("candor.mask.{}.{index}", write.site()));
         let dims = editor.per_token(1);
@@ -63,7 +68,8 @@ pub(super) fn apply(
 ) -> Result<()> {
     let refuse = |found: String| Fault::usage(format!("planning a write at `{site}`"), found);
     let producer = editor.producer(tensor).ok_or_else(|| {
-        refuse(format!("`{tensor}` is fed or stored, not computed")).expected("a tensor that a node computes")
+        refuse(format!("`{tensor}` is fed or stored, not computed"))
+            .expected("a tensor that a node computes")
     })?;
     let restore = Restore::of(editor, tensor).map_err(refuse)?;
     let raw = editor.fresh(&format!("candor.raw.{site}"));
@@ -80,7 +86,11 @@ pub(super) fn apply(
     };
     for (index, (write, mask)) in writes.iter().enumerate() {
         let last = index + 1 == writes.len() && restore == Restore::Nothing;
-        let output = if last { tensor.to_owned() } else { editor.fresh(&format!("candor.edited.{site}")) };
+        let output = if last {
+            tensor.to_owned()
+        } else {
+            editor.fresh(&format!("candor.edited.{site}"))
+        };
         x = edit(editor, place, write, mask, &x, inputs, output);
     }
     match restore {
@@ -112,7 +122,10 @@ impl Restore {
         match editor.element(tensor) {
             Some(DataType::Float) => Ok(Self::Nothing),
             Some(element @ (DataType::Float16 | DataType::Bfloat16)) => Ok(Self::Cast(element)),
-            Some(element) => Err(format!("values of type {}, which float32 edits would round", element.as_str_name())),
+            Some(element) => Err(format!(
+                "values of type {}, which float32 edits would round",
+                element.as_str_name()
+            )),
             None if editor.opset >= CAST_LIKE => Ok(Self::Like),
             None => Err(format!(
                 "`{tensor}` without a declared element type, in operator set {} (from {CAST_LIKE} on it can be copied)",
@@ -137,15 +150,21 @@ fn detach(
         return split(editor, producer.node, raw, tensor);
     }
     // What a fused operator puts out beside the tensor may be computed from it, out of reach of the edit.
-    let others = node.output.iter().filter(|name| !name.is_empty() && *name != tensor);
-    if !matches!(node.domain(), "" | "ai.onnx") {
-        if let Some(other) = others.into_iter().find(|name| editor.reads(name)) {
-            return Err(Fault::usage(
-                format!("editing an output of the fused operator `{}`", node.op_type()),
-                format!("its other output `{other}` is read too and may hold the unedited value"),
-            )
-            .expected("a site on a tensor of its own"));
-        }
+    let mut others = node
+        .output
+        .iter()
+        .filter(|name| !name.is_empty() && *name != tensor);
+    if !matches!(node.domain(), "" | "ai.onnx")
+        && let Some(other) = others.find(|name| editor.reads(name))
+    {
+        return Err(Fault::usage(
+            format!(
+                "editing an output of the fused operator `{}`",
+                node.op_type()
+            ),
+            format!("its other output `{other}` is read too and may hold the unedited value"),
+        )
+        .expected("a site on a tensor of its own"));
     }
     let node = editor.graph.node.get_mut(producer.node);
     if let Some(slot) = node.and_then(|node| node.output.get_mut(producer.output)) {
@@ -165,9 +184,9 @@ fn edit(
 ) -> String {
     let edited = match write {
         Write::Replace { value, .. } => inputs.get(value).to_owned(),
-        Write::Project { direction, target, .. } => {
-            project(editor, place, x, inputs.get(direction), inputs.get(target))
-        }
+        Write::Project {
+            direction, target, ..
+        } => project(editor, place, x, inputs.get(direction), inputs.get(target)),
     };
     // A selection, and not arithmetic with the mask: where nothing is written the value keeps its bits.
     editor.compute_as(place, "Where", &[mask, &edited, x], output)
