@@ -24,10 +24,13 @@ pub(super) fn find(arch: &Architecture, name: SiteName) -> Result<&Site> {
 
 fn near(arch: &Architecture, wanted: SiteName) -> String {
     const SHOWN: usize = 5;
-    let layer = wanted.layer.unwrap_or(arch.n_layers);
     let mut sites: Vec<SiteName> = arch.sites.iter().map(|site| site.name).collect();
     sites.sort_by_key(|site| {
-        let distance = site.layer.unwrap_or(arch.n_layers).abs_diff(layer);
+        let distance = match (site.layer, wanted.layer) {
+            (Some(layer), Some(wanted)) => layer.abs_diff(wanted),
+            (None, None) => 0,
+            _ => usize::MAX,
+        };
         (distance, site.point != wanted.point)
     });
     let names = sites.iter().take(SHOWN).map(|site| format!("`{site}`"));

@@ -42,7 +42,7 @@ pub(super) fn split(
         .find(|name| editor.reads(name))
     {
         return Err(Fault::usage(
-            format!("splitting the fused norm `{}`", node.name()),
+            format!("taking the fused norm before `{sum}` apart"),
             format!("its statistics `{read}` are read elsewhere in the graph"),
         )
         .expected("a graph for inference, which uses the sum and the normalised value only"));
