@@ -1,4 +1,24 @@
 //! Statistics that detectors, causal evidence and rules share: intervals, ranks, bootstraps, permutation p-values.
+//!
+//! Every interval is two-sided at 95 % unless a function says otherwise, and none has zero width: a sample without
+//! variation is evidence of a small sample, not of certainty.
+
+mod binomial;
+mod bootstrap;
+mod multiplicity;
+mod permutation;
+mod ranks;
+mod summary;
+
+pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
+pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
+pub use multiplicity::{Adjustment, adjusted};
+pub use permutation::empirical_p;
+pub use ranks::{auroc, mann_whitney_p, midranks};
+pub use summary::{mean, quantile, std};
+
+/// Two-sided confidence of every [`Estimate`].
+pub const CONFIDENCE: f64 = 0.95;
 
 /// A point estimate with a 95 % interval and the sizes behind it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,234 @@
+//! The cluster bootstrap: items of one fact or template are not independent, so whole groups are resampled
+//! (Miller, arXiv 2411.00640). Percentile intervals.
+
+use std::collections::BTreeMap;
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{CONFIDENCE, Estimate, auroc, clopper_pearson, mean, quantile};
+use crate::fault::{Fault, Result};
+
+const DOING: &str = "bootstrapping an interval over groups";
+
+/// Mean of `(cluster, value)` pairs with its 95 % percentile interval over resampled clusters.
+///
+/// The result depends on the pairs and the seed only, not on the order of the pairs. If resampling shows no variation
+/// (all values equal, or one cluster) the bootstrap has nothing to say and the exact bound takes its place: with `c`
+/// clusters observed alike, a share of up to `p`, the Clopper–Pearson upper end of 0 in `c`, may behave otherwise. For
+/// values within 0..=1 this gives `[v·(1−p), v·(1−p) + p]`, which for rates of 0 and 1 is the Clopper–Pearson interval
+/// on clusters; values outside 0..=1 have no known bound, so the interval is infinite.
+///
+/// # Errors
+/// An empty sample, a value that is not finite, or no resamples.
+pub fn clustered_bootstrap(
+    values: &[(&str, f64)],
+    resamples: usize,
+    seed: u64,
+) -> Result<Estimate> {
+    if let Some((cluster, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+        return Err(
+            Fault::failed(DOING, format!("the value {value} in group `{cluster}`"))
+                .expected("finite values"),
+        );
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.0.cmp(b.0).then(a.1.total_cmp(&b.1)));
+    let clusters: Vec<&str> = sorted.iter().map(|(cluster, _)| *cluster).collect();
+    let within = sorted
+        .iter()
+        .all(|(_, value)| (0.0..=1.0).contains(value))
+        .then_some((0.0, 1.0));
+    clustered_bootstrap_of(&clusters, within, resamples, seed, |rows| {
+        let sample: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| sorted.get(*row).map(|(_, value)| *value))
+            .collect();
+        mean(&sample)
+    })
+}
+
+/// Any statistic of rows with its 95 % percentile interval over resampled clusters.
+///
+/// `clusters` names the cluster of each row; `statistic` is given row indices (whole clusters, with repetition) and
+/// answers `None` where it is undefined for a resample, such as an AUROC without a negative. `range` bounds what the
+/// statistic can be, if it is bounded: it sets the interval where resampling shows no variation (see
+/// [`clustered_bootstrap`]).
+///
+/// # Errors
+/// An empty sample, no resamples, or a statistic that is undefined on the sample itself or on more than half of the
+/// resamples.
+pub fn clustered_bootstrap_of(
+    clusters: &[&str],
+    range: Option<(f64, f64)>,
+    resamples: usize,
+    seed: u64,
+    statistic: impl Fn(&[usize]) -> Option<f64>,
+) -> Result<Estimate> {
+    let members = members_of(clusters);
+    let spread = resample(&members, resamples, seed, &statistic)?;
+    let (mut low, mut high) = (spread.low, spread.high);
+    if low >= high {
+        (low, high) = unseen(spread.point, range, unseen_share(members.len()));
+    }
+    Ok(Estimate {
+        point: spread.point,
+        low,
+        high,
+        n: clusters.len(),
+        clusters: members.len(),
+    })
+}
+
+/// AUROC of scored rows with its 95 % percentile interval over resampled clusters.
+///
+/// `labels` are true for positives. Where resampling shows no variation (perfect separation), the lower end is that of a
+/// share `p` of the clusters of the smaller side behaving otherwise, and as a pair of rows is spoilt by either,
+/// the share of pairs is `1 − (1−p)²`.
+///
+/// # Errors
+/// Slices of different lengths, scores that are not finite, or only one label.
+pub fn auroc_interval(
+    scores: &[f64],
+    labels: &[bool],
+    clusters: &[&str],
+    resamples: usize,
+    seed: u64,
+) -> Result<Estimate> {
+    if scores.len() != labels.len() || scores.len() != clusters.len() {
+        return Err(Fault::failed(
+            DOING,
+            format!(
+                "{} scores, {} labels and {} groups",
+                scores.len(),
+                labels.len(),
+                clusters.len()
+            ),
+        )
+        .expected("one label and one group for each score"));
+    }
+    if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
+        return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
+    }
+    let members = members_of(clusters);
+    let spread = resample(&members, resamples, seed, &|rows: &[usize]| {
+        let side = |wanted: bool| -> Vec<f64> {
+            rows.iter()
+                .filter(|row| labels.get(**row) == Some(&wanted))
+                .filter_map(|row| scores.get(*row).copied())
+                .collect()
+        };
+        auroc(&side(true), &side(false))
+    })?;
+    let (mut low, mut high) = (spread.low, spread.high);
+    if low >= high {
+        let with = |wanted: bool| {
+            members
+                .iter()
+                .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
+                .count()
+        };
+        let unspoilt = 1.0 - unseen_share(with(true).min(with(false)));
+        (low, high) = unseen(spread.point, Some((0.0, 1.0)), 1.0 - unspoilt * unspoilt);
+    }
+    Ok(Estimate {
+        point: spread.point,
+        low,
+        high,
+        n: scores.len(),
+        clusters: members.len(),
+    })
+}
+
+/// The statistic on the sample and the percentiles of its bootstrap distribution.
+struct Spread {
+    point: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Rows of each cluster, clusters in the order of their names.
+fn members_of(clusters: &[&str]) -> Vec<Vec<usize>> {
+    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (row, cluster) in clusters.iter().enumerate() {
+        members.entry(cluster).or_default().push(row);
+    }
+    members.into_values().collect()
+}
+
+fn resample(
+    members: &[Vec<usize>],
+    resamples: usize,
+    seed: u64,
+    statistic: &impl Fn(&[usize]) -> Option<f64>,
+) -> Result<Spread> {
+    let everything: Vec<usize> = members.iter().flatten().copied().collect();
+    if everything.is_empty() || resamples == 0 {
+        return Err(Fault::failed(
+            DOING,
+            format!("{} rows and {resamples} resamples", everything.len()),
+        )
+        .expected("at least one of each"));
+    }
+    let point = statistic(&everything).ok_or_else(|| {
+        Fault::failed(DOING, "a statistic that is undefined on the sample")
+            .expected("values on both sides of the comparison")
+    })?;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut rows = Vec::with_capacity(everything.len());
+    let mut drawn = Vec::with_capacity(resamples);
+    for _ in 0..resamples {
+        rows.clear();
+        for _ in 0..members.len() {
+            let chosen = below(&mut random, members.len());
+            rows.extend(members.get(chosen).into_iter().flatten().copied());
+        }
+        drawn.extend(statistic(&rows));
+    }
+    if drawn.len() * 2 < resamples {
+        return Err(Fault::failed(
+            DOING,
+            format!(
+                "a statistic that is undefined on {} of {resamples} resamples",
+                resamples - drawn.len()
+            ),
+        )
+        .expected("a statistic defined on most resamples")
+        .hint("the sample needs more groups"));
+    }
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let end = |q: f64| {
+        quantile(&drawn, q)
+            .ok_or_else(|| Fault::failed(DOING, "a statistic that is not a number on a resample"))
+    };
+    Ok(Spread {
+        point,
+        low: end(tail)?,
+        high: end(1.0 - tail)?,
+    })
+}
+
+/// A number in `0..n`, the same on every platform (multiply-shift; the bias is below `n / 2^64`).
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the shifted product is below n, which is a usize"
+)]
+fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// How large a share of clusters can behave otherwise although none of `clusters` did.
+fn unseen_share(clusters: usize) -> f64 {
+    clopper_pearson(0, clusters, CONFIDENCE).1
+}
+
+/// Where the statistic can be if a share of what it averages was not seen.
+fn unseen(point: f64, range: Option<(f64, f64)>, share: f64) -> (f64, f64) {
+    match range {
+        Some((lowest, highest)) => (
+            point - share * (point - lowest),
+            point + share * (highest - point),
+        ),
+        None => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
