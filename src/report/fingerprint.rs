@@ -1,0 +1,34 @@
+//! A name for "this rule on this model" that outlives changing values, so that two reports can be compared.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+const HEX_DIGITS: usize = 32;
+
+/// The first 128 bits, in hexadecimal, of SHA-256 over rule id and model name, each preceded by its length.
+pub(super) fn fingerprint(rule: &str, model: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [rule, model] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut hex = String::with_capacity(HEX_DIGITS);
+    for byte in hash.finalize().iter().take(HEX_DIGITS / 2) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fingerprint;
+
+    #[test]
+    fn names_rule_and_model_apart() {
+        assert_eq!(fingerprint("a", "m"), fingerprint("a", "m"));
+        assert_ne!(fingerprint("a", "m"), fingerprint("b", "m"));
+        assert_ne!(fingerprint("ab", "c"), fingerprint("a", "bc"));
+        assert_eq!(fingerprint("a", "m").len(), 32);
+    }
+}
