@@ -12,13 +12,15 @@ mod rules;
 mod terminal;
 mod train;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use self::args::{Cli, Command, ProviderArg, RuntimeArgs};
-use crate::fault::{Kind, Result};
+use crate::fault::Result;
 use crate::interrupt;
+use crate::report::Exit;
 use crate::run::{Provider, Runtime, RuntimeOptions};
 
 /// Parses the arguments, does the work and returns the exit code: 0, what an audit found (4, 11–14), or what went
@@ -34,11 +36,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
             terminal::complain(&fault);
-            ExitCode::from(match fault.kind {
-                Kind::Failed => 1,
-                Kind::Usage => 2,
-                Kind::NoInputs => 3,
-            })
+            ExitCode::from(Exit::of_fault(&fault).code())
         }
     }
 }
@@ -87,4 +85,25 @@ fn trace(verbose: u8) {
         .with_span_events(FmtSpan::CLOSE)
         .with_target(false)
         .init();
+}
+
+/// `organisms/liar/model.onnx` is called `liar`: exporters give every file the same name.
+fn name_of(model: &Path) -> String {
+    let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = model.parent().and_then(|folder| folder.file_name()).map(|name| name.to_string_lossy().into_owned());
+    match (stem.as_str(), folder) {
+        ("model", Some(folder)) => folder,
+        _ => stem,
+    }
+}
+
+/// The command line, to reproduce the report; `candor` instead of wherever the binary lies.
+fn command() -> String {
+    std::iter::once("candor".to_owned())
+        .chain(std::env::args().skip(1).map(|argument| {
+            let plain = argument.chars().all(|c| c.is_alphanumeric() || "-_./=:,".contains(c));
+            if plain && !argument.is_empty() { argument } else { format!("'{}'", argument.replace('\'', r"'\''")) }
+        }))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -20,10 +20,15 @@ pub fn note(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// Whether standard output takes colour.
+pub fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// Writes an error to standard error.
 pub fn complain(fault: &Fault) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let error = if colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let error = if coloured { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
     note(&format!("{error}: {fault}"));
 }
 

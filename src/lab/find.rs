@@ -14,7 +14,7 @@ use crate::run::Runtime;
 use crate::tokens::Suite;
 
 /// What to look for.
-pub struct Search<'a> {
+pub struct FeatureSearch<'a> {
     /// Name of the detector.
     pub id: String,
     /// What rules refer to it by.
@@ -38,7 +38,7 @@ pub struct Search<'a> {
 ///
 /// # Errors
 /// The SAE cannot be read or does not fit, the suite has no labels, or a run fails.
-pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search: &Search<'_>) -> Result<Detector> {
+pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search: &FeatureSearch<'_>) -> Result<Detector> {
     let sae = Sae::open(folder)?;
     let site: SiteName = sae
         .config()

@@ -24,7 +24,7 @@ const TARGET_FPR: f64 = 0.01;
 const RESAMPLES: usize = 1000;
 
 /// What to train.
-pub struct Request<'a> {
+pub struct ProbeRequest<'a> {
     /// Name of the detector.
     pub id: String,
     /// What rules refer to it by.
@@ -55,7 +55,7 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// The suite has no labels, one class only or too few groups, or a run fails.
-pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &Request<'_>, progress: &dyn Progress) -> Result<Detector> {
+pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<'_>, progress: &dyn Progress) -> Result<Detector> {
     let suite = request.suite;
     progress.stage("reading activations", request.sites.len());
     let first_layer = SiteName::block(0, Point::ResidPre);
@@ -142,7 +142,7 @@ fn earliest_as_good(candidates: &[Estimate]) -> Option<usize> {
 }
 
 struct Work<'a> {
-    request: &'a Request<'a>,
+    request: &'a ProbeRequest<'a>,
     labels: &'a [bool],
     groups: &'a [&'a str],
 }
