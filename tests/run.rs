@@ -35,51 +35,10 @@ struct Model {
     logits: Array3<f32>,
 }
 
-fn architecture(past: usize) -> Architecture {
-    let port = |name: String, element, role| InputPort {
-        name,
-        element,
-        role,
-    };
-    let mut inputs = vec![
-        port("input_ids".into(), Element::I64, InputRole::TokenIds),
-        port(
-            "attention_mask".into(),
-            Element::I64,
-            InputRole::AttentionMask,
-        ),
-    ];
-    for layer in 0..past {
-        for half in ["key", "value"] {
-            let dims = vec![None, Some(2), Some(0), Some(16)];
-            inputs.push(port(
-                format!("past_key_values.{layer}.{half}"),
-                Element::F32,
-                InputRole::PastKeyValue(dims),
-            ));
-        }
-    }
-    Architecture {
-        n_layers: 3,
-        d_model: 64,
-        n_heads: None,
-        vocab_size: 512,
-        family_hint: String::new(),
-        blocks: Vec::new(),
-        sites: Vec::new(),
-        inputs,
-        logits: "logits".into(),
-    }
-}
-
 fn model(folder: &Path) -> Model {
-    let past = if folder.to_string_lossy().contains("genai") {
-        3
-    } else {
-        0
-    };
-    let arch = architecture(past);
-    let bytes = std::fs::read(folder.join("model.onnx")).unwrap();
+    let opened = candor::model::Model::open(&folder.join("model.onnx")).unwrap();
+    let arch = Architecture::find(&opened).unwrap();
+    let bytes = candor::model::encode(opened.proto());
     let session = Session::open(&runtime(), &bytes, folder, &arch).unwrap();
     let mut reference = NpzReader::new(File::open(folder.join("reference.npz")).unwrap()).unwrap();
     Model {
@@ -91,7 +50,44 @@ fn model(folder: &Path) -> Model {
     }
 }
 
-/// Every model of the zoo, and a trained one. The quantised export is compared by the room that knows its tolerance.
+/// An architecture of which a session needs only this: what the inputs mean, and which output the logits are.
+fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
+    Architecture {
+        n_layers: 1,
+        d_model: 1,
+        n_heads: None,
+        vocab_size: 1,
+        family_hint: String::new(),
+        blocks: Vec::new(),
+        sites: Vec::new(),
+        inputs: inputs
+            .iter()
+            .map(|(name, element, role)| InputPort {
+                name: (*name).to_owned(),
+                element: *element,
+                role: role.clone(),
+            })
+            .collect(),
+        logits: "logits".into(),
+    }
+}
+
+/// The fixture that shows what it was fed, in every element type.
+fn types() -> Session {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run");
+    let bytes = std::fs::read(folder.join("types.onnx")).unwrap();
+    let past = InputRole::PastKeyValue(vec![None, Some(2), Some(0), Some(4)]);
+    let arch = architecture(&[
+        ("ids", Element::I32, InputRole::TokenIds),
+        ("mask_bool", Element::Bool, InputRole::AttentionMask),
+        ("mask_f16", Element::F16, InputRole::AttentionMask),
+        ("positions", Element::I64, InputRole::PositionIds),
+        ("past", Element::F16, past),
+    ]);
+    Session::open(&runtime(), &bytes, &folder, &arch).unwrap()
+}
+
+/// Every model of the zoo, and a trained one.
 fn models(shared: &Path) -> Vec<(String, Model)> {
     let mut folders: Vec<_> = std::fs::read_dir(shared.join("zoo"))
         .unwrap()
@@ -133,10 +129,7 @@ fn logits_are_those_of_pytorch() {
         let feed = Feed::new(model.ids.clone(), model.mask.clone());
         let outputs = model.session.run(&feed, &["logits"]).unwrap();
         assert_eq!(outputs.keys().collect::<Vec<_>>(), ["logits"], "{name}");
-        let found = difference(
-            &outputs["logits"].view(),
-            &model.logits.view().into_dyn(),
-        );
+        let found = difference(&outputs["logits"].view(), &model.logits.view().into_dyn());
         println!("{name}: {found:.2e}");
         assert!(found <= 1e-4, "{name}: {found}");
     }
@@ -229,7 +222,10 @@ fn the_last_logits_are_those_after_the_last_real_token() {
 #[test]
 fn nodes_are_placed_on_the_processor() {
     let Some(shared) = shared() else { return };
-    let placed = model(&shared.join("zoo/llama")).session.placement().unwrap();
+    let placed = model(&shared.join("zoo/llama"))
+        .session
+        .placement()
+        .unwrap();
     assert!(placed.iter().any(|node| node.operator == "MatMul"));
     assert!(
         placed
@@ -272,8 +268,7 @@ fn what_the_graph_does_not_have_is_refused() {
 fn an_input_that_nobody_fills_is_refused() {
     let Some(shared) = shared() else { return };
     let folder = shared.join("zoo/gpt2");
-    let mut arch = architecture(0);
-    arch.inputs.pop();
+    let arch = architecture(&[("input_ids", Element::I64, InputRole::TokenIds)]);
     let bytes = std::fs::read(folder.join("model.onnx")).unwrap();
     let session = Session::open(&runtime(), &bytes, &folder, &arch).unwrap();
     let fault = session
@@ -285,8 +280,12 @@ fn an_input_that_nobody_fills_is_refused() {
 
 #[test]
 fn bytes_that_are_no_model_are_refused() {
-    let arch = architecture(0);
-    for bytes in [&b""[..], b"not a model", &[8, 10, 58, 255, 255, 255, 255, 15]] {
+    let arch = architecture(&[]);
+    for bytes in [
+        &b""[..],
+        b"not a model",
+        &[8, 10, 58, 255, 255, 255, 255, 15],
+    ] {
         let fault = Session::open(&runtime(), bytes, Path::new(""), &arch).unwrap_err();
         assert_eq!(fault.kind, Kind::Usage, "{fault}");
     }
@@ -301,7 +300,11 @@ fn cuda_is_never_replaced_by_the_processor_silently() {
         ..RuntimeOptions::default()
     };
     let plain = runtime();
-    if plain.library().with_file_name("libonnxruntime_providers_cuda.so").exists() {
+    if plain
+        .library()
+        .with_file_name("libonnxruntime_providers_cuda.so")
+        .exists()
+    {
         println!("skipped: the runtime at hand has CUDA");
         return;
     }
@@ -327,4 +330,65 @@ fn a_runtime_is_obtained_again_and_a_second_one_refused() {
     };
     let fault = Runtime::obtain(&other, &mut |_| {}).unwrap_err();
     assert!(fault.found.contains("already"), "{fault}");
+}
+
+#[test]
+fn inputs_and_outputs_have_the_element_types_of_the_graph() {
+    let feed = Feed::new(array![[3, 4, 5], [6, 7, 8]], array![[1, 1, 1], [1, 1, 0]]);
+    let wanted = [
+        "ids_bf16",
+        "mask_f32",
+        "mask_out_f16",
+        "positions_f32",
+        "past_dims_f32",
+    ];
+    let outputs = types().run(&feed, &wanted).unwrap();
+    let mask = array![[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]].into_dyn();
+    assert_eq!(outputs["mask_f32"], mask);
+    assert_eq!(outputs["mask_out_f16"], mask);
+    assert_eq!(
+        outputs["ids_bf16"],
+        array![[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]].into_dyn()
+    );
+    assert_eq!(
+        outputs["positions_f32"],
+        array![[0.0, 1.0, 2.0], [0.0, 1.0, 1.0]].into_dyn()
+    );
+    assert_eq!(
+        outputs["past_dims_f32"],
+        array![2.0, 2.0, 0.0, 4.0].into_dyn()
+    );
+    let halves = Tensor::F32(array![[0.5, 2.0, -1.0]].into_dyn());
+    let fed = Feed::unpadded(array![[1, 2, 3]]).with("mask_f16", halves);
+    let outputs = types()
+        .run(&fed, &["mask_out_f16", "mask_out_f16"])
+        .unwrap();
+    assert_eq!(outputs["mask_out_f16"], array![[0.5, 2.0, -1.0]].into_dyn());
+}
+
+#[test]
+fn nan_is_refused_everywhere_and_infinity_outside_the_logits() {
+    let session = types();
+    let found = |feed: &Feed, name: &str| session.run(feed, &[name]).err().map(|fault| fault.found);
+    let infinite = Feed::unpadded(array![[1, 0]]);
+    assert_eq!(found(&infinite, "logits"), None);
+    assert_eq!(
+        found(&infinite, "stream").as_deref(),
+        Some("-inf at [0, 1]")
+    );
+    let undefined = Feed::unpadded(array![[1, -1]]);
+    assert_eq!(
+        found(&undefined, "logits").as_deref(),
+        Some("NaN at [0, 1]")
+    );
+    let padding = Feed::new(array![[1, -1]], array![[1, 0]]);
+    assert_eq!(found(&padding, "stream"), None);
+}
+
+#[test]
+fn outputs_that_are_no_floats_are_refused() {
+    let fault = types()
+        .run(&Feed::unpadded(array![[1]]), &["whole"])
+        .unwrap_err();
+    assert!(fault.doing.contains("`whole`"), "{fault}");
 }

@@ -173,12 +173,13 @@ mod tests {
     use crate::run::Provider;
     use std::error::Error;
     use std::io::Write;
+    use std::sync::Mutex;
 
-    fn archive(path: &Path, entries: &[(&str, &str)]) -> Result<(), Box<dyn Error>> {
+    fn archive(path: &Path, entries: &[(&str, &[u8])]) -> Result<(), Box<dyn Error>> {
         let mut writer = zip::ZipWriter::new(File::create(path)?);
         for (name, content) in entries {
             writer.start_file(*name, zip::write::SimpleFileOptions::default())?;
-            writer.write_all(content.as_bytes())?;
+            writer.write_all(content)?;
         }
         writer.finish()?;
         Ok(())
@@ -192,15 +193,18 @@ mod tests {
         archive(
             &wheel,
             &[
-                ("onnxruntime/__init__.py", "python"),
-                ("onnxruntime/capi/libonnxruntime.so.1.2.3", "runtime"),
+                ("onnxruntime/__init__.py", b"python"),
+                ("onnxruntime/capi/libonnxruntime.so.1.2.3", b"runtime"),
                 (
                     "onnxruntime/capi/libonnxruntime_providers_shared.so",
-                    "shared",
+                    b"shared",
                 ),
-                ("onnxruntime/capi/libonnxruntime/../../../../escaped", "bad"),
-                ("onnxruntime/capi/libonnxruntime\\..\\escaped", "bad"),
-                ("../onnxruntime/capi/libonnxruntime.so", "bad"),
+                (
+                    "onnxruntime/capi/libonnxruntime/../../../../escaped",
+                    b"bad",
+                ),
+                ("onnxruntime/capi/libonnxruntime\\..\\escaped", b"bad"),
+                ("../onnxruntime/capi/libonnxruntime.so", b"bad"),
             ],
         )?;
         let folder = work.path().join("out");
@@ -231,6 +235,136 @@ mod tests {
         let wheel = Wheel::pinned(Provider::Cpu, "linux", "x86_64").ok_or("no wheel")?;
         let found = check(wheel, &file).err().ok_or("accepted")?;
         assert!(found.contains(wheel.sha256), "{found}");
+        Ok(())
+    }
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/run")
+            .join(name)
+    }
+
+    /// A wheel around a stand-in for the runtime, pinned by its own digest, in a folder with a stand-in for Python.
+    #[cfg(unix)]
+    fn index(folder: &Path, version: &str) -> Result<(Wheel, PathBuf), Box<dyn Error>> {
+        let library = folder.join("built");
+        let built = Command::new("rustc")
+            .args(["--edition", "2024", "--crate-type", "cdylib", "-o"])
+            .arg(&library)
+            .arg(fixture("runtime.rs"))
+            .env("VERSION", version)
+            .status()?;
+        assert!(built.success());
+        let name = format!("{INSIDE}{}.{version}", std::env::consts::DLL_SUFFIX);
+        let packed = folder.join("index.whl");
+        archive(&packed, &[(name.as_str(), fs::read(&library)?.as_slice())])?;
+        let sha256 = digest(&packed)?
+            .as_ref()
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let python = folder.join("python3");
+        std::os::unix::fs::symlink(fixture("python3"), &python)?;
+        let pinned = Wheel::pinned(Provider::Cpu, "linux", "x86_64").ok_or("no wheel")?;
+        let mut wheel = *pinned;
+        wheel.sha256 = sha256.leak();
+        Ok((wheel, python))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_many_that_fetch_at_once_one_does_it() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let (wheel, python) = index(folder.path(), "1.99.0")?;
+        let runtimes = folder.path().join("cache/runtime");
+        let notices = Mutex::new(Vec::new());
+        let places: Vec<_> = std::thread::scope(|scope| {
+            let fetches: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        fetch(
+                            &wheel,
+                            &runtimes,
+                            std::slice::from_ref(&python),
+                            &mut |line| {
+                                if let Ok(mut notices) = notices.lock() {
+                                    notices.push(line.to_owned());
+                                }
+                            },
+                        )
+                    })
+                })
+                .collect();
+            fetches
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join)
+                .collect()
+        });
+        let expected = runtimes.join(wheel.folder());
+        for place in places {
+            assert_eq!(
+                place.map_err(|_| "a thread panicked")?,
+                Ok(expected.clone())
+            );
+        }
+        assert_eq!(notices.lock().map_err(|_| "poisoned")?.len(), 1);
+        assert_eq!(library::in_folder(&expected).len(), 1);
+        let mut left: Vec<_> = fs::read_dir(&runtimes)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<_, _>>()?;
+        left.sort();
+        assert_eq!(left, ["lock", wheel.folder().as_str()]);
+
+        let asked = fs::read_to_string(folder.path().join("asked"))?;
+        assert_eq!(asked.lines().count(), 1);
+        for argument in [
+            "--platform manylinux_2_28_x86_64",
+            "--abi cp312",
+            "--no-deps",
+        ] {
+            assert!(asked.contains(argument), "{asked}");
+        }
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_unusable_in_the_cache_is_replaced() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let (wheel, python) = index(folder.path(), "1.99.1")?;
+        let runtimes = folder.path().join("runtime");
+        let broken = runtimes.join(wheel.folder());
+        fs::create_dir_all(&broken)?;
+        let name = format!("libonnxruntime{}", std::env::consts::DLL_SUFFIX);
+        fs::write(broken.join(name), "half a download")?;
+        fetch(&wheel, &runtimes, &[python], &mut |_| {})?;
+        let libraries = library::in_folder(&broken);
+        assert_eq!(libraries.len(), 1);
+        for path in libraries {
+            assert_eq!(library::open(&path)?.version, "1.99.1");
+        }
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_failed_fetch_leaves_nothing_and_says_what_pip_said() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let (wheel, python) = index(folder.path(), "1.99.2")?;
+        let runtimes = folder.path().join("runtime");
+        let mut forged = wheel;
+        forged.sha256 = "00";
+        let pythons = [folder.path().join("absent"), python];
+        let found = fetch(&forged, &runtimes, &pythons, &mut |_| {})
+            .err()
+            .ok_or("accepted")?;
+        assert!(found.contains("pinned is 00"), "{found}");
+        fs::remove_file(folder.path().join("index.whl"))?;
+        let found = fetch(&wheel, &runtimes, &pythons, &mut |_| {})
+            .err()
+            .ok_or("fetched nothing")?;
+        assert!(found.ends_with("failed: no network"), "{found}");
+        assert!(found.contains("absent"), "{found}");
+        assert_eq!(fs::read_dir(&runtimes)?.count(), 1);
         Ok(())
     }
 }

@@ -289,7 +289,10 @@ impl Search {
     }
 
     fn advice(&self) -> String {
-        let package = self.wheel.map_or("onnxruntime", |wheel| wheel.package);
+        let package = match self.provider {
+            Provider::Cpu => "onnxruntime",
+            Provider::Cuda => "onnxruntime-gpu",
+        };
         format!(
             "install it (`pip install {package}`), or name a library with --runtime or ORT_DYLIB_PATH{}",
             if self.offline {

@@ -1,6 +1,6 @@
 //! One graph, ready to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -114,9 +114,10 @@ impl Session {
             return Ok(());
         }
         let failed = |error: ort::Error| Fault::failed("running the model", error.message().trim());
-        let selected = wanted
+        let distinct: BTreeSet<_> = wanted.iter().collect();
+        let selected = distinct
             .iter()
-            .fold(OutputSelector::no_default(), |all, name| all.with(*name));
+            .fold(OutputSelector::no_default(), |all, name| all.with(**name));
         let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
         let own = self.own_inputs(feed)?;
         let inputs = self
