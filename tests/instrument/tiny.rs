@@ -30,7 +30,7 @@ impl Tiny {
     pub fn plain(elem: i32, opset: i64) -> Self {
         let branch = GraphProto {
             name: Some("branch".into()),
-            node: vec![node("Neg", &["post0"], &["negated"])],
+            node: vec![node("Tanh", &["post0"], &["negated"])],
             output: vec![typed("negated", elem, &["N", "T", "4"])],
             ..GraphProto::default()
         };
@@ -45,7 +45,7 @@ impl Tiny {
             .to_vec();
         let nodes = vec![
             node("Gather", &["w", "ids"], &["embedded"]),
-            node("Neg", &["embedded"], &["branch0"]),
+            node("Tanh", &["embedded"], &["branch0"]),
             node("Add", &["embedded", "branch0"], &["post0"]),
             choice,
             node("Add", &["post0", "branch1"], &["post1"]),
@@ -91,7 +91,7 @@ impl Tiny {
         }];
         let nodes = vec![
             node("Gather", &["w", "ids"], &["x0"]),
-            node("Neg", &["x0"], &["branch"]),
+            node("Tanh", &["x0"], &["branch"]),
             norm,
             node("MatMul", &["normed", "u"], &["logits"]),
         ];
