@@ -74,7 +74,9 @@ fn location(tensor: &TensorProto, doing: &str) -> Result<String> {
             format!("the external tensor `{name}` lies in `{given}`, outside the model's folder"),
         )
         .expected("a file inside the model's folder, without `..` and not absolute")
-        .hint("do not trust this model; a clean one is exported with its data beside the .onnx file")
+        .hint(
+            "do not trust this model; a clean one is exported with its data beside the .onnx file",
+        )
     };
     let mut parts: Vec<&str> = Vec::new();
     // Both separators are looked at, so that a file made on Windows cannot slip out here, nor the reverse.
@@ -141,7 +143,10 @@ fn length_on_disk(tensor: &TensorProto, file: &str, folder: &Path, doing: &str) 
     usize::try_from(found.len()).map_err(|_| {
         Fault::usage(
             doing,
-            format!("`{file}` has {} bytes, too many for this machine", found.len()),
+            format!(
+                "`{file}` has {} bytes, too many for this machine",
+                found.len()
+            ),
         )
     })
 }
@@ -236,7 +241,11 @@ pub(super) fn tensors(proto: &ModelProto) -> Vec<&TensorProto> {
         } else if let Some(attribute) = attributes.pop() {
             all.extend(attribute.t.iter());
             all.extend(&attribute.tensors);
-            for sparse in attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors) {
+            for sparse in attribute
+                .sparse_tensor
+                .iter()
+                .chain(&attribute.sparse_tensors)
+            {
                 all.extend(sparse.values.iter());
                 all.extend(sparse.indices.iter());
             }
