@@ -29,20 +29,23 @@ impl Tiny {
     /// `embedding → + → + → MatMul`; the stream is an output already, and a branch of an `If` reads it.
     pub fn plain(elem: i32, opset: i64) -> Self {
         let branch = GraphProto {
-            node: vec![node("Neg", &["post0"], &["negated"])],
+            name: Some("branch".into()),
+            node: vec![node("Tanh", &["post0"], &["negated"])],
             output: vec![typed("negated", elem, &["N", "T", "4"])],
             ..GraphProto::default()
         };
         let mut choice = node("If", &["flag"], &["branch1"]);
-        choice.attribute = vec![AttributeProto {
-            name: Some("then_branch".into()),
-            r#type: Some(AttributeType::Graph.into()),
-            g: Some(branch),
-            ..AttributeProto::default()
-        }];
+        choice.attribute = ["then_branch", "else_branch"]
+            .map(|name| AttributeProto {
+                name: Some(name.into()),
+                r#type: Some(AttributeType::Graph.into()),
+                g: Some(branch.clone()),
+                ..AttributeProto::default()
+            })
+            .to_vec();
         let nodes = vec![
             node("Gather", &["w", "ids"], &["embedded"]),
-            node("Neg", &["embedded"], &["branch0"]),
+            node("Tanh", &["embedded"], &["branch0"]),
             node("Add", &["embedded", "branch0"], &["post0"]),
             choice,
             node("Add", &["post0", "branch1"], &["post1"]),
@@ -88,7 +91,7 @@ impl Tiny {
         }];
         let nodes = vec![
             node("Gather", &["w", "ids"], &["x0"]),
-            node("Neg", &["x0"], &["branch"]),
+            node("Tanh", &["x0"], &["branch"]),
             norm,
             node("MatMul", &["normed", "u"], &["logits"]),
         ];
@@ -179,14 +182,13 @@ impl Tiny {
         outputs: Vec<ValueInfoProto>,
         opset: i64,
     ) -> Self {
-        let initializer = stored.iter().map(|&(name, element)| TensorProto {
-            name: Some(name.into()),
-            data_type: Some(element),
-            ..TensorProto::default()
-        });
         let graph = GraphProto {
+            name: Some("tiny".into()),
             node: nodes,
-            initializer: initializer.collect(),
+            initializer: stored
+                .iter()
+                .map(|&(name, element)| weights(name, element))
+                .collect(),
             input: vec![typed("ids", DataType::Int64 as i32, &["N", "T"])],
             output: outputs,
             ..GraphProto::default()
@@ -247,6 +249,38 @@ fn fused_node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     NodeProto {
         domain: Some("com.microsoft".into()),
         ..node(op, inputs, outputs)
+    }
+}
+
+/// `w` `[9, 4]`, `u` `[4, 9]`, vectors `[4]`, and the truth value `flag`; any numbers do.
+fn weights(name: &str, element: i32) -> TensorProto {
+    let dims: &[i64] = match name {
+        "w" => &[9, 4],
+        "u" => &[4, 9],
+        "flag" => &[],
+        _ => &[4],
+    };
+    let seed = name.bytes().map(f32::from).sum::<f32>();
+    let values = (0..dims.iter().product::<i64>()).map(|index| (seed + index as f32 * 1.7).sin());
+    let raw: Vec<u8> = match element {
+        F32 => values.flat_map(f32::to_le_bytes).collect(),
+        F16 => values
+            .flat_map(|value| half::f16::from_f32(value).to_le_bytes())
+            .collect(),
+        BF16 => values
+            .flat_map(|value| half::bf16::from_f32(value).to_le_bytes())
+            .collect(),
+        F64 => values
+            .flat_map(|value| f64::from(value).to_le_bytes())
+            .collect(),
+        _ => vec![1],
+    };
+    TensorProto {
+        name: Some(name.into()),
+        dims: dims.to_vec(),
+        data_type: Some(element),
+        raw_data: Some(raw.into()),
+        ..TensorProto::default()
     }
 }
 
