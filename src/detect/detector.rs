@@ -1,5 +1,6 @@
 //! A detector's folder: its card, its weights, and whether it fits a model.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -193,10 +194,11 @@ impl Detector {
 
 impl FileDigest {
     pub(super) fn of(file: &str, bytes: &[u8]) -> Self {
-        let sha256 = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut sha256 = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            // Writing to a string cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
         Self {
             file: file.to_owned(),
             sha256,

@@ -99,6 +99,7 @@ struct FeatureV1 {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "the names are the format's")]
 struct BaselinesV1 {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bag_of_words_auroc: Option<f64>,

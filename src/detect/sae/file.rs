@@ -83,7 +83,9 @@ impl Sae {
         let encoder = load(&config, &mut tensors, &w_dec)?;
         tensors.finish()?;
         let mut decoder_scale = encoder.decoder_scale();
-        if let Some(legacy) = legacy.filter(|legacy| legacy.iter().any(|scale| *scale != 1.0)) {
+        if let Some(legacy) =
+            legacy.filter(|legacy| legacy.iter().any(|scale| (scale - 1.0).abs() > 0.0))
+        {
             decoder_scale = Some(match decoder_scale {
                 Some(scale) => scale * legacy,
                 None => legacy,

@@ -22,7 +22,7 @@ pub(super) const KIND: ProbeKind = ProbeKind {
 /// classes are separable, and is too weak to matter elsewhere.
 const PROJECTION_LAMBDA: f64 = 1.0;
 
-fn train(set: &TrainingSet<'_>, _options: &TrainingOptions) -> Result<LinearProbe> {
+fn train(set: &TrainingSet<'_>, _options: TrainingOptions) -> Result<LinearProbe> {
     let class_mean = |wanted: bool| {
         let chosen: Vec<usize> = (0..set.labels.len())
             .filter(|row| set.labels.get(*row) == Some(&wanted))
@@ -52,8 +52,8 @@ fn train(set: &TrainingSet<'_>, _options: &TrainingOptions) -> Result<LinearProb
         .dot(&direction)
         .insert_axis(Axis(1));
     let scaler = Scaler::of(projection.view());
-    let scaled = scaler.scaled(projection.view());
-    let fit = logistic::fit(scaled.view(), set.labels, PROJECTION_LAMBDA)?;
+    let rows = scaler.scaled(projection.view());
+    let fit = logistic::fit(rows.view(), set.labels, PROJECTION_LAMBDA)?;
     let line = scaler.folded(&fit.weight, fit.intercept);
     let slope = line.weight.first().copied().map_or(0.0, f64::from);
     Ok(LinearProbe {

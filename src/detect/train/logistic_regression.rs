@@ -11,9 +11,9 @@ pub(super) const KIND: ProbeKind = ProbeKind {
     train,
 };
 
-fn train(set: &TrainingSet<'_>, options: &TrainingOptions) -> Result<LinearProbe> {
+fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<LinearProbe> {
     let scaler = Scaler::of(set.rows);
-    let scaled = scaler.scaled(set.rows);
-    let fit = logistic::fit(scaled.view(), set.labels, options.lambda)?;
+    let rows = scaler.scaled(set.rows);
+    let fit = logistic::fit(rows.view(), set.labels, options.lambda)?;
     Ok(scaler.folded(&fit.weight, fit.intercept))
 }

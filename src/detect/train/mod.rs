@@ -3,6 +3,7 @@
 mod difference_of_means;
 mod logistic;
 mod logistic_regression;
+mod out_of_fold;
 mod standardise;
 
 use ndarray::ArrayView2;
@@ -20,7 +21,7 @@ pub struct ProbeKind {
     pub name: &'static str,
     /// One line for people, with the source of the formula.
     pub summary: &'static str,
-    train: fn(&TrainingSet<'_>, &TrainingOptions) -> Result<LinearProbe>,
+    train: fn(&TrainingSet<'_>, TrainingOptions) -> Result<LinearProbe>,
 }
 
 impl ProbeKind {
@@ -34,7 +35,7 @@ impl ProbeKind {
     ///
     /// # Errors
     /// No rows, labels that do not fit, one class only, an activation that is not finite, or a penalty that is not positive.
-    pub fn train(&self, set: &TrainingSet<'_>, options: &TrainingOptions) -> Result<LinearProbe> {
+    pub fn train(&self, set: &TrainingSet<'_>, options: TrainingOptions) -> Result<LinearProbe> {
         set.check(self.name)?;
         if !(options.lambda > 0.0 && options.lambda.is_finite()) {
             return Err(Fault::usage(

@@ -30,8 +30,10 @@ pub struct Architecture {
     /// SAELens's name of it.
     pub name: &'static str,
     /// Takes the encoder's own tensors. The decoder is given for its norms.
-    pub(super) load: fn(&SaeConfig, &mut Tensors<'_>, &Array2<f32>) -> Result<Box<dyn Encoder>>,
+    pub(super) load: Load,
 }
+
+type Load = fn(&SaeConfig, &mut Tensors<'_>, &Array2<f32>) -> Result<Box<dyn Encoder>>;
 
 /// What tells one architecture from another: all share `W_enc`, `W_dec` and `b_dec`.
 pub(super) trait Encoder: fmt::Debug + Send + Sync {
