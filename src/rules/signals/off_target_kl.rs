@@ -6,7 +6,7 @@ pub(super) static KIND: Kind = Kind {
     label: "off-target cost of the ablation on control prompts (KL, nats)",
     doc: "Mean KL divergence in nats of next-token distributions on control prompts, ablated against plain, 0 or more: an \
           ablation that wrecks unrelated text explains nothing.",
-    class: Class::Control,
+    class: Class::Causal,
     range: (0.0, f64::INFINITY),
     params: &[Param::Ablation, Param::Detector],
     demand: Demand::Ablation { random: false },

@@ -19,13 +19,13 @@ pub(in crate::rules) struct View<'a> {
 
 /// A response under the tested condition and its counterpart under the baseline.
 #[derive(Clone, Copy)]
-pub(super) struct Pair<'a> {
+pub(in crate::rules) struct Pair<'a> {
     pub tested: &'a Response,
     pub against: &'a Response,
 }
 
 /// The pairs of a suite, and how many tested items have none.
-pub(super) struct Pairs<'a> {
+pub(in crate::rules) struct Pairs<'a> {
     pub pairs: Vec<Pair<'a>>,
     pub unpaired: usize,
 }
