@@ -129,7 +129,8 @@ pub struct PairMap {
     pub corrupt: f64,
     /// Logit difference after each patch, `[site, position]`.
     pub metric: Array2<f64>,
-    /// Recovery after each patch, `[site, position]`, unclipped.
+    /// Recovery after each patch, `[site, position]`, unclipped: `(metric − corrupt) / (clean − corrupt)` in both modes, so
+    /// that a strong cell is near 1 when denoising and near 0 when noising.
     pub recovery: Array2<f64>,
     /// Positions at which the two prompts differ.
     pub differing: Vec<usize>,

@@ -1,5 +1,26 @@
 //! What evidence means: rules as YAML, the signals they name, and the verdicts they reach.
 
+mod check;
+mod condition;
+mod context;
+mod decide;
+mod judge;
+mod outcome;
+mod reasons;
+mod rule;
+mod schema;
+mod signals;
+mod truth;
 mod verdict;
+mod words;
 
-pub use verdict::{Severity, Verdict};
+pub use check::{Code, Diagnostic, Level, check, render};
+pub use condition::{Bar, Comparison, Condition};
+pub use context::{Context, Contrast, DetectorInfo};
+pub use judge::judge;
+pub use outcome::{RuleOutcome, SignalValue};
+pub use rule::{CausalRequest, Needs, Purpose, Rule, RuleFile, RulePack};
+pub use schema::schema;
+pub use signals::{Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal};
+pub use truth::Truth;
+pub use verdict::{Severity, Verdict, worst};

@@ -1,5 +1,7 @@
 //! What a rule may conclude.
 
+use std::fmt;
+
 /// The verdict of one rule, and by the worst of them the verdict of a model. Ordered from harmless to grave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
@@ -17,6 +19,43 @@ pub enum Verdict {
     Fail,
 }
 
+impl Verdict {
+    /// Every verdict, from harmless to grave.
+    pub const ALL: [Self; 6] = [
+        Self::Pass,
+        Self::ConditionalBenign,
+        Self::Review,
+        Self::NotMeasurable,
+        Self::Inconclusive,
+        Self::Fail,
+    ];
+
+    /// As it is written in reports, such as `conditional-benign`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::ConditionalBenign => "conditional-benign",
+            Self::Review => "review",
+            Self::NotMeasurable => "not-measurable",
+            Self::Inconclusive => "inconclusive",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The gravest verdict; `None` when nothing was judged, which is not a pass.
+#[must_use]
+pub fn worst(verdicts: &[Verdict]) -> Option<Verdict> {
+    verdicts.iter().copied().max()
+}
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
@@ -28,4 +67,26 @@ pub enum Severity {
     High,
     /// 14.
     Critical,
+}
+
+impl Severity {
+    /// Every severity, from low to critical.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// As it is written in rules and reports, such as `critical`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }

@@ -1,0 +1,179 @@
+//! What is wrong in a rule file, where, and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, as given or as found in a given folder.
+    pub file: PathBuf,
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column, in characters.
+    pub column: usize,
+    /// Whether the pack can be used all the same.
+    pub severity: Level,
+    /// Stable name of the kind of problem.
+    pub code: Code,
+    /// What was found and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The line of the file, for an excerpt; empty if there is none.
+    pub excerpt: String,
+    /// Characters to underline from `column` on.
+    pub width: usize,
+}
+
+/// Whether a pack with this diagnostic can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// It cannot.
+    Error,
+    /// It can, but probably does not say what was meant.
+    Warning,
+}
+
+/// Kinds of problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// The file or folder cannot be read, or holds no rules.
+    Unreadable,
+    /// Not YAML, or YAML that a rule file does not use (anchors, tags, several documents).
+    Yaml,
+    /// A key that is not known here.
+    UnknownKey,
+    /// A key that occurs twice.
+    DuplicateKey,
+    /// A key that is needed here.
+    MissingKey,
+    /// Such as text where a number belongs.
+    WrongType,
+    /// A word that is not among the known ones.
+    UnknownWord,
+    /// An empty text, list or mapping.
+    Empty,
+    /// A name or id that is not spelled as it should be.
+    BadName,
+    /// An id that another rule of the pack has.
+    DuplicateId,
+    /// A kind of signal that does not exist.
+    UnknownSignalKind,
+    /// A condition over a signal that the rule does not define.
+    UnknownSignal,
+    /// A signal that no condition uses.
+    UnusedSignal,
+    /// A number outside of what it can be.
+    OutOfRange,
+    /// A signal in a block that is not for evidence of its sort.
+    WrongBlock,
+    /// A rule that concludes nothing.
+    NothingToJudge,
+    /// A causal signal whose intervention the rule does not demand.
+    MissingEvidence,
+    /// An intervention that no signal reads.
+    UnusedEvidence,
+    /// A signal that reads a suite or detector that the rule does not say it needs.
+    MissingNeed,
+    /// A need that nothing in the rule reads.
+    UnusedNeed,
+    /// A bar that no result can reach with the evidence demanded.
+    Unattainable,
+}
+
+impl Code {
+    /// As it is printed, such as `unknown-signal`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Yaml => "yaml",
+            Self::UnknownKey => "unknown-key",
+            Self::DuplicateKey => "duplicate-key",
+            Self::MissingKey => "missing-key",
+            Self::WrongType => "wrong-type",
+            Self::UnknownWord => "unknown-word",
+            Self::Empty => "empty",
+            Self::BadName => "bad-name",
+            Self::DuplicateId => "duplicate-id",
+            Self::UnknownSignalKind => "unknown-signal-kind",
+            Self::UnknownSignal => "unknown-signal",
+            Self::UnusedSignal => "unused-signal",
+            Self::OutOfRange => "out-of-range",
+            Self::WrongBlock => "wrong-block",
+            Self::NothingToJudge => "nothing-to-judge",
+            Self::MissingEvidence => "missing-evidence",
+            Self::UnusedEvidence => "unused-evidence",
+            Self::MissingNeed => "missing-need",
+            Self::UnusedNeed => "unused-need",
+            Self::Unattainable => "unattainable",
+        }
+    }
+
+    /// Whether a pack with this problem can be used.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed => Level::Warning,
+            _ => Level::Error,
+        }
+    }
+}
+
+/// The problem, its place, the line with a caret under it, and the hint.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.severity {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        writeln!(f, "{level}[{}]: {}", self.code.name(), self.message)?;
+        let margin = self.line.to_string().len();
+        write!(
+            f,
+            "{:margin$}--> {}:{}:{}",
+            "",
+            self.file.display(),
+            self.line,
+            self.column
+        )?;
+        if !self.excerpt.is_empty() {
+            let before: String = self
+                .excerpt
+                .chars()
+                .take(self.column.saturating_sub(1))
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let rest = self.excerpt.chars().count().saturating_sub(self.column - 1);
+            let carets = "^".repeat(self.width.clamp(1, rest.max(1)));
+            write!(
+                f,
+                "\n{:margin$} |\n{} | {}\n{:margin$} | {before}{carets}",
+                "", self.line, self.excerpt, ""
+            )?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n{:margin$} = hint: {hint}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// All diagnostics as text, with a line that counts them; empty if there are none.
+#[must_use]
+pub fn render(diagnostics: &[Diagnostic]) -> String {
+    if diagnostics.is_empty() {
+        return String::new();
+    }
+    let count = |level: Level, word: &str| {
+        let n = diagnostics.iter().filter(|one| one.severity == level).count();
+        format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+    };
+    let mut text: String = diagnostics.iter().map(|one| format!("{one}\n\n")).collect();
+    text.push_str(&count(Level::Error, "error"));
+    text.push_str(", ");
+    text.push_str(&count(Level::Warning, "warning"));
+    text.push('\n');
+    text
+}

@@ -1,0 +1,89 @@
+//! Finding and reading rule files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::{Code, Diagnostic};
+
+/// A rule is a page of text; whatever is larger is not one.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The rule files among the paths; what is not there or holds none is added to `found`.
+pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if paths.is_empty() {
+        found.push(unreadable(Path::new("."), "no rule file was named".to_owned(), None));
+    }
+    for path in paths.iter().map(AsRef::as_ref) {
+        let mut here = Vec::new();
+        if path.is_dir() {
+            if let Err(diagnostic) = walk(path, &mut here) {
+                found.push(diagnostic);
+                continue;
+            }
+            if here.is_empty() {
+                let hint = "rule files end in .yaml or .yml".to_owned();
+                found.push(unreadable(path, "the folder holds no rule files".to_owned(), Some(hint)));
+            }
+            here.sort();
+        } else {
+            here.push(path.to_owned());
+        }
+        for file in here {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
+    files
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diagnostic> {
+    let failed = |error: std::io::Error| {
+        unreadable(folder, format!("the folder cannot be read: {error}"), None)
+    };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        // A link to a folder is not followed: it could lead back here.
+        if entry.file_type().map_err(failed)?.is_dir() {
+            walk(&path, files)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The text of a rule file.
+pub(super) fn text(file: &Path) -> Result<String, Diagnostic> {
+    let failed =
+        |error: std::io::Error| unreadable(file, format!("the file cannot be read: {error}"), None);
+    let size = fs::metadata(file).map_err(failed)?.len();
+    if size > MOST_BYTES {
+        let message = format!("the file has {size} bytes, a rule file at most {MOST_BYTES}");
+        return Err(unreadable(file, message, None));
+    }
+    let bytes = fs::read(file).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        unreadable(file, format!("the file is not UTF-8 (byte {at})"), None)
+    })
+}
+
+fn unreadable(path: &Path, message: String, hint: Option<String>) -> Diagnostic {
+    Diagnostic {
+        file: path.to_owned(),
+        line: 1,
+        column: 1,
+        severity: Code::Unreadable.level(),
+        code: Code::Unreadable,
+        message,
+        hint,
+        excerpt: String::new(),
+        width: 1,
+    }
+}

@@ -1,0 +1,113 @@
+//! Condition trees over named signals.
+
+use crate::stats::Estimate;
+
+use super::truth::Truth;
+
+/// A tree of comparisons.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// Every part holds.
+    All(Vec<Condition>),
+    /// At least one part holds.
+    Any(Vec<Condition>),
+    /// The part does not hold.
+    Not(Box<Condition>),
+    /// A signal is on the named side of a bar.
+    Leaf {
+        /// The signal's name in the rule.
+        signal: String,
+        /// The bar.
+        bar: Bar,
+    },
+}
+
+/// A bar that an interval has to clear as a whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bar {
+    /// The side that is asked for.
+    pub comparison: Comparison,
+    /// In the unit of the signal.
+    pub value: f64,
+}
+
+/// The side of a bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Comparison {
+    /// `≥`
+    AtLeast,
+    /// `>`
+    Above,
+    /// `≤`
+    AtMost,
+    /// `<`
+    Below,
+}
+
+impl Comparison {
+    /// Every comparison, in the order of the schema.
+    pub const ALL: [Self; 4] = [Self::AtLeast, Self::Above, Self::AtMost, Self::Below];
+
+    /// As it is written in a rule.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtLeast => "at_least",
+            Self::Above => "above",
+            Self::AtMost => "at_most",
+            Self::Below => "below",
+        }
+    }
+
+    /// As it is said in a sentence.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AtLeast => "at least",
+            Self::Above => "above",
+            Self::AtMost => "at most",
+            Self::Below => "below",
+        }
+    }
+}
+
+impl Bar {
+    /// Gates on the bound, not on the point: `Yes` only when the whole 95 % interval is on the asked side, `No` only
+    /// when all of it is on the other.
+    #[must_use]
+    pub fn compare(self, estimate: &Estimate) -> Truth {
+        let Self { comparison, value } = self;
+        let (yes, no) = match comparison {
+            Comparison::AtLeast => (estimate.low >= value, estimate.high < value),
+            Comparison::Above => (estimate.low > value, estimate.high <= value),
+            Comparison::AtMost => (estimate.high <= value, estimate.low > value),
+            Comparison::Below => (estimate.high < value, estimate.low >= value),
+        };
+        match (yes, no) {
+            (true, _) => Truth::Yes,
+            (false, true) => Truth::No,
+            (false, false) => Truth::Unknown,
+        }
+    }
+}
+
+impl Condition {
+    /// The tree's truth, given the truth of each leaf.
+    pub fn evaluate(&self, leaf: &mut impl FnMut(&str, Bar) -> Truth) -> Truth {
+        match self {
+            Self::All(parts) => Truth::all(parts.iter().map(|part| part.evaluate(leaf))),
+            Self::Any(parts) => Truth::any(parts.iter().map(|part| part.evaluate(leaf))),
+            Self::Not(part) => !part.evaluate(leaf),
+            Self::Leaf { signal, bar } => leaf(signal, *bar),
+        }
+    }
+
+    /// Calls `visit` with every leaf, in the order of the file.
+    pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a str, Bar)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.leaves(visit)),
+            Self::Not(part) => part.leaves(visit),
+            Self::Leaf { signal, bar } => visit(signal, *bar),
+        }
+    }
+}

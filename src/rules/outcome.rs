@@ -1,0 +1,41 @@
+//! What judging one rule gives.
+
+use super::truth::Truth;
+use super::verdict::{Severity, Verdict};
+use crate::stats::Estimate;
+
+/// One rule, judged on one context.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleOutcome {
+    /// Rule id.
+    pub rule: String,
+    /// The contrast suite that it was judged on.
+    pub suite: Option<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rule's severity: it gates only when the verdict is [`Verdict::Fail`].
+    pub severity: Severity,
+    /// Why, in plain sentences: the verdict first, then each comparison.
+    pub reasons: Vec<String>,
+    /// The truth of each block that the rule has, in the order behaviour, representation, causal, validity.
+    pub blocks: Vec<(&'static str, Truth)>,
+    /// Every signal, in the order of the rule.
+    pub signals: Vec<SignalValue>,
+}
+
+/// The value of one signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalValue {
+    /// The signal's name in the rule.
+    pub name: String,
+    /// Its kind, such as `false_rate_gap`.
+    pub kind: &'static str,
+    /// The estimate, if it could be measured.
+    pub estimate: Option<Estimate>,
+    /// Why there is no estimate.
+    pub why_not: Option<String>,
+    /// What a reader of the estimate should know: the chosen cell, items that had no counterpart.
+    pub note: Option<String>,
+    /// The bars that the rule sets, such as `behaviour: at least 0.1 (yes)`.
+    pub bars: Vec<String>,
+}

@@ -1,0 +1,141 @@
+//! A rule as plain data, after everything in its file was found to be right.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::condition::Condition;
+use super::signals::Signal;
+use super::verdict::Severity;
+use crate::evidence::PatchMode;
+use crate::model::Point;
+
+/// Every rule of an audit, with the files they came from.
+#[derive(Debug, Clone, Default)]
+pub struct RulePack {
+    /// The rules, in the order of their files.
+    pub rules: Vec<Rule>,
+    /// The files, in reading order.
+    pub files: Vec<RuleFile>,
+}
+
+/// A rule file and what binds a report to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFile {
+    /// As it was given, or as found in a given folder.
+    pub path: PathBuf,
+    /// Lower-case hexadecimal SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// One rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Unique in a pack; lower-case words joined by hyphens.
+    pub id: String,
+    /// A few words for a table.
+    pub title: String,
+    /// How much a finding of it matters.
+    pub severity: Severity,
+    /// What the rule says of a model, in a sentence or two.
+    pub summary: String,
+    /// Why the rule reasons as it does, with the papers it rests on.
+    pub why: String,
+    /// What has to be part of the audit.
+    pub needs: Needs,
+    /// What is measured, in the order of the file.
+    pub signals: Vec<Signal>,
+    /// What is visible from outside. A rule without it can never fail a model.
+    pub behaviour: Option<Condition>,
+    /// What is visible inside. Never convicts.
+    pub representation: Option<Condition>,
+    /// What interventions show.
+    pub causal: Option<Condition>,
+    /// Controls that must hold before anything is concluded.
+    pub validity: Option<Condition>,
+    /// The interventions that the rule demands.
+    pub evidence: Vec<CausalRequest>,
+    /// Control identifiers that a finding bears on, such as `NIST AI RMF MEASURE 2.6`.
+    pub controls: Vec<String>,
+    /// What to do about a finding.
+    pub remediation: String,
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// 1-based line of its first key.
+    pub line: usize,
+    /// 1-based column of its first key.
+    pub column: usize,
+}
+
+impl Rule {
+    /// The interventions that the rule demands: the orchestrator runs their union over all rules.
+    #[must_use]
+    pub fn evidence(&self) -> &[CausalRequest] {
+        &self.evidence
+    }
+}
+
+/// What has to be part of the audit before a rule can say anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Purposes of suites.
+    pub suites: BTreeSet<Purpose>,
+    /// Roles of detectors, such as `truth`.
+    pub detectors: BTreeSet<String>,
+}
+
+/// What a suite is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A tested condition against a baseline.
+    Contrast,
+    /// Unrelated, honest prompts.
+    Control,
+}
+
+impl Purpose {
+    /// Both, in the order of the schema.
+    pub const ALL: [Self; 2] = [Self::Contrast, Self::Control];
+
+    /// As it is written in a rule and in a suite.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contrast => "contrast",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// An intervention that a rule demands, run once for all the rules that demand the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CausalRequest {
+    /// Layer × position activation patching over equal-length pairs.
+    Patching {
+        /// Which runs receive; sorted, without repeats.
+        modes: Vec<PatchMode>,
+        /// The place that is patched in every block.
+        point: Point,
+        /// At most so many pairs.
+        max_pairs: usize,
+        /// Norm-matched random directions of the control.
+        random_directions: usize,
+    },
+    /// A probe's direction, set to its mean over the control corpus.
+    DirectionalAblation {
+        /// The probe's role.
+        role: String,
+        /// Norm-matched random directions of the control.
+        random_directions: usize,
+        /// At most so many items of the tested condition.
+        max_items: usize,
+    },
+    /// A detector's selected SAE features, the error term kept.
+    FeatureAblation {
+        /// The SAE's role.
+        role: String,
+        /// Norm-matched random directions of the control.
+        random_directions: usize,
+        /// At most so many items of the tested condition.
+        max_items: usize,
+    },
+}

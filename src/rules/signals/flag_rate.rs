@@ -1,0 +1,23 @@
+use super::{Class, Demand, Kind, Measured, Param, interval};
+
+/// How often a detector flags one side.
+pub(super) static KIND: Kind = Kind {
+    name: "flag_rate",
+    label: "share of items above the detector's threshold",
+    doc: "Share of items that a probe scores above its card's threshold, in 0..1; exact interval where every group has one \
+          item, otherwise over groups.",
+    class: Class::Representation,
+    range: (0.0, 1.0),
+    params: &[Param::Detector, Param::OfOrControl],
+    demand: Demand::Nothing,
+    contrast: false,
+    evaluate: |params, view| -> Measured {
+        let detector = view.detector(params)?;
+        let scores = view.scores(detector, None, params.of()?)?;
+        interval::share(
+            scores
+                .iter()
+                .map(|score| (score.group.as_str(), score.value > detector.threshold)),
+        )
+    },
+};

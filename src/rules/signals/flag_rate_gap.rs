@@ -1,0 +1,38 @@
+use std::collections::BTreeMap;
+
+use super::{Class, Demand, Kind, Measured, Measurement, Of, Param, interval};
+
+/// How much more often a detector flags the tested condition than the matched baseline.
+pub(super) static KIND: Kind = Kind {
+    name: "flag_rate_gap",
+    label: "more items above the detector's threshold under the tested condition than under the baseline",
+    doc: "Share of tested items that a probe scores above its card's threshold minus the same share among their \
+          counterparts, in -1..1. Paired by `pair`; interval by cluster bootstrap over groups.",
+    class: Class::Representation,
+    range: (-1.0, 1.0),
+    params: &[Param::Detector],
+    demand: Demand::Nothing,
+    contrast: true,
+    evaluate: |params, view| -> Measured {
+        let detector = view.detector(params)?;
+        let mut flagged = BTreeMap::new();
+        for of in [Of::Tested, Of::Against] {
+            for score in view.scores(detector, None, of)? {
+                flagged.insert(score.item.as_str(), score.value > detector.threshold);
+            }
+        }
+        let mut pairs = view.pairs()?;
+        let before = pairs.pairs.len();
+        let flags: Vec<(&str, bool, bool)> = pairs
+            .pairs
+            .iter()
+            .filter_map(|pair| {
+                let tested = flagged.get(pair.tested.item.as_str())?;
+                let against = flagged.get(pair.against.item.as_str())?;
+                Some((pair.tested.group.as_str(), *tested, *against))
+            })
+            .collect();
+        pairs.unpaired += before - flags.len();
+        Ok(Measurement::from(interval::gap(flags)?).noted(pairs.note()))
+    },
+};

@@ -1,0 +1,51 @@
+use std::collections::BTreeSet;
+
+use crate::stats::{empirical_p, mean};
+
+use super::{Absent, Class, Demand, Kind, Measured, Measurement, Param, interval, patches};
+
+/// Whether random directions of the same norm do as much.
+pub(super) static KIND: Kind = Kind {
+    name: "patch_random_p",
+    label: "empirical p-value of the patching effect against norm-matched random directions",
+    doc: "Empirical p-value, in 0..1, of the mean patching effect against the mean effects of norm-matched random directions \
+          added at the same cell, by size whatever the sign: (1 + as strong) / (1 + directions), never 0.",
+    class: Class::Causal,
+    range: (0.0, 1.0),
+    params: &[Param::Mode],
+    demand: Demand::Patching { random: true },
+    contrast: true,
+    evaluate: |params, view| -> Measured {
+        let map = patches::map_of(view, params.mode()?)?;
+        let mut effects = Vec::new();
+        let mut random: Vec<&[f64]> = Vec::new();
+        let mut groups = BTreeSet::new();
+        for pair in &map.pairs {
+            let cell = pair.random_cell.and_then(|cell| pair.recovery.get(cell));
+            if let Some(recovery) = cell.filter(|_| !pair.random.is_empty()) {
+                effects.push(patches::moved(map.mode, *recovery));
+                random.push(&pair.random);
+                groups.insert(pair.group.as_str());
+            }
+        }
+        let effect = mean(&effects)
+            .ok_or_else(|| Absent::unknown("the control by random directions was not run"))?;
+        let directions = random.iter().map(|of_pair| of_pair.len()).min().unwrap_or(0);
+        let means: Vec<f64> = (0..directions)
+            .filter_map(|direction| {
+                let moved: Vec<f64> = random
+                    .iter()
+                    .filter_map(|of_pair| of_pair.get(direction))
+                    .map(|recovery| patches::moved(map.mode, *recovery))
+                    .collect();
+                mean(&moved).map(f64::abs)
+            })
+            .collect();
+        let strongest = means.iter().copied().fold(0.0, f64::max);
+        let note = format!(
+            "mean effect {effect:.3}; the strongest of {directions} random directions reaches {strongest:.3}"
+        );
+        let p = empirical_p(effect, &means);
+        Ok(Measurement::from(interval::exactly(p, effects.len(), groups.len())).noted(Some(note)))
+    },
+};

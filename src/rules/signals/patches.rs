@@ -1,0 +1,209 @@
+//! What the patching signals share: effects by cell, and the cell that stands out.
+//!
+//! An effect is how far the receiving run was moved towards the other one: the recovery itself in a denoising map,
+//! one minus the recovery in a noising map. 1 is all the way, 0 not at all, and neither is clipped.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::evidence::{PairMap, PatchMap, PatchMode};
+use crate::model::{Point, SiteName};
+use crate::stats::{clustered_bootstrap, mean};
+
+use super::interval::{RESAMPLES, SEED};
+use super::split::halves;
+use super::{Absent, Measurement, View};
+
+/// Positions of a pair that play the same part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Where the prompts differ, the answer's position left out.
+    Differing,
+    /// Where the answer is read.
+    Last,
+    /// All the others.
+    Elsewhere,
+}
+
+impl Place {
+    pub const ALL: [Self; 3] = [Self::Differing, Self::Last, Self::Elsewhere];
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Differing => "the differing positions",
+            Self::Last => "the answer's position",
+            Self::Elsewhere => "the other positions",
+        })
+    }
+}
+
+/// A row of the map and a class of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub site: usize,
+    pub place: Place,
+}
+
+/// The cell that stands out on one half of the groups, and the other half to measure it on.
+pub(super) struct Peak<'a> {
+    pub map: &'a PatchMap,
+    pub cell: Cell,
+    pub estimate_on: BTreeSet<&'a str>,
+}
+
+/// The suite's map of this mode at the point that the rule patches; with several, the one over most pairs.
+pub(super) fn map_of<'a>(view: &View<'a>, mode: PatchMode) -> Result<&'a PatchMap, Absent> {
+    let suite = &view.contrast()?.suite;
+    let wanted = match mode {
+        PatchMode::Denoising => "denoising",
+        PatchMode::Noising => "noising",
+    };
+    let map = view
+        .evidence
+        .maps
+        .iter()
+        .filter(|map| map.suite == *suite && map.mode == mode && !map.sites.is_empty())
+        .filter(|map| {
+            view.point
+                .is_none_or(|point| map.sites.iter().any(|site| site.point == point))
+        })
+        .max_by_key(|map| map.pairs.len())
+        .ok_or_else(|| view.no_intervention(&format!("{wanted} map")))?;
+    if map.pairs.is_empty() {
+        return Err(match map.refused.first() {
+            None => view.no_intervention(&format!("{wanted} map")),
+            Some(first) => Absent::unknown(format!(
+                "all {} pairs were refused for patching; the first, {}: {}",
+                map.refused.len(),
+                first.what,
+                first.why
+            )),
+        });
+    }
+    map.pairs.iter().try_for_each(consistent)?;
+    Ok(map)
+}
+
+/// The stored recovery must be the stored metric's: stored evidence is judged again by strangers.
+fn consistent(pair: &PairMap) -> Result<(), Absent> {
+    let same_shape = pair.recovery.dim() == pair.metric.dim();
+    let agree = |(metric, recovery): (&f64, &f64)| {
+        let expected = (metric - pair.corrupt) / (pair.clean - pair.corrupt);
+        !expected.is_finite() || (expected - recovery).abs() <= 1e-3 * expected.abs().max(1.0)
+    };
+    if same_shape && pair.metric.iter().zip(&pair.recovery).all(agree) {
+        return Ok(());
+    }
+    Err(Absent::unknown(format!(
+        "the patching map of the item `{}` contradicts itself: its recovery is not (metric − corrupt) / (clean − corrupt)",
+        pair.item
+    )))
+}
+
+/// How far the receiving run moved towards the other, for one recovery.
+pub(super) fn moved(mode: PatchMode, recovery: f64) -> f64 {
+    match mode {
+        PatchMode::Denoising => recovery,
+        PatchMode::Noising => 1.0 - recovery,
+    }
+}
+
+/// The pair's mean effect over a cell; `None` if the pair has no such position or the effect is undefined there.
+pub(super) fn effect(mode: PatchMode, pair: &PairMap, cell: Cell) -> Option<f64> {
+    let positions = pair.recovery.ncols();
+    let effects: Vec<f64> = (0..positions)
+        .filter(|position| place_of(pair, *position) == cell.place)
+        .filter_map(|position| pair.recovery.get((cell.site, position)))
+        .map(|recovery| moved(mode, *recovery))
+        .collect();
+    mean(&effects).filter(|effect| effect.is_finite())
+}
+
+fn place_of(pair: &PairMap, position: usize) -> Place {
+    if position == pair.last {
+        Place::Last
+    } else if pair.differing.contains(&position) {
+        Place::Differing
+    } else {
+        Place::Elsewhere
+    }
+}
+
+/// Chooses the strongest cell inside the model on one half of the groups.
+pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Absent> {
+    let map = map_of(view, mode)?;
+    let halves = halves(map.pairs.iter().map(|pair| pair.group.as_str())).ok_or_else(|| {
+        Absent::unknown("all patched pairs are of one group: a cell cannot be chosen and measured on different ones")
+    })?;
+    let mut best: Option<(f64, Cell)> = None;
+    for (site, name) in map.sites.iter().enumerate() {
+        if !is_inside(*name) {
+            continue;
+        }
+        for place in Place::ALL {
+            let cell = Cell { site, place };
+            let effects = effects(map, cell, &halves.choose);
+            let values: Vec<f64> = effects.iter().map(|(_, effect)| *effect).collect();
+            let Some(strength) = mean(&values) else {
+                continue;
+            };
+            if best.is_none_or(|(strongest, _)| strength > strongest) {
+                best = Some((strength, cell));
+            }
+        }
+    }
+    let (_, cell) = best.ok_or_else(|| {
+        Absent::unknown("the patching map has no row behind the first block's input with a defined effect")
+    })?;
+    Ok(Peak {
+        map,
+        cell,
+        estimate_on: halves.estimate,
+    })
+}
+
+/// The first block's input is the embedding: patching it is changing the prompt.
+fn is_inside(site: SiteName) -> bool {
+    site.point != Point::Embed
+        && (site.point, site.layer) != (Point::ResidPre, Some(0))
+        && site.point != Point::LnFinal
+}
+
+/// Effects over a cell of the pairs whose group is among `groups`.
+fn effects<'a>(map: &'a PatchMap, cell: Cell, groups: &BTreeSet<&str>) -> Vec<(&'a str, f64)> {
+    map.pairs
+        .iter()
+        .filter(|pair| groups.contains(pair.group.as_str()))
+        .filter_map(|pair| effect(map.mode, pair, cell).map(|effect| (pair.group.as_str(), effect)))
+        .collect()
+}
+
+impl Peak<'_> {
+    /// The mean effect over a cell on the half that had no say in the choice; `None` if no pair has such a cell.
+    pub fn estimate(&self, cell: Cell) -> Result<Option<Measurement>, Absent> {
+        let effects = effects(self.map, cell, &self.estimate_on);
+        if effects.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(clustered_bootstrap(&effects, RESAMPLES, SEED)?.into()))
+    }
+
+    /// The cell in words, with what was left out.
+    pub fn note(&self) -> String {
+        let site = self
+            .map
+            .sites
+            .get(self.cell.site)
+            .map_or_else(String::new, ToString::to_string);
+        let refused = match self.map.refused.len() {
+            0 => String::new(),
+            count => format!("; {count} pairs were refused"),
+        };
+        format!(
+            "at {site}, {}: chosen on one half of the groups, measured on the other{refused}",
+            self.cell.place
+        )
+    }
+}

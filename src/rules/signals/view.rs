@@ -1,0 +1,227 @@
+//! The evidence as one rule sees it: one contrast suite, its two conditions, the audit's detectors.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::{Evidence, Outcome, Response, Score};
+use crate::model::Point;
+use crate::rules::context::{Context, Contrast, DetectorInfo};
+
+use super::params::{Of, Params};
+use super::Absent;
+
+/// Evidence and context of one judgement.
+pub(in crate::rules) struct View<'a> {
+    pub evidence: &'a Evidence,
+    pub context: &'a Context,
+    /// The place that the rule asks to be patched.
+    pub point: Option<Point>,
+}
+
+/// A response under the tested condition and its counterpart under the baseline.
+#[derive(Clone, Copy)]
+pub(in crate::rules) struct Pair<'a> {
+    pub tested: &'a Response,
+    pub against: &'a Response,
+}
+
+/// The pairs of a suite, and how many tested items have none.
+pub(in crate::rules) struct Pairs<'a> {
+    pub pairs: Vec<Pair<'a>>,
+    pub unpaired: usize,
+}
+
+impl Pairs<'_> {
+    /// What a reader should know of the items that have no counterpart.
+    pub fn note(&self) -> Option<String> {
+        (self.unpaired > 0)
+            .then(|| format!("{} tested items have no counterpart and are not in it", self.unpaired))
+    }
+}
+
+impl<'a> View<'a> {
+    pub fn contrast(&self) -> Result<&'a Contrast, Absent> {
+        self.context
+            .contrast
+            .as_ref()
+            .ok_or_else(|| Absent::unknown("the audit has no contrast suite"))
+    }
+
+    fn condition(&self, of: Of) -> Result<Option<&'a str>, Absent> {
+        Ok(match of {
+            Of::Tested => Some(&self.contrast()?.tested),
+            Of::Against => Some(&self.contrast()?.against),
+            Of::Control => None,
+        })
+    }
+
+    fn holds(&self, of: Of, suite: &str, condition: &str) -> Result<bool, Absent> {
+        Ok(match self.condition(of)? {
+            Some(wanted) => suite == self.contrast()?.suite && condition == wanted,
+            None => self.context.control_suites.iter().any(|id| id == suite),
+        })
+    }
+
+    /// The responses of one side; an empty side is an absence.
+    pub fn responses(&self, of: Of) -> Result<Vec<&'a Response>, Absent> {
+        let mut found = Vec::new();
+        for response in &self.evidence.responses {
+            if self.holds(of, &response.suite, &response.condition)? {
+                found.push(response);
+            }
+        }
+        if found.is_empty() {
+            return Err(Absent::unknown(self.nothing(of, "responses")));
+        }
+        Ok(found)
+    }
+
+    /// The judged responses of one side: those whose item states an answer.
+    pub fn judged(&self, of: Of) -> Result<Vec<&'a Response>, Absent> {
+        let judged: Vec<_> = self
+            .responses(of)?
+            .into_iter()
+            .filter(|response| response.outcome != Outcome::Unjudged)
+            .collect();
+        if judged.is_empty() {
+            return Err(Absent::unknown(format!(
+                "{}: no item states an answer",
+                self.nothing(of, "judged responses")
+            )));
+        }
+        Ok(judged)
+    }
+
+    fn nothing(&self, of: Of, what: &str) -> String {
+        match (of, self.context.contrast.as_ref()) {
+            (Of::Tested, Some(contrast)) => format!(
+                "there are no {what} under `{}` in the suite `{}`",
+                contrast.tested, contrast.suite
+            ),
+            (Of::Against, Some(contrast)) => format!(
+                "there are no {what} under `{}` in the suite `{}`",
+                contrast.against, contrast.suite
+            ),
+            _ => format!("there are no {what} of control suites"),
+        }
+    }
+
+    /// Tested responses with their counterparts. Either side may name the other.
+    pub fn pairs(&self) -> Result<Pairs<'a>, Absent> {
+        let tested = self.responses(Of::Tested)?;
+        let against = self.responses(Of::Against)?;
+        let by_item: BTreeMap<&str, &Response> =
+            against.iter().map(|response| (response.item.as_str(), *response)).collect();
+        let by_pair: BTreeMap<&str, &Response> = against
+            .iter()
+            .filter_map(|response| response.pair.as_deref().map(|pair| (pair, *response)))
+            .collect();
+        let pairs: Vec<Pair<'a>> = tested
+            .iter()
+            .filter_map(|response| {
+                let named = response.pair.as_deref().and_then(|pair| by_item.get(pair));
+                let against = named.or_else(|| by_pair.get(response.item.as_str()))?;
+                Some(Pair {
+                    tested: response,
+                    against,
+                })
+            })
+            .collect();
+        if pairs.is_empty() {
+            return Err(Absent::unknown(format!(
+                "no item under `{}` has a counterpart under `{}`",
+                self.contrast()?.tested,
+                self.contrast()?.against
+            )));
+        }
+        let unpaired = tested.len() - pairs.len();
+        Ok(Pairs { pairs, unpaired })
+    }
+
+    /// Pairs of which both sides are judged.
+    pub fn judged_pairs(&self) -> Result<Pairs<'a>, Absent> {
+        let mut all = self.pairs()?;
+        let before = all.pairs.len();
+        all.pairs.retain(|pair| {
+            pair.tested.outcome != Outcome::Unjudged && pair.against.outcome != Outcome::Unjudged
+        });
+        all.unpaired += before - all.pairs.len();
+        if all.pairs.is_empty() {
+            return Err(Absent::unknown("no pair of items states answers"));
+        }
+        Ok(all)
+    }
+
+    /// The one detector of the role that the signal names.
+    pub fn detector(&self, params: &Params) -> Result<&'a DetectorInfo, Absent> {
+        let role = params.role()?;
+        let mut of_role = self.context.detectors.iter().filter(|info| info.role == role);
+        let first = of_role
+            .next()
+            .ok_or_else(|| Absent::unknown(format!("no detector of the audit has the role `{role}`")))?;
+        match of_role.next() {
+            None => Ok(first),
+            Some(second) => Err(Absent::unknown(format!(
+                "the detectors `{}` and `{}` both have the role `{role}`: choosing the better one would bias the result",
+                first.id, second.id
+            ))),
+        }
+    }
+
+    /// The scores of one detector (or one of its features) on one side.
+    pub fn scores(
+        &self,
+        detector: &DetectorInfo,
+        feature: Option<usize>,
+        of: Of,
+    ) -> Result<Vec<&'a Score>, Absent> {
+        let mut found = Vec::new();
+        for score in &self.evidence.scores {
+            if score.detector == detector.id
+                && score.feature == feature
+                && self.holds(of, &score.suite, &score.condition)?
+            {
+                found.push(score);
+            }
+        }
+        if found.is_empty() {
+            return Err(Absent::unknown(
+                self.nothing(of, &format!("scores of the detector `{}`", detector.id)),
+            ));
+        }
+        if let Some(score) = found.iter().find(|score| !score.value.is_finite()) {
+            return Err(Absent::unknown(format!(
+                "the detector `{}` scores the item `{}` {}",
+                detector.id, score.item, score.value
+            )));
+        }
+        Ok(found)
+    }
+
+    /// Why there is no intervention of the wanted sort: nothing to explain if every pair was answered alike.
+    pub fn no_intervention(&self, wanted: &str) -> Absent {
+        let pairs = match self.pairs() {
+            Ok(pairs) => pairs.pairs,
+            Err(absent) => return absent,
+        };
+        let changed = pairs
+            .iter()
+            .filter(|pair| pair.tested.text.trim() != pair.against.text.trim())
+            .count();
+        if changed == 0 {
+            return Absent::NothingToExplain(format!(
+                "the model answers all {} pairs alike, so there is no change to explain",
+                pairs.len()
+            ));
+        }
+        let why = self
+            .evidence
+            .unmeasured
+            .iter()
+            .find(|unmeasured| unmeasured.what.contains(wanted))
+            .map_or_else(String::new, |unmeasured| format!(": {}", unmeasured.why));
+        Absent::unknown(format!(
+            "{changed} of {} pairs are answered differently, but there is no {wanted}{why}",
+            pairs.len()
+        ))
+    }
+}
