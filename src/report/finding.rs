@@ -88,6 +88,8 @@ pub struct Finding {
     pub rule: String,
     /// The rule's title.
     pub title: String,
+    /// The contrast suite that it was judged on.
+    pub suite: Option<String>,
     /// The rule's severity.
     pub severity: Severity,
     /// What the rule concludes.
@@ -96,9 +98,9 @@ pub struct Finding {
     pub reasons: Vec<String>,
     /// The measured signals that the verdict rests on.
     pub signals: Vec<SignalLine>,
-    /// Names of the rule's blocks that held (such as `behaviour`, `causal`).
+    /// The blocks of the rule's condition and whether they hold.
     pub blocks: Vec<BlockLine>,
-    /// Stays the same while rule and model stay the same, whatever the values.
+    /// Stays the same while rule, model name and suite stay the same, whatever the values.
     pub fingerprint: String,
     /// The rule's file, relative to where the audit ran.
     pub file: String,
@@ -120,7 +122,7 @@ pub struct BlockLine {
 pub struct SignalLine {
     /// The signal's name within its rule.
     pub name: String,
-    /// Its kind (such as `rate`, `auroc`, `recovery`).
+    /// Its kind, such as `false_rate_gap`.
     pub kind: String,
     /// The measured value; `None` if it could not be measured.
     pub estimate: Option<Estimate>,
@@ -130,26 +132,34 @@ pub struct SignalLine {
     pub why_not: Option<String>,
     /// One sentence that says what the number means.
     pub meaning: String,
+    /// What else a reader of the number should know, such as the cell that was chosen.
+    pub note: Option<String>,
 }
 
-/// A bar that a rule sets for a signal. Compared with the bound of the interval, not with the point.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A bar that a rule sets for a signal. The whole interval is compared with it, not the point.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
-    /// On which side of `value` the bound has to be.
+    /// The block of the rule that sets it.
+    pub block: String,
+    /// On which side of `value` the interval has to be.
     pub side: Side,
-    /// The value.
+    /// The value, in the unit of the signal.
     pub value: f64,
-    /// Whether the bound is there; `None` without an estimate.
+    /// Whether the whole interval is there; `None` where it holds the bar or there is no estimate.
     pub met: Option<bool>,
 }
 
 /// The side of a [`Bar`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The lower bound has to be at least the value.
+    /// `≥`
     AtLeast,
-    /// The upper bound has to be at most the value.
+    /// `>`
+    Above,
+    /// `≤`
     AtMost,
+    /// `<`
+    Below,
 }
 
 /// A finding in the making: has its rule already, wants a verdict and a reason.
@@ -157,13 +167,14 @@ pub enum Side {
 pub struct FindingOf<'a> {
     rule: &'a RuleDoc,
     model: &'a str,
+    suite: Option<&'a str>,
 }
 
 impl Finding {
-    /// Begins the finding of `rule` on the model named `model`.
+    /// Begins the finding of `rule` on the model named `model`, judged on `suite` if the rule wants one.
     #[must_use]
-    pub fn of<'a>(rule: &'a RuleDoc, model: &'a str) -> FindingOf<'a> {
-        FindingOf { rule, model }
+    pub fn of<'a>(rule: &'a RuleDoc, model: &'a str, suite: Option<&'a str>) -> FindingOf<'a> {
+        FindingOf { rule, model, suite }
     }
 
     /// Adds a further reason.
@@ -195,12 +206,13 @@ impl FindingOf<'_> {
         Finding {
             rule: self.rule.id.clone(),
             title: self.rule.title.clone(),
+            suite: self.suite.map(str::to_owned),
             severity: self.rule.severity,
             verdict,
             reasons: vec![reason.into()],
             signals: Vec::new(),
             blocks: Vec::new(),
-            fingerprint: super::fingerprint::fingerprint(&self.rule.id, self.model),
+            fingerprint: super::fingerprint::fingerprint(&self.rule.id, self.model, self.suite),
             file: self.rule.file.clone(),
             line: self.rule.line,
         }

@@ -1,7 +1,50 @@
 //! What a person wants to look at: answers side by side, tokens with scores, maps, effects against their controls.
 
-use crate::evidence::{Outcome, PatchMode, Unmeasured};
+mod answers;
+mod effects;
+mod maps;
+mod tokens;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::record::DetectorRecord;
+use crate::evidence::{Evidence, Outcome, PatchMode, Unmeasured};
+use crate::fault::Result;
 use crate::stats::Estimate;
+
+/// What [`exhibits`] needs beside the evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct ExhibitContext<'a> {
+    /// The detectors, for their thresholds.
+    pub detectors: &'a [DetectorRecord],
+    /// Resamples of every bootstrap.
+    pub resamples: usize,
+    /// Seed of bootstraps and of the choice of examples.
+    pub seed: u64,
+}
+
+/// Picks and sums up what a person wants to look at. Depends on nothing but its arguments.
+///
+/// # Errors
+/// If an interval cannot be computed, such as with no resamples.
+pub fn exhibits(evidence: &Evidence, context: &ExhibitContext) -> Result<Exhibits> {
+    let answers = answers::answers(evidence, context.seed);
+    Ok(Exhibits {
+        token_scores: tokens::strips(evidence, context, &answers),
+        maps: maps::maps(evidence, context)?,
+        effects: effects::effects(evidence, context)?,
+        answers,
+    })
+}
+
+/// `all` in an order that the seed decides, whatever order they came in.
+pub(super) fn shuffled<T>(mut all: Vec<T>, key: impl Fn(&T) -> String, seed: u64) -> Vec<T> {
+    all.sort_by_cached_key(key);
+    all.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    all
+}
 
 /// The exhibits of one model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -150,6 +193,15 @@ pub struct EffectExhibit {
     pub off_target_kl: Option<f64>,
     /// The same for the mean random direction.
     pub off_target_kl_random: Option<f64>,
-    /// How many items then got the counterpart's answer, of how many; `None` where that was not asked.
-    pub restored: Option<(usize, usize)>,
+    /// Items that then got the counterpart's answer; `None` where that was not asked.
+    pub restored: Option<Share>,
+}
+
+/// So many of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// How many.
+    pub hits: usize,
+    /// Of how many.
+    pub of: usize,
 }
