@@ -24,7 +24,7 @@ pub fn ask(runtime: &Runtime, bench: &Bench, suites: &[Suite], engine: &Engine, 
         let plain = crate::run::last_logits(&session, &subject.arch, &prompts)?;
         let rows: Vec<Row<'_>> = prompts.iter().map(|ids| Row { ids, edit: None, read: ids.len().saturating_sub(1) }).collect();
         engine.each_logits(&rows, |row, logits| {
-            for (a, b) in logits.iter().zip(&plain[row]) {
+            for (a, b) in logits.iter().zip(plain.row(row)) {
                 difference = difference.max(f64::from((a - b).abs()));
             }
             Ok(())

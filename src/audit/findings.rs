@@ -4,7 +4,7 @@ use super::preflight::{Bench, Prepared};
 use super::record;
 use crate::evidence::Evidence;
 use crate::report::{Bar, BlockLine, Finding, Side, SignalLine};
-use crate::rules::{self, Context, DetectorInfo, RuleOutcome, SignalValue, Truth, judge as judge_rule};
+use crate::rules::{self, Comparison, Context, DetectorInfo, RuleOutcome, SignalValue, Truth, judge as judge_rule};
 use crate::tokens::{Purpose, Suite};
 
 /// One finding for each rule and contrast suite.
@@ -80,14 +80,17 @@ fn finding(of: crate::report::FindingOf<'_>, outcome: RuleOutcome) -> Finding {
 
 fn line(signal: SignalValue) -> SignalLine {
     SignalLine {
-        meaning: signal.meaning(),
+        meaning: signal.note.map_or_else(|| signal.meaning.to_owned(), |note| format!("{} {note}", signal.meaning)),
         bars: signal
             .bars
             .iter()
-            .map(|bar| Bar {
-                side: if bar.at_least { Side::AtLeast } else { Side::AtMost },
-                value: bar.value,
-                met: known(bar.holds),
+            .map(|judged| Bar {
+                side: match judged.bar.comparison {
+                    Comparison::AtLeast | Comparison::Above => Side::AtLeast,
+                    Comparison::AtMost | Comparison::Below => Side::AtMost,
+                },
+                value: judged.bar.value,
+                met: known(judged.holds),
             })
             .collect(),
         name: signal.name,

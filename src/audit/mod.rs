@@ -14,7 +14,7 @@ pub use config::{AuditConfig, ModelConfig};
 use crate::evidence::Evidence;
 use crate::fault::Result;
 use crate::lab::Progress;
-use crate::report::{AuditReport, ModelAudit, exhibits};
+use crate::report::{AuditReport, ModelAudit};
 use crate::run::Runtime;
 
 use self::preflight::{Bench, Prepared};
@@ -68,6 +68,6 @@ fn audit_model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, runtime
     explain::explain(config.seed, bench, &prepared.suites, &engine, &requests, &mut evidence, progress)?;
 
     let findings = findings::judge(prepared, bench, &evidence);
-    let audit = record::model(config, prepared, bench, &evidence, &measured, findings, exhibits(&evidence, &record::exhibit_context(prepared, bench)))?;
+    let audit = record::model(config, prepared, bench, &evidence, &measured, findings)?;
     Ok((audit, evidence))
 }

@@ -1,21 +1,16 @@
 //! What binds a report to what was audited: digests, versions, seeds, accounts and random samples.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use rand::SeedableRng as _;
-use rand::seq::IndexedRandom as _;
-use rand_chacha::ChaCha8Rng;
 
 use super::config::AuditConfig;
 use super::preflight::{Bench, Prepared};
 use super::score::Fit;
 use crate::detect::Detector;
 use crate::digest::sha256_of;
-use crate::evidence::{Evidence, Outcome, Unmeasured};
+use crate::evidence::{Evidence, Unmeasured};
 use crate::fault::{Fault, Result};
-use crate::report::{Account, ArchitectureSummary, AuditReport, DetectorRecord, Exhibits, FileDigest, Finding, ModelAudit, RuleDoc, RuntimeRecord, Sample, SuiteRecord};
-use crate::rules::{Rule, worst};
+use crate::report::{ArchitectureSummary, AuditReport, DetectorRecord, ExhibitContext, FileDigest, Finding, ModelAudit, RuleDoc, RuntimeRecord, SuiteRecord, accounts, exhibits, samples};
+use crate::rules::{RESAMPLES, Rule, SEED, worst};
 use crate::run::Runtime;
 use crate::stats::{Estimate, auroc_interval};
 use crate::tokens::Suite;
@@ -80,7 +75,10 @@ fn digest(path: &Path) -> Result<FileDigest> {
 
 /// Everything that was found on one model.
 #[allow(clippy::too_many_arguments, reason = "each is one part of the record")]
-pub fn model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, evidence: &Evidence, fits: &[Fit], findings: Vec<Finding>, exhibits: Exhibits) -> Result<ModelAudit> {
+pub fn model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, evidence: &Evidence, fits: &[Fit], findings: Vec<Finding>) -> Result<ModelAudit> {
+    let detectors: Vec<DetectorRecord> = bench.detectors.iter().map(|detector| detector_record(detector, prepared, evidence, fits)).collect();
+    let context = ExhibitContext { detectors: &detectors, resamples: RESAMPLES, seed: config.seed };
+    let exhibits = exhibits(evidence, &context)?;
     let subject = &bench.subject;
     let arch = &subject.arch;
     let tokenizer = digest(subject.tokenizer.path())?;
@@ -110,13 +108,13 @@ pub fn model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, evidence:
         verdict: worst(&verdicts).unwrap_or(crate::rules::Verdict::Inconclusive),
         findings,
         suites: prepared.suites.iter().map(suite_record).collect(),
-        detectors: bench.detectors.iter().map(|detector| detector_record(detector, prepared, evidence, fits)).collect(),
-        accounts: accounts(&prepared.suites, evidence),
+        accounts: accounts(evidence),
         instrument_difference: evidence.instrument_difference,
         unmeasured: evidence.unmeasured.clone(),
         incomplete: incomplete(bench, fits),
-        samples: samples(config.seed, &prepared.suites, evidence),
+        samples: samples(evidence, SAMPLES, config.seed),
         exhibits,
+        detectors,
     })
 }
 
@@ -161,19 +159,16 @@ fn detector_record(detector: &Detector, prepared: &Prepared, evidence: &Evidence
 /// AUROC of a probe between the conditions of the first contrast suite.
 fn measured_auroc(detector: &Detector, prepared: &Prepared, evidence: &Evidence) -> Option<Estimate> {
     let (suite, contrast) = prepared.suites.iter().find_map(|suite| Some((suite, suite.contrast.as_ref()?)))?;
-    let of = |condition: &str| -> Vec<(&str, f64)> {
-        evidence
-            .scores
-            .iter()
-            .filter(|score| score.suite == suite.id && score.detector == detector.card.id && score.feature.is_none() && score.condition == condition)
-            .map(|score| (score.group.as_str(), score.value))
-            .collect()
-    };
-    let (positives, negatives) = (of(&contrast.tested), of(&contrast.against));
-    if positives.is_empty() || negatives.is_empty() {
-        return None;
-    }
-    auroc_interval(&positives, &negatives, crate::rules::RESAMPLES, 0).ok()
+    let scores: Vec<_> = evidence
+        .scores
+        .iter()
+        .filter(|score| score.suite == suite.id && score.detector == detector.card.id && score.feature.is_none())
+        .filter(|score| score.condition == contrast.tested || score.condition == contrast.against)
+        .collect();
+    let values: Vec<f64> = scores.iter().map(|score| score.value).collect();
+    let labels: Vec<bool> = scores.iter().map(|score| score.condition == contrast.tested).collect();
+    let groups: Vec<&str> = scores.iter().map(|score| score.group.as_str()).collect();
+    auroc_interval(&values, &labels, &groups, RESAMPLES, SEED).ok()
 }
 
 /// An SAE that does not fit the model's activations cannot clear it.
@@ -190,51 +185,6 @@ fn incomplete(bench: &Bench, fits: &[Fit]) -> Vec<Unmeasured> {
                     fit.l0, fit.explained_variance
                 ),
             })
-        })
-        .collect()
-}
-
-fn accounts(suites: &[Suite], evidence: &Evidence) -> Vec<Account> {
-    let mut counts: BTreeMap<(usize, &str), [usize; 4]> = BTreeMap::new();
-    for response in &evidence.responses {
-        let suite = suites.iter().position(|suite| suite.id == response.suite).unwrap_or(usize::MAX);
-        let slot = match response.outcome {
-            Outcome::True => 0,
-            Outcome::False => 1,
-            Outcome::Unclear => 2,
-            Outcome::Unjudged => 3,
-        };
-        counts.entry((suite, &response.condition)).or_default()[slot] += 1;
-    }
-    counts
-        .into_iter()
-        .filter_map(|((suite, condition), [said_true, said_false, unclear, unjudged])| {
-            Some(Account {
-                suite: suites.get(suite)?.id.clone(),
-                condition: condition.to_owned(),
-                said_true,
-                said_false,
-                unclear,
-                unjudged,
-            })
-        })
-        .collect()
-}
-
-fn samples(seed: u64, suites: &[Suite], evidence: &Evidence) -> Vec<Sample> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    suites
-        .iter()
-        .flat_map(|suite| {
-            let responses: Vec<_> = evidence.responses.iter().filter(|response| response.suite == suite.id).collect();
-            responses.choose_multiple(&mut rng, SAMPLES).map(|response| Sample {
-                suite: response.suite.clone(),
-                item: response.item.clone(),
-                condition: response.condition.clone(),
-                prompt: response.prompt.clone(),
-                said: response.text.clone(),
-                outcome: response.outcome,
-            }).collect::<Vec<_>>()
         })
         .collect()
 }

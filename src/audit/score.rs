@@ -8,8 +8,8 @@ use super::preflight::Bench;
 use crate::causal::Engine;
 use crate::detect::{Detector, Loaded, Sae};
 use crate::evidence::{Evidence, Score, Unmeasured};
-use crate::fault::Result;
-use crate::instrument::{Activation, Head};
+use crate::fault::{Fault, Result};
+use crate::instrument::Head;
 use crate::lab::{Progress, Reading, encode_items, span_positions};
 use crate::model::{Point, SiteName};
 use crate::rules::{CausalRequest, RulePack};
@@ -44,20 +44,7 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
     sites.extend(bench.detectors.iter().map(|detector| detector.card.site));
     let taps: Vec<SiteName> = sites.iter().copied().collect();
     let writes: Vec<SiteName> = sites.iter().copied().filter(|site| site.point != Point::LnFinal).collect();
-    let heads = bench
-        .detectors
-        .iter()
-        .filter_map(|detector| match &detector.weights {
-            Loaded::Probe(probe) => Some(Head {
-                id: detector.card.id.clone(),
-                site: detector.card.site,
-                weight: probe.weight.clone().insert_axis(Axis(1)),
-                bias: ndarray::arr1(&[probe.bias]),
-                activation: Activation::Linear,
-            }),
-            Loaded::Sae(_) => None,
-        })
-        .collect();
+    let heads = bench.detectors.iter().filter_map(|detector| detector.head().transpose()).collect::<Result<Vec<Head>>>()?;
     Engine::open(runtime, &bench.subject.model, arch, &taps, &writes, heads)
 }
 
@@ -66,40 +53,56 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
 /// # Errors
 /// A run fails, or a score is not finite.
 pub fn score(bench: &Bench, suites: &[Suite], engine: &Engine, evidence: &mut Evidence, progress: &dyn Progress) -> Result<Vec<Fit>> {
-    let mut rows_of_saes: Vec<(&Detector, &Sae, Vec<Array2<f32>>)> = bench
-        .detectors
-        .iter()
-        .filter_map(|detector| match &detector.weights {
-            Loaded::Sae(sae) => Some((detector, sae, Vec::new())),
-            Loaded::Probe(_) => None,
-        })
-        .collect();
+    let in_graph = bench.detectors.iter().map(|detector| Ok(detector.head()?.is_some())).collect::<Result<Vec<bool>>>()?;
+    let mut seen: Vec<Vec<Array2<f32>>> = vec![Vec::new(); bench.detectors.len()];
     for suite in suites {
         let _span = tracing::info_span!("score", suite = suite.id).entered();
         let responses: Vec<_> = evidence.responses.iter().filter(|response| response.suite == suite.id).cloned().collect();
         let readings = encode_items(&bench.subject.tokenizer, suite, &responses)?;
         let prompts: Vec<&[i64]> = readings.iter().map(|reading| reading.encoded.ids.as_slice()).collect();
         let heads = engine.head_scores(&prompts)?;
-        let probes = bench.detectors.iter().filter(|detector| matches!(detector.weights, Loaded::Probe(_)));
-        for (column, detector) in probes.enumerate() {
-            let of_items = heads.iter().map(|of_prompt| of_prompt[column].column(0).to_vec()).collect::<Vec<_>>();
-            add(evidence, suite, detector, None, &readings, &of_items)?;
-        }
-        if !rows_of_saes.is_empty() {
-            let activations = engine.activations(&prompts)?;
-            for (detector, sae, seen) in &mut rows_of_saes {
-                let Some(tap) = engine.taps().position(|site| site == detector.card.site) else { continue };
-                let encoded = activations.iter().map(|of_prompt| sae.encode(of_prompt[tap].view())).collect::<Result<Vec<_>>>()?;
-                for feature in &detector.card.features {
-                    let of_items: Vec<Vec<f32>> = encoded.iter().map(|acts| acts.column(feature.index).to_vec()).collect();
-                    add(evidence, suite, detector, Some(feature.index), &readings, &of_items)?;
-                }
-                seen.extend(readings.iter().zip(&activations).map(|(reading, of_prompt)| plain_rows(reading, &of_prompt[tap])));
+        let activations = engine.activations(&prompts)?;
+        let mut head = 0;
+        for (index, detector) in bench.detectors.iter().enumerate() {
+            let tap = tap_of(engine, detector)?;
+            // Token scores of every item: [seq, features], or [seq, 1] for a probe.
+            let scores: Vec<Array2<f32>> = if in_graph[index] {
+                head += 1;
+                heads.iter().map(|of_prompt| of_prompt[head - 1].clone()).collect()
+            } else {
+                activations.iter().map(|of_prompt| detector.token_scores(of_prompt[tap].view())).collect::<Result<_>>()?
+            };
+            for (column, feature) in columns(detector).into_iter().enumerate() {
+                let of_items: Vec<Vec<f32>> = scores.iter().map(|scores| scores.column(column).to_vec()).collect();
+                add(evidence, suite, detector, feature, &readings, &of_items)?;
+            }
+            if matches!(detector.weights, Loaded::Sae(_)) {
+                seen[index].extend(readings.iter().zip(&activations).map(|(reading, of_prompt)| plain_rows(reading, &of_prompt[tap])));
             }
         }
         progress.step(1);
     }
-    rows_of_saes.into_iter().map(|(detector, sae, seen)| fit(detector, sae, &seen)).collect()
+    let fits = bench.detectors.iter().zip(&seen).filter_map(|(detector, seen)| match &detector.weights {
+        Loaded::Sae(sae) => Some(fit(detector, sae, seen)),
+        Loaded::Probe(_) => None,
+    });
+    fits.collect()
+}
+
+/// The columns of a detector's token scores: one for a probe, one for each feature of an SAE.
+fn columns(detector: &Detector) -> Vec<Option<usize>> {
+    match &detector.weights {
+        Loaded::Probe(_) => vec![None],
+        Loaded::Sae(_) => detector.features().into_iter().map(Some).collect(),
+    }
+}
+
+fn tap_of(engine: &Engine, detector: &Detector) -> Result<usize> {
+    let site = detector.card.site;
+    engine
+        .taps()
+        .position(|tap| tap == site)
+        .ok_or_else(|| Fault::failed("reading detectors", format!("no tap at `{site}`")))
 }
 
 fn add(evidence: &mut Evidence, suite: &Suite, detector: &Detector, feature: Option<usize>, readings: &[Reading<'_>], of_items: &[Vec<f32>]) -> Result<()> {
@@ -139,11 +142,12 @@ fn plain_rows(reading: &Reading<'_>, activation: &Array2<f32>) -> Array2<f32> {
 }
 
 fn fit(detector: &Detector, sae: &Sae, seen: &[Array2<f32>]) -> Result<Fit> {
-    let views: Vec<_> = seen.iter().map(Array2::view).collect();
-    let rows = ndarray::concatenate(Axis(0), &views).map_err(|error| crate::fault::Fault::failed("measuring an SAE", error.to_string()))?;
+    let views: Vec<_> = seen.iter().map(|rows| rows.view()).collect();
+    let rows = ndarray::concatenate(Axis(0), &views).map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
+    let measured = sae.measure(rows.view())?;
     Ok(Fit {
         detector: detector.card.id.clone(),
-        l0: sae.l0(rows.view())?,
-        explained_variance: sae.explained_variance(rows.view())?,
+        l0: measured.l0,
+        explained_variance: measured.explained_variance,
     })
 }

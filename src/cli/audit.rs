@@ -7,7 +7,7 @@ use super::{obtain, terminal};
 use crate::audit::{self, AuditConfig, ModelConfig};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
-use crate::report::{Exit, ModelEvidence, Output, Source, prepare, verdict_table, write_all};
+use crate::report::{Exit, ModelEvidence, Output, Source, Surface, prepare, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
@@ -41,7 +41,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
-    terminal::say(&verdict_table(&audited.report, &args.out.join("report.html"), terminal::width(), terminal::colour()));
+    terminal::say(&verdict_table(&audited.report, Some(&args.out.join("report.html")), Surface::stdout()));
     Ok(if args.no_exit_codes { 0 } else { exit.code() })
 }
 

@@ -20,11 +20,6 @@ pub fn note(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// Whether standard output takes colour.
-pub fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
-}
-
 /// Writes an error to standard error.
 pub fn complain(fault: &Fault) {
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

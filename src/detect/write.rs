@@ -8,6 +8,7 @@ use super::detector::{Detector, Loaded};
 use super::sae;
 use super::tensors;
 use crate::fault::{Fault, Result};
+use crate::files;
 
 impl Detector {
     /// Writes card and weights to `folder`, which must not be there yet: into a temporary folder beside it first, then
@@ -40,6 +41,14 @@ impl Detector {
             fs::write(staged.join(name), bytes).map_err(disk)?;
         }
         fs::rename(&staged, folder).map_err(disk)
+    }
+
+    /// Writes the card alone, beside weights that are there already.
+    ///
+    /// # Errors
+    /// A disk that cannot be written.
+    pub fn write_card(&self, folder: &Path) -> Result<()> {
+        files::write_whole(&folder.join(card::FILE), card::write(&self.card)?.as_bytes())
     }
 
     fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {

@@ -6,12 +6,16 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::labelled::Labelled;
 use super::subject::Subject;
-use crate::detect::card::{Baselines, Declares, Interval, MadeOn, TrainedOn};
-use crate::detect::{Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, SelectedFeature, Selection, Sign, Span, calibrate, select_features};
+use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
+use crate::detect::{Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, Selection, Span, calibrate, hold_out, select_features};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
+use crate::stats::auroc_interval;
 use crate::tokens::Suite;
+
+/// Share of the groups that report the quality of the best feature.
+const HELD_OUT: f64 = 0.3;
 
 /// What to look for.
 pub struct FeatureSearch<'a> {
@@ -47,11 +51,11 @@ pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search
         .ok_or_else(|| Fault::usage(format!("reading `{}`", folder.display()), "no hook name in cfg.json").expected("the site that the SAE was trained at"))?
         .parse()?;
     let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
-    let labels = data.labels()?;
-    let groups = data.groups();
+    let (labels, groups) = (data.labels()?, data.groups());
+    let split = hold_out(&data.split_items(), HELD_OUT, search.selection.seed)?;
     let aggregated = aggregate(&sae, &data.activations[0])?;
     let side = |wanted: bool| {
-        let items: Vec<usize> = (0..labels.len()).filter(|&item| labels[item] == wanted).collect();
+        let items: Vec<usize> = split.train.iter().copied().filter(|&item| labels[item] == wanted).collect();
         let of: Vec<&str> = items.iter().map(|&item| groups[item]).collect();
         (aggregated.select(Axis(0), &items), of)
     };
@@ -71,17 +75,23 @@ pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search
         .copied()
         .ok_or_else(|| Fault::failed("selecting features", "no feature that is active on the suite").expected("an SAE that was trained on this model's activations"))?;
 
+    let score = |item: usize| best.sign.factor() * f64::from(aggregated[[item, best.index]]);
+    let held_scores: Vec<f64> = split.held_out.iter().map(|&item| score(item)).collect();
+    let held_labels: Vec<bool> = split.held_out.iter().map(|&item| labels[item]).collect();
+    let held_groups: Vec<&str> = split.held_out.iter().map(|&item| groups[item]).collect();
+    let quality = auroc_interval(&held_scores, &held_labels, &held_groups, search.selection.resamples, search.selection.seed)?;
+    let honest_scores: Vec<f64> = split.held_out.iter().filter(|&&item| !labels[item]).map(|&item| score(item)).collect();
     let control = Labelled::read(runtime, subject, search.control, &[site], search.span)?;
-    let scored = |acts: &Array2<f32>| -> Vec<f64> { acts.column(best.index).iter().map(|&act| best.sign.factor() * f64::from(act)).collect() };
-    let control_scores = scored(&aggregate(&sae, &control.activations[0])?);
-    let honest_scores = scored(&negative);
+    let control_acts = aggregate(&sae, &control.activations[0])?;
+    let control_scores: Vec<f64> = control_acts.column(best.index).iter().map(|&act| best.sign.factor() * f64::from(act)).collect();
     let calibration = calibrate(
         Corpus { digest: &search.control.digest, scores: &control_scores },
         Some(Corpus { digest: &search.suite.digest, scores: &honest_scores }),
         0.01,
     )?;
-    let rows: Vec<_> = data.activations[0].iter().map(Array2::view).collect();
+    let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
     let rows = ndarray::concatenate(Axis(0), &rows).map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
+    let measured = sae.measure(rows.view())?;
     let card = Card {
         id: search.id.clone(),
         role: search.role.clone(),
@@ -106,15 +116,15 @@ pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search
             command: search.command.clone(),
         }),
         declares: Some(Declares {
-            auroc: Some(best.auroc),
-            auroc_interval: Some(best.auroc_interval),
-            l0: Some(sae.l0(rows.view())?),
-            explained_variance: Some(sae.explained_variance(rows.view())?),
+            auroc: Some(quality.point),
+            auroc_interval: Some(Interval { low: quality.low, high: quality.high }),
+            l0: Some(measured.l0),
+            explained_variance: Some(measured.explained_variance),
         }),
         features,
         baselines: None,
     };
-    Ok(Detector { card, folder: folder.to_owned(), weights: Loaded::Sae(sae), digests: Vec::new() })
+    Ok(Detector { card, folder: folder.to_owned(), weights: Loaded::Sae(Box::new(sae)), digests: Vec::new() })
 }
 
 /// Largest activation over the span: `[item, d_sae]`.

@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use super::read::{Reading, encode_items, span_positions};
 use super::subject::Subject;
 use crate::causal::Engine;
-use crate::detect::Span;
+use crate::detect::{Span, SplitItem};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
@@ -17,6 +17,7 @@ pub struct Labelled<'a> {
     pub readings: Vec<Reading<'a>>,
     /// `[site][item]`: activations `[span, d_model]`.
     pub activations: Vec<Vec<Array2<f32>>>,
+    contents: Vec<String>,
 }
 
 impl<'a> Labelled<'a> {
@@ -40,7 +41,11 @@ impl<'a> Labelled<'a> {
                 of_site.push(values.select(Axis(0), &positions));
             }
         }
-        Ok(Self { readings, activations })
+        let contents = readings
+            .iter()
+            .map(|reading| format!("{} {}", reading.item.prompt, reading.item.response.as_deref().unwrap_or_default()))
+            .collect();
+        Ok(Self { readings, activations, contents })
     }
 
     /// The label of every item.
@@ -57,6 +62,22 @@ impl<'a> Labelled<'a> {
                 })
             })
             .collect()
+    }
+
+    /// What a grouped split has to know of every item: its group, and the text that may not stand on both sides.
+    #[must_use]
+    pub fn split_items(&self) -> Vec<SplitItem<'_>> {
+        self.readings
+            .iter()
+            .zip(&self.contents)
+            .map(|(reading, content)| SplitItem { group: &reading.item.group, content })
+            .collect()
+    }
+
+    /// Prompt and response of every item.
+    #[must_use]
+    pub fn contents(&self) -> Vec<&str> {
+        self.contents.iter().map(String::as_str).collect()
     }
 
     /// The group of every item.

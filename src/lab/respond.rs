@@ -3,7 +3,7 @@
 use super::subject::Subject;
 use crate::evidence::Response;
 use crate::fault::Result;
-use crate::run::{Session, generate};
+use crate::run::{Session, greedy};
 use crate::tokens::{Encoded, Judge, Suite};
 
 /// Lets the model answer every item of the suite (items that state a response keep it).
@@ -17,7 +17,7 @@ pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Ve
         .iter()
         .map(|&index| subject.tokenizer.encode(&suite.items[index].prompt).map(|encoded: Encoded| encoded.ids))
         .collect::<Result<Vec<_>>>()?;
-    let written = generate::greedy(session, &subject.arch, &prompts, suite.max_new_tokens, &subject.tokenizer.stop_ids())?;
+    let written = greedy(session, &subject.arch, &prompts, suite.max_new_tokens, &subject.tokenizer.stop_ids())?;
     let mut texts: Vec<Option<String>> = suite.items.iter().map(|item| item.response.clone()).collect();
     for (&index, ids) in asked.iter().zip(&written) {
         texts[index] = Some(subject.tokenizer.decode(ids)?);

@@ -1,15 +1,17 @@
 //! `candor train probe`: fits a probe at every candidate site, keeps the earliest that reads as well as the best, and
 //! measures it on groups that neither training nor the choice of the site has seen.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use ndarray::{Array2, Axis};
 
 use super::labelled::Labelled;
 use super::progress::Progress;
 use super::subject::Subject;
 use crate::detect::card::{Baselines, Declares, Interval, MadeOn, TrainedOn};
-use crate::detect::split::hold_out;
 use crate::detect::train::{ProbeKind, TrainingOptions, TrainingSet};
-use crate::detect::{Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, LinearProbe, Span, baseline, calibrate};
+use crate::detect::{Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, LinearProbe, Loaded, Span, bag_of_words_auroc, calibrate, folds, hold_out, length_auroc, permutation_auroc};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
 use crate::run::Runtime;
@@ -20,6 +22,9 @@ use crate::tokens::Suite;
 const HELD_OUT: f64 = 0.3;
 /// False-positive rate that thresholds aim for.
 const TARGET_FPR: f64 = 0.01;
+/// Folds of the baselines' cross-validation, and rounds of permuted labels.
+const FOLDS: usize = 5;
+const PERMUTATIONS: usize = 3;
 /// Bootstrap resamples of every interval on a card.
 const RESAMPLES: usize = 1000;
 
@@ -63,9 +68,10 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
     sites.push(first_layer);
     let data = Labelled::read(runtime, subject, suite, &sites, request.span)?;
     let (labels, groups) = (data.labels()?, data.groups());
-    let outer = hold_out(&groups, HELD_OUT, request.seed)?;
-    let inner_groups: Vec<&str> = outer.train.iter().map(|&item| groups[item]).collect();
-    let inner = hold_out(&inner_groups, HELD_OUT, request.seed)?;
+    let split_items = data.split_items();
+    let outer = hold_out(&split_items, HELD_OUT, request.seed)?;
+    let remaining: Vec<_> = outer.train.iter().map(|&item| split_items[item]).collect();
+    let inner = hold_out(&remaining, HELD_OUT, request.seed)?;
     let at = |items: &[usize]| items.iter().map(|&item| outer.train[item]).collect::<Vec<_>>();
     let (fitting, choosing) = (at(&inner.train), at(&inner.held_out));
 
@@ -81,24 +87,7 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
     let probe = work.fit(activations, &outer.train, &labels)?;
     let quality = work.quality(&probe, activations, &outer.held_out)?;
 
-    let permuted = baseline::permuted(&labels, &groups, request.seed);
-    let scores_of = |probe: &LinearProbe, activations: &[Array2<f32>], items: &[usize]| work.scores(probe, activations, items);
-    let held_labels: Vec<bool> = outer.held_out.iter().map(|&item| labels[item]).collect();
-    let auroc_of = |scores: &[f64]| {
-        let side = |wanted: bool| scores.iter().zip(&held_labels).filter(|(_, label)| **label == wanted).map(|(score, _)| *score).collect::<Vec<_>>();
-        auroc(&side(true), &side(false)).unwrap_or(0.5)
-    };
-    let embedding = &data.activations[request.sites.len()];
-    let texts: Vec<String> = data.readings.iter().map(|reading| format!("{} {}", reading.item.prompt, reading.item.response.as_deref().unwrap_or_default())).collect();
-    #[allow(clippy::cast_precision_loss, reason = "a count of tokens")]
-    let lengths: Vec<f64> = outer.held_out.iter().map(|&item| data.readings[item].encoded.ids.len() as f64).collect();
-    let baselines = Baselines {
-        bag_of_words_auroc: baseline::bag_of_words(&texts, &labels, &outer).ok(),
-        length_auroc: auroc_of(&lengths),
-        layer0_auroc: Some(auroc_of(&scores_of(&work.fit(embedding, &outer.train, &labels)?, embedding, &outer.held_out)?)),
-        permutation_auroc: auroc_of(&scores_of(&work.fit(activations, &outer.train, &permuted)?, activations, &outer.held_out)?),
-    };
-
+    let baselines = work.baselines(&data, &data.activations[chosen], &data.activations[request.sites.len()])?;
     let site = request.sites[chosen];
     let calibration = work.calibrate(runtime, subject, &probe, site, activations, &outer.held_out)?;
     let card = Card {
@@ -120,7 +109,7 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
             suite: suite.id.clone(),
             corpus_digest: suite.digest.clone(),
             n: outer.train.len(),
-            groups: inner_groups.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            groups: remaining.iter().map(|item| item.group).collect::<BTreeSet<_>>().len(),
             seed: request.seed,
             command: request.command.clone(),
         }),
@@ -132,7 +121,12 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
         features: Vec::new(),
         baselines: Some(baselines),
     };
-    Ok(Detector::probe(card, probe))
+    Ok(Detector {
+        card,
+        folder: PathBuf::new(),
+        weights: Loaded::Probe(probe),
+        digests: Vec::new(),
+    })
 }
 
 /// The first candidate whose AUROC lies within the best one's interval: a direction is best removed where it first appears.
@@ -154,7 +148,7 @@ impl Work<'_> {
         let rows = ndarray::concatenate(Axis(0), &views).map_err(|error| Fault::failed("training a probe", error.to_string()))?;
         let labels: Vec<bool> = items.iter().flat_map(|&item| std::iter::repeat_n(labels[item], activations[item].nrows())).collect();
         let set = TrainingSet { rows: rows.view(), labels: &labels };
-        self.request.kind.train(&set, &TrainingOptions::default())
+        self.request.kind.train(&set, TrainingOptions::default())
     }
 
     fn scores(&self, probe: &LinearProbe, activations: &[Array2<f32>], items: &[usize]) -> Result<Vec<f64>> {
@@ -172,6 +166,27 @@ impl Work<'_> {
         let labels: Vec<bool> = items.iter().map(|&item| self.labels[item]).collect();
         let groups: Vec<&str> = items.iter().map(|&item| self.groups[item]).collect();
         auroc_interval(&scores, &labels, &groups, RESAMPLES, self.request.seed)
+    }
+
+    /// What simpler means reach, cross-validated by group, one row for each item.
+    fn baselines(&self, data: &Labelled<'_>, activations: &[Array2<f32>], embedding: &[Array2<f32>]) -> Result<Baselines> {
+        let fold_of = folds(&data.split_items(), FOLDS, self.request.seed)?;
+        let options = TrainingOptions::default();
+        let (rows, bottom) = (item_means(activations)?, item_means(embedding)?);
+        let set = |rows: &Array2<f32>| -> Result<f64> {
+            let set = TrainingSet { rows: rows.view(), labels: self.labels };
+            let scores = self.request.kind.out_of_fold(&set, &fold_of, options)?;
+            let side = |wanted: bool| scores.iter().zip(self.labels).filter(|(_, label)| **label == wanted).map(|(score, _)| *score).collect::<Vec<_>>();
+            auroc(&side(true), &side(false)).ok_or_else(|| Fault::usage("measuring baselines", "one label only").expected("items of both labels"))
+        };
+        let lengths: Vec<usize> = data.readings.iter().map(|reading| reading.encoded.ids.len()).collect();
+        let permuted = TrainingSet { rows: rows.view(), labels: self.labels };
+        Ok(Baselines {
+            bag_of_words_auroc: bag_of_words_auroc(&data.contents(), self.labels, &fold_of, options).ok(),
+            length_auroc: length_auroc(&lengths, self.labels)?,
+            layer0_auroc: Some(set(&bottom)?),
+            permutation_auroc: permutation_auroc(self.request.kind, &permuted, &fold_of, options, PERMUTATIONS, self.request.seed)?,
+        })
     }
 
     fn calibrate(&self, runtime: &Runtime, subject: &Subject, probe: &LinearProbe, site: SiteName, activations: &[Array2<f32>], held_out: &[usize]) -> Result<Calibration> {
@@ -193,4 +208,11 @@ impl Work<'_> {
         calibration.threshold *= sign;
         Ok(calibration)
     }
+}
+
+/// One row for each item: the mean over its span, `[n, d_model]`.
+fn item_means(activations: &[Array2<f32>]) -> Result<Array2<f32>> {
+    let rows: Vec<_> = activations.iter().filter_map(|rows| rows.mean_axis(Axis(0))).collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    ndarray::stack(Axis(0), &views).map_err(|error| Fault::failed("averaging activations", error.to_string()))
 }

@@ -75,6 +75,10 @@ pub struct DetectorRecord {
     pub declared_auroc: Option<f64>,
     /// AUROC measured in this audit.
     pub auroc: Option<Estimate>,
+    /// Mean number of active features a token on this audit's activations, for an SAE.
+    pub l0: Option<f64>,
+    /// Fraction of the variance of this audit's activations that an SAE reconstructs.
+    pub explained_variance: Option<f64>,
     /// False-positive rate on the control corpus.
     pub fpr_control: Option<Estimate>,
     /// False-positive rate on matched honest responses of the same scenario.
