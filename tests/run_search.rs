@@ -1,5 +1,10 @@
 //! Where a runtime is looked for, and what is said when none is found. No runtime is loaded in this process.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may stop, and one prints for another"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

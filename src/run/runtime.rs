@@ -41,7 +41,7 @@ pub struct RuntimeOptions {
     pub offline: bool,
     /// Where sessions run.
     pub provider: Provider,
-    /// Threads of the shared pool; `None` for as many as the machine offers.
+    /// Threads of the shared pool; `None` or 0 for as many as the machine offers.
     pub threads: Option<usize>,
 }
 
@@ -186,6 +186,7 @@ impl Loaded {
         };
         let threads = options
             .threads
+            .filter(|threads| *threads > 0)
             .or_else(|| Some(std::thread::available_parallelism().ok()?.get()))
             .unwrap_or(1);
         // Many sessions that each keep threads, and spin them, slow one another tenfold on two cores.
