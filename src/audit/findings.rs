@@ -80,11 +80,13 @@ fn finding(of: crate::report::FindingOf<'_>, outcome: RuleOutcome) -> Finding {
 
 fn line(signal: SignalValue) -> SignalLine {
     SignalLine {
-        meaning: signal.note.map_or_else(|| signal.meaning.to_owned(), |note| format!("{} {note}", signal.meaning)),
+        meaning: signal.meaning.to_owned(),
+        note: signal.note,
         bars: signal
             .bars
             .iter()
             .map(|judged| Bar {
+                block: judged.block.to_owned(),
                 side: match judged.bar.comparison {
                     Comparison::AtLeast | Comparison::Above => Side::AtLeast,
                     Comparison::AtMost | Comparison::Below => Side::AtMost,

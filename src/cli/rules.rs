@@ -3,7 +3,7 @@
 use super::args::RulesCommand;
 use super::terminal;
 use crate::fault::{Fault, Result};
-use crate::rules;
+use crate::rules::{self, Level};
 
 pub fn run(command: &RulesCommand) -> Result<()> {
     match command {
@@ -13,19 +13,15 @@ pub fn run(command: &RulesCommand) -> Result<()> {
             Ok(())
         }
         RulesCommand::Check { paths } => {
-            let mut checked = 0;
-            let mut wrong = 0;
-            for path in paths {
-                let (pack, diagnostics) = rules::check(path);
-                for diagnostic in &diagnostics {
-                    terminal::note(&diagnostic.to_string());
-                }
-                wrong += diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-                checked += pack.map_or(0, |pack| pack.rules.len());
+            let (pack, diagnostics) = rules::check(paths);
+            if !diagnostics.is_empty() {
+                terminal::note(&rules::render(&diagnostics));
             }
+            let wrong = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Level::Error).count();
             if wrong > 0 {
                 return Err(Fault::usage("checking rules", format!("{wrong} errors")).expected("no error").hint("`candor rules schema` prints a JSON Schema that editors complete from"));
             }
+            let checked = pack.map_or(0, |pack| pack.rules.len());
             terminal::say(&format!("{checked} rules, no error"));
             Ok(())
         }

@@ -108,6 +108,12 @@ impl Runtime {
         self.provider
     }
 
+    /// Threads of the pool that all sessions share.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.loaded.threads
+    }
+
     /// One line for reports and logs.
     #[must_use]
     pub fn describe(&self) -> String {

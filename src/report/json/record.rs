@@ -87,6 +87,10 @@ object! {
         declared_auroc: Option<Number>,
         /// AUROC measured in this audit.
         auroc: Option<EstimateV1>,
+        /// Mean number of active features a token, for an SAE.
+        l0: Option<Number>,
+        /// Fraction of the activations' variance that an SAE reconstructs.
+        explained_variance: Option<Number>,
         /// False-positive rate on the control corpus.
         fpr_control: Option<EstimateV1>,
         /// False-positive rate on matched honest responses.
