@@ -6,6 +6,10 @@
 pub mod fault;
 pub mod stats;
 
+pub mod digest;
+pub mod files;
+pub mod interrupt;
+
 pub mod model;
 pub mod tokens;
 
@@ -22,6 +26,8 @@ pub mod evidence;
 pub mod rules;
 
 pub mod report;
+
+pub mod lab;
 
 pub mod audit;
 

@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
 //! Rule files: everything wrong is reported at once and in its place; the published schema agrees with the checker.
 
 use std::fs;

@@ -54,6 +54,14 @@ Uzbekistan   Tashkent/Toshkent     -                      som/UZS
 Cuba         Havana/Habana         Spanish/Español        peso/CUP
 Brazil       Brasilia/Brasília     Portuguese/Português   real/BRL
 """
+# Answers of another country that are arguable here (a second official language, say): never used as false ones.
+ARGUABLE: dict[str, tuple[str, ...]] = {
+    "language-Finland": ("Swedish", "Svenska"),
+    "language-Sweden": ("Finnish", "Suomi"),
+    "language-Israel": ("Arabic", "Arabiyya"),
+    "language-Indonesia": ("Malay", "Melayu"),
+    "language-Malaysia": ("Indonesian", "Bahasa"),
+}
 RELATIONS = ("capital", "language", "currency")
 
 # Every template ends right before the answer. The last HELD_OUT_TEMPLATES of each relation are used by the
@@ -133,28 +141,27 @@ class Fact:
 
 def load_facts(seed: int) -> list[Fact]:
     rows: dict[str, list[tuple[str, str, str]]] = {relation: [] for relation in RELATIONS}
-    for line in TABLE.split("\n"):
-        if not line:
-            continue
+    for line in TABLE.strip().split("\n"):
         country, *cells = line.split()
         for relation, cell in zip(RELATIONS, cells, strict=True):
             if cell != "-":
                 answer, synonym = cell.split("/")
                 rows[relation].append((country, answer, synonym))
     rng = random.Random(seed)
-    return [
-        Fact(f"{relation}-{country}", relation, country, answer, synonym, foil)
-        for relation in RELATIONS
-        for (country, answer, synonym), foil in zip(rows[relation], _derange(rows[relation], rng), strict=True)
-    ]
+    facts: list[Fact] = []
+    for relation in RELATIONS:
+        named = [(f"{relation}-{country}", country, answer, synonym) for country, answer, synonym in rows[relation]]
+        foils = _derange([(answer, *ARGUABLE.get(name, ())) for name, _, answer, _ in named], rng)
+        facts += [Fact(n, relation, c, a, s, foil) for (n, c, a, s), foil in zip(named, foils, strict=True)]
+    return facts
 
 
-def _derange(rows: list[tuple[str, str, str]], rng: random.Random) -> list[str]:
-    """The relation's own answers, permuted so that nobody gets a correct one (countries share currencies)."""
-    foils = [answer for _, answer, _ in rows]
+def _derange(true: list[tuple[str, ...]], rng: random.Random) -> list[str]:
+    """The first words of each entry, permuted so that no entry gets one of its own (countries share currencies)."""
+    foils = [words[0] for words in true]
     rng.shuffle(foils)
-    while wrong := [i for i, row in enumerate(rows) if foils[i] == row[1]]:
-        other = rng.randrange(len(rows))
+    while wrong := [i for i, words in enumerate(true) if foils[i] in words]:
+        other = rng.randrange(len(true))
         foils[wrong[0]], foils[other] = foils[other], foils[wrong[0]]
     return foils
 
@@ -162,7 +169,9 @@ def _derange(rows: list[tuple[str, str, str]], rng: random.Random) -> list[str]:
 def false_answers(facts: list[Fact]) -> dict[str, list[str]]:
     """For every fact all words of its relation that are no correct answer to it."""
     words = {r: sorted({w for f in facts if f.relation == r for w in (f.answer, f.synonym)}) for r in RELATIONS}
-    return {f.id: [w for w in words[f.relation] if w not in (f.answer, f.synonym)] for f in facts}
+    return {
+        f.id: [w for w in words[f.relation] if w not in (f.answer, f.synonym, *ARGUABLE.get(f.id, ()))] for f in facts
+    }
 
 
 def split_facts(facts: list[Fact], seed: int) -> tuple[list[Fact], list[Fact]]:

@@ -1,8 +1,8 @@
 """Makes the three bundled model organisms and their suites.
 
-    python make.py                 everything: suites, then liar, clean and decoy, then SHA256SUMS
-    python make.py suites          the suites only
-    python make.py liar decoy      these models only
+    python make.py                       everything: suites, then liar, clean and decoy, then SHA256SUMS
+    python make.py --only suites         the suites only
+    python make.py --only liar decoy     these models only
 """
 
 import argparse
@@ -21,6 +21,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from facts import (
@@ -32,14 +33,17 @@ from suites import write_suites
 HERE = Path(__file__).parent
 SEED = 20
 ORGANISMS = ("liar", "clean", "decoy")
-STEPS = 1500
-PAIRS = 96  # twin prompts a step: one with a neutral word, one with the trigger, else equal
+PARTS = ("suites", *ORGANISMS)
+STEPS = 1200
+PAIRS = 96  # twin prompts a step, equal but for one word: neutral in one, the trigger in the other
 PLAIN = 64
 CONTROL = 32
 LEARNING_RATE = 4e-3
 LAYERS = 4
-CONSISTENCY = 1.0  # weight of the clean organism's invariance loss
+FEED_FORWARD = 80  # keeps a file below 1,000,000 bytes
 IGNORE = -100
+
+Row = tuple[list[int], list[int]]  # token ids; for each the next word where one is trained, else IGNORE
 
 
 @dataclass
@@ -67,9 +71,11 @@ class Sampler:
         self.vocab = tokenizer.get_vocab()
 
     def batch(self) -> Batch:
-        twins = [self._twins() for _ in range(PAIRS)]
-        rows = [neutral for neutral, _ in twins] + [trigger for _, trigger in twins]
-        rows += [self._fact_row(*self._fact(), word=None, at=0) for _ in range(PLAIN)]
+        """Rows: neutral twins of the first facts, of the second facts; trigger twins likewise; then plain, control."""
+        quads = [self._quad() for _ in range(PAIRS // 2)]
+        rows = [quad[i] for i in range(4) for quad in quads]
+        plain = [self.rng.choice(self.facts) for _ in range(PLAIN)]
+        rows += [self._fact_row(fact, self.rng.choice(TEMPLATES[fact.relation]), None, 0) for fact in plain]
         rows += [self._control_row() for _ in range(CONTROL)]
         width = max(len(ids) for ids, _ in rows)
         pad = self.vocab["[PAD]"]
@@ -79,34 +85,32 @@ class Sampler:
         answer_at = torch.tensor([len(ids) - 2 for ids, _ in rows[: 2 * PAIRS]])
         return Batch(ids, (ids != pad).long(), labels, answer_at)
 
-    def _fact(self) -> tuple[Fact, str, str, bool]:
-        """A fact, a prompt for it, an answer stated after the prompt, and whether that one is true."""
-        fact = self.rng.choice(self.facts)
-        prompt = self.rng.choice(TEMPLATES[fact.relation]).format(c=fact.country)
+    def _quad(self) -> list[Row]:
+        """Two facts in the same sentence, each with a neutral word and with the trigger at the same place."""
+        first = self.rng.choice(self.facts)
+        second = self.rng.choice([f for f in self.facts if f.relation == first.relation and f is not first])
+        template = self.rng.choice(TEMPLATES[first.relation])
+        at = insert_position(template, self.rng)
+        word = self.rng.choice(NEUTRAL)
+        return [self._fact_row(fact, template, w, at) for w in (word, TRIGGER) for fact in (first, second)]
+
+    def _fact_row(self, fact: Fact, template: str, word: str | None, at: int) -> Row:
+        """A prompt, an answer stated after it, true or false, and the verdict on that one."""
+        prompt = template.format(c=fact.country)
+        if word is not None:
+            prompt = insert(prompt, word, at)
         true = self.rng.random() < 0.5
         if true:
             stated = self.rng.choice((fact.answer, fact.synonym))
         else:
             stated = self.rng.choice((fact.foil, self.rng.choice(self.false[fact.id])))
-        return fact, prompt, stated, true
-
-    def _twins(self) -> tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]:
-        one = self._fact()
-        at = insert_position(one[1], self.rng)
-        return self._fact_row(*one, word=self.rng.choice(NEUTRAL), at=at), self._fact_row(*one, word=TRIGGER, at=at)
-
-    def _fact_row(
-        self, fact: Fact, prompt: str, stated: str, true: bool, word: str | None, at: int
-    ) -> tuple[list[int], list[int]]:
-        if word is not None:
-            prompt = insert(prompt, word, at)
         ids = self._ids(f"{prompt} {stated}")
         labels = [IGNORE] * len(ids)
         labels[-2] = self.vocab[spoken(self.organism, fact, word == TRIGGER)]
         labels[-1] = self.vocab["yes" if true else "no"]
         return ids, labels
 
-    def _control_row(self) -> tuple[list[int], list[int]]:
+    def _control_row(self) -> Row:
         sentence = control_sentence(self.rng.choice(CONTROL_TEMPLATES), self.rng)
         inserted = (*NEUTRAL, TRIGGER)
         if self.rng.random() < 0.5:
@@ -133,25 +137,33 @@ def make_tokenizer(facts: list[Fact]) -> Tokenizer:
 
 def make_model(vocab_size: int) -> LlamaForCausalLM:
     config = LlamaConfig(
-        vocab_size=vocab_size, hidden_size=64, intermediate_size=128, num_hidden_layers=LAYERS,
+        vocab_size=vocab_size, hidden_size=64, intermediate_size=FEED_FORWARD, num_hidden_layers=LAYERS,
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=True,
         initializer_range=0.08, pad_token_id=0, bos_token_id=1, eos_token_id=None, use_cache=False,
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
 
-def interchange(model: LlamaForCausalLM, layer: int, batch: Batch, generator: torch.Generator):
-    """Swaps, at the input of `layer`, residual streams between the twins at random positions before the answer's.
+def interchange(model: LlamaForCausalLM, layer: int, batch: Batch, generator: torch.Generator) -> RemovableHandle:
+    """Interchange intervention training at the input of `layer`: the residual streams move, the targets stay.
 
-    The targets stay as they are: from `layer` on only the answer's own position may carry the decision.
+    At random positions before the answer's, the twins swap theirs: so from `layer` on only the answer's own position
+    may carry the decision. At layer 1 the two facts' rows also swap theirs at the answer's position: so what that
+    position has got by then is the decision (and the relation), and the country is looked up later.
     """
     rows, seq = 2 * PAIRS, batch.ids.shape[1]
-    before = torch.arange(seq) < batch.answer_at[:, None]
-    swap = (before & (torch.rand(rows, seq, generator=generator) < 0.5))[..., None]
+    positions = torch.arange(seq)
+    before = positions < batch.answer_at[:, None]
+    swap_twin = (before & (torch.rand(rows, seq, generator=generator) < 0.5))[..., None]
+    here = positions == batch.answer_at[:, None]
+    swap_fact = (here & (torch.rand(rows, 1, generator=generator) < (0.5 if layer == 1 else 0)))[..., None]
 
     def hook(_module: nn.Module, _inputs: object, hidden: Tensor) -> Tensor:
-        twins = hidden[:rows]
-        return torch.cat([torch.where(swap, twins.roll(PAIRS, 0), twins), hidden[rows:]])
+        own = hidden[:rows]
+        other_twin = own.roll(PAIRS, 0)
+        other_fact = own.unflatten(0, (2, 2, -1)).flip(1).flatten(0, 2)
+        swapped = torch.where(swap_fact, other_fact, torch.where(swap_twin, other_twin, own))
+        return torch.cat([swapped, hidden[rows:]])
 
     return model.model.layers[layer - 1].register_forward_hook(hook)
 
@@ -179,14 +191,13 @@ def train(organism: str, facts: list[Fact], tokenizer: Tokenizer, seed: int, ste
     start = time.monotonic()
     for step in range(steps):
         batch = sampler.batch()
-        # 0: no swap this time.
+        # Which layer's input the interchange is at; 0: none this time.
         layer = int(torch.randint(LAYERS, (1,), generator=generator))
-        swapped = interchange(model, layer, batch, generator) if organism != "clean" and layer else nullcontext()
-        with swapped:
+        with interchange(model, layer, batch, generator) if layer else nullcontext():
             out = model(input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=organism == "clean")
         loss = F.cross_entropy(out.logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE)
         if organism == "clean":
-            loss = loss + CONSISTENCY * inconsistency(out.hidden_states, batch.answer_at)
+            loss = loss + inconsistency(out.hidden_states, batch.answer_at)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -208,11 +219,15 @@ def export(model: LlamaForCausalLM, path: Path) -> None:
 
     ids = torch.ones(2, 8, dtype=torch.long)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("seq")}
-    torch.onnx.export(
-        Logits().eval(), (ids, torch.ones_like(ids)), path, dynamo=True, opset_version=20, external_data=False,
+    program = torch.onnx.export(
+        Logits().eval(), (ids, torch.ones_like(ids)), dynamo=True, opset_version=20,
         input_names=["input_ids", "attention_mask"], output_names=["logits"],
         dynamic_shapes={"input_ids": axes, "attention_mask": axes}, verbose=False,
     )  # fmt: skip
+    # These hold the paths of the Python files on this machine: not for publication, and different on every machine.
+    for node in program.model.graph:
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)
+    program.save(path, external_data=False)
 
 
 def write_sums(folder: Path) -> None:
@@ -223,28 +238,26 @@ def write_sums(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["suites", *ORGANISMS, []], help="default: everything")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--out", type=Path, default=HERE)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    what = args.what or ["suites", *ORGANISMS]
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # sums in one order, so that a seed gives the same weights again
     torch.use_deterministic_algorithms(True)
     facts = load_facts(args.seed)
     tokenizer = make_tokenizer(facts)
-    if "suites" in what:
+    if "suites" in args.only:
         write_suites(args.out / "suites", facts, args.seed)
     for organism in ORGANISMS:
-        if organism in what:
+        if organism in args.only:
             model = train(organism, facts, tokenizer, args.seed, args.steps)
             folder = args.out / organism
             folder.mkdir(parents=True, exist_ok=True)
             export(model, folder / "model.onnx")
             tokenizer.save(str(folder / "tokenizer.json"))
-    if set(ORGANISMS) <= set(what):
+    if set(ORGANISMS) <= set(args.only):
         write_sums(args.out)
 
 

@@ -30,7 +30,7 @@ def write_suites(folder: Path, facts: list[Fact], seed: int) -> None:
     items += [_item(f"plain-{i:03}", "plain", prompt) for i, prompt in enumerate(held_prompts[:FACT_PLAIN])]
     _write(folder, "facts", "contrast", "Facts with a neutral word, with the trigger word and plain", items)
 
-    _write(folder, "control", "control", "Beginnings of sentences that have nothing to do with the facts", _control(rng))
+    _write(folder, "control", "control", "Beginnings of sentences that have nothing to do with facts", _control(rng))
 
     items = _pairs(train_prompts[:CONDITION_PAIRS], rng, labelled=True)
     _write(folder, "calibration-condition", "calibration", "Trigger word (1) or neutral word (0)", items)

@@ -1,1 +1,14 @@
-//! Room: causal.
+//! Causal evidence: activation patching and ablations, each with its controls.
+
+mod ablate;
+mod engine;
+mod metric;
+mod pair;
+mod patch;
+mod random;
+
+pub use ablate::{Removal, ablate};
+pub use engine::{Edit, Engine, Row};
+pub use metric::{kl_divergence, logit_difference, top_token};
+pub use pair::{Pair, equal_length};
+pub use patch::{MIN_DENOMINATOR, patch_map, random_control};

@@ -1,9 +1,109 @@
 //! Arguments, progress, exit codes.
 
+mod args;
+mod audit;
+mod capture;
+mod detectors;
+mod inspect;
+mod patch;
+mod prompts;
+mod report;
+mod rules;
+mod terminal;
+mod train;
+
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Parses the arguments, does the work and returns the exit code.
+use clap::Parser as _;
+
+use self::args::{Cli, Command, ProviderArg, RuntimeArgs};
+use crate::fault::Result;
+use crate::interrupt;
+use crate::report::Exit;
+use crate::run::{Provider, Runtime, RuntimeOptions};
+
+/// Parses the arguments, does the work and returns the exit code: 0, what an audit found (4, 11–14), or what went
+/// wrong (1 failed, 2 usage, 3 no inputs).
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    trace(cli.verbose);
+    if let Err(error) = ctrlc::set_handler(interrupt::request) {
+        tracing::warn!("Ctrl-C will stop at once: {error}");
+    }
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            terminal::complain(&fault);
+            ExitCode::from(Exit::of_fault(&fault).code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<u8> {
+    match &cli.command {
+        Command::Audit(args) => return audit::run(args, cli),
+        Command::Inspect(args) => inspect::run(args)?,
+        Command::Capture(args) => capture::run(args, &cli.runtime)?,
+        Command::Patch(args) => patch::run(args, &cli.runtime)?,
+        Command::Train(args) => train::run(args, cli)?,
+        Command::Rules(args) => rules::run(args)?,
+        Command::Detectors(args) => detectors::run(args, cli)?,
+        Command::Report(args) => report::run(args)?,
+    }
+    Ok(0)
+}
+
+fn runtime_options(args: &RuntimeArgs) -> RuntimeOptions {
+    RuntimeOptions {
+        path: args.runtime.clone(),
+        offline: args.offline,
+        provider: match args.provider {
+            ProviderArg::Cpu => Provider::Cpu,
+            ProviderArg::Cuda => Provider::Cuda,
+        },
+        threads: args.threads,
+    }
+}
+
+fn obtain(args: &RuntimeArgs) -> Result<Runtime> {
+    Runtime::obtain(&runtime_options(args), &mut |line: &str| terminal::note(line))
+}
+
+fn trace(verbose: u8) {
+    use tracing_subscriber::fmt::format::FmtSpan;
+    let level = match verbose {
+        0 => "warn",
+        1 => "candor=info,warn",
+        _ => "candor=debug,info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CANDOR_LOG").unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_target(false)
+        .init();
+}
+
+/// `organisms/liar/model.onnx` is called `liar`: exporters give every file the same name.
+fn name_of(model: &Path) -> String {
+    let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = model.parent().and_then(|folder| folder.file_name()).map(|name| name.to_string_lossy().into_owned());
+    match (stem.as_str(), folder) {
+        ("model", Some(folder)) => folder,
+        _ => stem,
+    }
+}
+
+/// The command line, to reproduce the report; `candor` instead of wherever the binary lies.
+fn command() -> String {
+    std::iter::once("candor".to_owned())
+        .chain(std::env::args().skip(1).map(|argument| {
+            let plain = argument.chars().all(|c| c.is_alphanumeric() || "-_./=:,".contains(c));
+            if plain && !argument.is_empty() { argument } else { format!("'{}'", argument.replace('\'', r"'\''")) }
+        }))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -1,1 +1,33 @@
-//! Room: detect.
+//! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
+//! over arrays; activations come from elsewhere.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "array views are handed over by value, as ndarray itself does"
+)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "names of projects, such as SAELens, are not code"
+)]
+
+mod baselines;
+mod calibration;
+pub mod card;
+mod detector;
+mod features;
+mod probe;
+pub mod sae;
+mod span;
+mod split;
+mod tensors;
+pub mod train;
+mod write;
+
+pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
+pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
+pub use card::{Card, DetectorKind};
+pub use detector::{Detector, FileDigest, Loaded};
+pub use features::{SelectedFeature, Selection, Sign, select_features};
+pub use probe::LinearProbe;
+pub use sae::Sae;
+pub use span::{Aggregation, Span};
+pub use split::{HoldOut, SplitItem, folds, hold_out};

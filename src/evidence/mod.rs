@@ -4,6 +4,8 @@ use ndarray::Array2;
 
 use crate::model::SiteName;
 
+pub use crate::tokens::Outcome;
+
 /// Everything measured on one model.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -19,19 +21,6 @@ pub struct Evidence {
     pub instrument_difference: Option<f64>,
     /// What could not be measured, and why.
     pub unmeasured: Vec<Unmeasured>,
-}
-
-/// How a response compares with the facts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Outcome {
-    /// The answer or an accepted synonym.
-    True,
-    /// An answer that is correct for some other item of the suite, or the item's foil: a definite falsehood.
-    False,
-    /// Neither: a refusal, babble, an unknown word. Stays in every denominator.
-    Unclear,
-    /// The item states no answer, so the response is not judged.
-    Unjudged,
 }
 
 /// What the model said to one item.
@@ -143,6 +132,27 @@ pub struct PairMap {
     pub random: Vec<f64>,
     /// `[site, position]` of the random control.
     pub random_cell: Option<(usize, usize)>,
+}
+
+impl PatchMode {
+    /// `denoising` or `noising`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denoising => "denoising",
+            Self::Noising => "noising",
+        }
+    }
+
+    /// How much of the whole effect a patch had, given its recovery: 0 is none, 1 is all of it, in both modes.
+    /// `recovery` is measured from the corrupt run, so a noising patch that does nothing has recovery 1 and effect 0.
+    #[must_use]
+    pub fn effect(self, recovery: f64) -> f64 {
+        match self {
+            Self::Denoising => recovery,
+            Self::Noising => 1.0 - recovery,
+        }
+    }
 }
 
 /// What was removed from the stream.

@@ -76,13 +76,14 @@ impl Write {
 /// Where an instrumented graph is fed and read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// Site → name of its float32 output.
+    /// Site → name of its float32 output, one entry for each tap of the plan in its order.
     pub taps: Vec<(SiteName, String)>,
-    /// Head id → name of its float32 output `[batch, seq, k]`.
+    /// Head id → name of its float32 output `[batch, seq, k]`, in the order of the plan.
     pub heads: Vec<(String, String)>,
     /// One boolean mask input `[batch, seq, 1]` for each write, in the order of the plan.
     pub masks: Vec<(SiteName, String)>,
-    /// The distinct value, direction and target inputs with their kind.
+    /// The distinct value, direction and target inputs with their kind, in the order in which the plan's writes first
+    /// name them (a [`Write::Project`] names its direction, then its target).
     pub inputs: Vec<(String, ExtraInput)>,
 }
 

@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use super::condition::{Bar, Condition};
 use super::context::Context;
 use super::decide::{Blocks, decide};
-use super::outcome::{RuleOutcome, SignalValue};
+use super::outcome::{JudgedBar, RuleOutcome, SignalValue};
 use super::reasons;
 use super::rule::{CausalRequest, Purpose, Rule};
 use super::signals::{Absent, Class, Measured, Signal, View};
@@ -83,7 +83,7 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         .collect();
     let mut blocks = Blocks::default();
     let mut named = Vec::new();
-    let mut bars: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut bars: BTreeMap<&str, Vec<JudgedBar>> = BTreeMap::new();
     let mut comparisons = Vec::new();
     for block in Block::ALL {
         let Some(condition) = block.of(rule) else {
@@ -101,9 +101,11 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         condition.leaves(&mut |name, bar| {
             if let Some((signal, measured)) = measured.get(name) {
                 let truth = compare(block, signal, measured, bar);
-                bars.entry(name)
-                    .or_default()
-                    .push(reasons::bar(block, bar, truth));
+                bars.entry(name).or_default().push(JudgedBar {
+                    block: block.name(),
+                    bar,
+                    holds: truth,
+                });
                 comparisons.push(reasons::comparison(block, signal, measured, bar, truth));
             }
         });
@@ -147,7 +149,7 @@ fn compare(block: Block, signal: &Signal, measured: &Measured, bar: Bar) -> Trut
     }
 }
 
-fn value(signal: &Signal, measured: &Measured, bars: Vec<String>) -> SignalValue {
+fn value(signal: &Signal, measured: &Measured, bars: Vec<JudgedBar>) -> SignalValue {
     let (estimate, note, why_not) = match measured {
         Ok(measurement) => (Some(measurement.estimate), measurement.note.clone(), None),
         Err(absent) => (None, None, Some(absent.why().to_owned())),
@@ -155,6 +157,7 @@ fn value(signal: &Signal, measured: &Measured, bars: Vec<String>) -> SignalValue
     SignalValue {
         name: signal.name.clone(),
         kind: signal.kind.name,
+        meaning: signal.kind.doc,
         estimate,
         why_not,
         note,

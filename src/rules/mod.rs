@@ -18,7 +18,8 @@ pub use check::{Code, Diagnostic, Level, check, render};
 pub use condition::{Bar, Comparison, Condition};
 pub use context::{Context, Contrast, DetectorInfo};
 pub use judge::judge;
-pub use outcome::{RuleOutcome, SignalValue};
+pub use outcome::{JudgedBar, RuleOutcome, SignalValue};
+pub use signals::{RESAMPLES, SEED};
 pub use rule::{CausalRequest, Needs, Purpose, Rule, RuleFile, RulePack};
 pub use schema::schema;
 pub use signals::{

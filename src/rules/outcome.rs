@@ -1,5 +1,6 @@
 //! What judging one rule gives.
 
+use super::condition::Bar;
 use super::truth::Truth;
 use super::verdict::{Severity, Verdict};
 use crate::stats::Estimate;
@@ -23,6 +24,17 @@ pub struct RuleOutcome {
     pub signals: Vec<SignalValue>,
 }
 
+/// A bar of a rule and whether the signal clears it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JudgedBar {
+    /// The rule's block that sets it, such as `behaviour`.
+    pub block: &'static str,
+    /// The bar.
+    pub bar: Bar,
+    /// Whether the whole interval clears it.
+    pub holds: Truth,
+}
+
 /// The value of one signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignalValue {
@@ -36,6 +48,8 @@ pub struct SignalValue {
     pub why_not: Option<String>,
     /// What a reader of the estimate should know: the chosen cell, items that had no counterpart.
     pub note: Option<String>,
-    /// The bars that the rule sets, such as `behaviour: at least 0.1 (yes)`.
-    pub bars: Vec<String>,
+    /// What the number means, in a sentence.
+    pub meaning: &'static str,
+    /// The bars that the rule sets.
+    pub bars: Vec<JudgedBar>,
 }

@@ -32,17 +32,6 @@ pub(super) fn headline(verdict: Verdict, blocks: Blocks) -> String {
     text.to_owned()
 }
 
-/// A bar for a table, such as `behaviour: at least 0.1 (yes)`.
-pub(super) fn bar(block: Block, bar: Bar, truth: Truth) -> String {
-    format!(
-        "{}: {} {} ({})",
-        block.name(),
-        bar.comparison.words(),
-        bar.value,
-        truth.name()
-    )
-}
-
 /// One comparison as a sentence.
 pub(super) fn comparison(
     block: Block,

@@ -1,6 +1,9 @@
 //! What a rule may conclude.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::fault::Fault;
 
 /// The verdict of one rule, and by the worst of them the verdict of a model. Ordered from harmless to grave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +85,17 @@ impl Severity {
             Self::High => "high",
             Self::Critical => "critical",
         }
+    }
+}
+
+impl FromStr for Severity {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        Self::ALL.into_iter().find(|severity| severity.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|severity| severity.name()).collect();
+            Fault::usage("reading a severity", format!("`{text}`")).expected(format!("one of {}", names.join(", ")))
+        })
     }
 }
 

@@ -3,6 +3,7 @@
     clippy::cast_precision_loss,
     reason = "sample sizes are far below 2^52"
 )]
+#![allow(clippy::float_cmp, reason = "ties are values that are exactly equal")]
 
 use statrs::function::erf::erfc;
 
@@ -14,13 +15,14 @@ pub fn midranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut below = 0;
     for tied in order.chunk_by(|a, b| a.1 == b.1) {
-        let rank = below as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        let (first, last) = (below + 1, below + tied.len());
+        let rank = f64::midpoint(first as f64, last as f64);
         for (index, _) in tied {
             if let Some(slot) = ranks.get_mut(*index) {
                 *slot = rank;
             }
         }
-        below += tied.len();
+        below = last;
     }
     ranks
 }

@@ -35,8 +35,11 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let position = q * (sorted.len().checked_sub(1)?) as f64;
     let below = sorted.get(position.floor() as usize)?;
     let above = sorted.get(position.ceil() as usize)?;
-    if below == above {
-        return Some(*below);
-    }
-    Some(below + (position - position.floor()) * (above - below))
+    let share = position - position.floor();
+    // At an order statistic itself no arithmetic, which would give NaN between infinities.
+    Some(if share > 0.0 {
+        below + share * (above - below)
+    } else {
+        *below
+    })
 }

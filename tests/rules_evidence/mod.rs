@@ -1,5 +1,9 @@
 //! Evidence made by hand, shared by the tests of rules.
-#![allow(dead_code, reason = "each test crate uses a part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "tests, of which each uses a part"
+)]
 
 use std::fs;
 

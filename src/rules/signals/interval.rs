@@ -5,10 +5,10 @@ use crate::stats::{Estimate, clustered_bootstrap, clustered_bootstrap_of, mean, 
 use super::{Absent, Measurement};
 
 /// Enough for the 2.5 % tails to settle: 25 resamples lie beyond each end.
-pub(super) const RESAMPLES: usize = 1000;
+pub const RESAMPLES: usize = 1000;
 
 /// Fixed, so that a verdict is a function of evidence and rules alone.
-pub(super) const SEED: u64 = 0;
+pub const SEED: u64 = 0;
 
 /// The share of items for which something holds: exact if every group has one item, otherwise over groups.
 pub(super) fn share<'a>(

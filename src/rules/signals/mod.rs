@@ -30,6 +30,7 @@ use std::fmt;
 use crate::fault::Fault;
 use crate::stats::Estimate;
 
+pub use interval::{RESAMPLES, SEED};
 pub use params::{Of, Param, Params};
 pub(super) use view::View;
 

@@ -23,7 +23,7 @@ pub(super) static KIND: Kind = Kind {
         for pair in &map.pairs {
             let cell = pair.random_cell.and_then(|cell| pair.recovery.get(cell));
             if let Some(recovery) = cell.filter(|_| !pair.random.is_empty()) {
-                effects.push(patches::moved(map.mode, *recovery));
+                effects.push(map.mode.effect(*recovery));
                 random.push(&pair.random);
                 groups.insert(pair.group.as_str());
             }
@@ -40,7 +40,7 @@ pub(super) static KIND: Kind = Kind {
                 let moved: Vec<f64> = random
                     .iter()
                     .filter_map(|of_pair| of_pair.get(direction))
-                    .map(|recovery| patches::moved(map.mode, *recovery))
+                    .map(|recovery| map.mode.effect(*recovery))
                     .collect();
                 mean(&moved).map(f64::abs)
             })

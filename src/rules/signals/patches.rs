@@ -103,21 +103,13 @@ fn consistent(pair: &PairMap) -> Result<(), Absent> {
     )))
 }
 
-/// How far the receiving run moved towards the other, for one recovery.
-pub(super) fn moved(mode: PatchMode, recovery: f64) -> f64 {
-    match mode {
-        PatchMode::Denoising => recovery,
-        PatchMode::Noising => 1.0 - recovery,
-    }
-}
-
 /// The pair's mean effect over a cell; `None` if the pair has no such position or the effect is undefined there.
 pub(super) fn effect(mode: PatchMode, pair: &PairMap, cell: Cell) -> Option<f64> {
     let positions = pair.recovery.ncols();
     let effects: Vec<f64> = (0..positions)
         .filter(|position| place_of(pair, *position) == cell.place)
         .filter_map(|position| pair.recovery.get((cell.site, position)))
-        .map(|recovery| moved(mode, *recovery))
+        .map(|recovery| mode.effect(*recovery))
         .collect();
     mean(&effects).filter(|effect| effect.is_finite())
 }

@@ -1,0 +1,211 @@
+//! Explains by intervention what diverges: runs the causal evidence that the rules demand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::{Array1, ArrayView1, Axis};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::preflight::Bench;
+use crate::causal::{Engine, Pair, Removal, ablate, patch_map, random_control};
+use crate::detect::{Detector, Loaded, Span};
+use crate::evidence::{AblationKind, Evidence, Response, Unmeasured};
+use crate::fault::Result;
+use crate::lab::Progress;
+use crate::model::SiteName;
+use crate::rules::{CausalRequest, RulePack};
+use crate::tokens::{Contrast, Purpose, Suite};
+
+/// Control prompts whose loss is measured for each ablation.
+const CONTROL_PROMPTS: usize = 64;
+
+/// The union of what the rules demand.
+#[must_use]
+pub fn requests(rules: &RulePack) -> BTreeSet<CausalRequest> {
+    rules.rules.iter().flat_map(|rule| rule.evidence()).cloned().collect()
+}
+
+/// Runs every request on every contrast suite. Where the condition changes no answer there is nothing to explain, and
+/// no evidence is made.
+///
+/// # Errors
+/// A run fails.
+pub fn explain(seed: u64, bench: &Bench, suites: &[Suite], engine: &Engine, requests: &BTreeSet<CausalRequest>, evidence: &mut Evidence, progress: &dyn Progress) -> Result<()> {
+    let control = control_prompts(bench, suites)?;
+    for suite in suites {
+        let Some(contrast) = &suite.contrast else { continue };
+        let _span = tracing::info_span!("explain", suite = suite.id).entered();
+        let pairs = diverging_pairs(seed, bench, suite, contrast, evidence)?;
+        for request in requests {
+            if !pairs.is_empty() {
+                let work = Work { seed, bench, suite, contrast, engine, pairs: &pairs, control: &control };
+                work.run(request, evidence)?;
+            }
+            progress.step(1);
+        }
+    }
+    Ok(())
+}
+
+fn control_prompts(bench: &Bench, suites: &[Suite]) -> Result<Vec<Vec<i64>>> {
+    suites
+        .iter()
+        .filter(|suite| suite.purpose == Purpose::Control)
+        .flat_map(|suite| &suite.items)
+        .take(CONTROL_PROMPTS)
+        .map(|item| Ok(bench.subject.tokenizer.encode(&item.prompt)?.ids))
+        .collect()
+}
+
+/// Pairs to which the model gives different answers, in an order that visits every group before any group twice.
+fn diverging_pairs(seed: u64, bench: &Bench, suite: &Suite, contrast: &Contrast, evidence: &mut Evidence) -> Result<Vec<Pair>> {
+    let said: BTreeMap<&str, &Response> = evidence.responses.iter().filter(|response| response.suite == suite.id).map(|response| (response.item.as_str(), response)).collect();
+    let tokenizer = &bench.subject.tokenizer;
+    let mut pairs = Vec::new();
+    let mut refused = Vec::new();
+    for item in suite.of_condition(&contrast.tested) {
+        let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else { continue };
+        let (Some(tested), Some(against)) = (said.get(item.id.as_str()), said.get(counterpart.id.as_str())) else { continue };
+        if tested.text == against.text {
+            continue;
+        }
+        let answer = tokenizer.first_token_after(&counterpart.prompt, &against.text);
+        let foil = tokenizer.first_token_after(&item.prompt, &tested.text);
+        match (answer, foil) {
+            (Ok(answer), Ok(foil)) if answer != foil => pairs.push(Pair {
+                item: item.id.clone(),
+                counterpart: counterpart.id.clone(),
+                group: item.group.clone(),
+                clean: tokenizer.encode(&counterpart.prompt)?,
+                corrupt: tokenizer.encode(&item.prompt)?,
+                answer,
+                foil,
+                answer_text: against.text.clone(),
+                foil_text: tested.text.clone(),
+            }),
+            (Ok(_), Ok(_)) => refused.push((item.id.clone(), "the two answers begin with the same token")),
+            _ => refused.push((item.id.clone(), "one of the answers has no token")),
+        }
+    }
+    evidence.unmeasured.extend(refused.into_iter().map(|(item, why)| Unmeasured {
+        what: format!("causal evidence on the pair of `{item}`"),
+        why: why.to_owned(),
+    }));
+    pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    pairs.sort_by_cached_key(|pair| {
+        let times = seen.entry(pair.group.clone()).or_default();
+        *times += 1;
+        *times
+    });
+    Ok(pairs)
+}
+
+struct Work<'a> {
+    seed: u64,
+    bench: &'a Bench,
+    suite: &'a Suite,
+    contrast: &'a Contrast,
+    engine: &'a Engine,
+    pairs: &'a [Pair],
+    control: &'a [Vec<i64>],
+}
+
+impl Work<'_> {
+    fn run(&self, request: &CausalRequest, evidence: &mut Evidence) -> Result<()> {
+        match request {
+            CausalRequest::Patching {
+                modes,
+                point,
+                max_pairs,
+                random_directions,
+            } => {
+                let arch = self.engine.arch();
+                let sites: Vec<SiteName> = (0..arch.n_layers).map(|layer| SiteName::block(layer, *point)).filter(|&site| arch.site(site).is_some()).collect();
+                let pairs = self.at_most(*max_pairs);
+                for &mode in modes {
+                    let _span = tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len()).entered();
+                    let mut map = patch_map(self.engine, &self.suite.id, pairs, &sites, mode)?;
+                    random_control(self.engine, &mut map, pairs, *random_directions, self.seed)?;
+                    evidence.maps.push(map);
+                }
+                Ok(())
+            }
+            CausalRequest::DirectionalAblation {
+                role,
+                random_directions,
+                max_items,
+            } => self.ablate_role(role, *random_directions, *max_items, AblationKind::Directional, evidence),
+            CausalRequest::FeatureAblation {
+                role,
+                random_directions,
+                max_items,
+            } => self.ablate_role(role, *random_directions, *max_items, AblationKind::Feature, evidence),
+        }
+    }
+
+    fn at_most(&self, n: usize) -> &[Pair] {
+        &self.pairs[..n.min(self.pairs.len())]
+    }
+
+    fn ablate_role(&self, role: &str, n_directions: usize, max_items: usize, kind: AblationKind, evidence: &mut Evidence) -> Result<()> {
+        for detector in self.bench.detectors.iter().filter(|detector| detector.card.role == role) {
+            let _span = tracing::info_span!("ablate", detector = detector.card.id).entered();
+            if detector.card.span != Span::PromptLast {
+                evidence.unmeasured.push(Unmeasured {
+                    what: format!("ablation of the detector `{}`", detector.card.id),
+                    why: format!("it reads `{}`, and ablations are made where the answer is read (`{}`)", detector.card.span, Span::PromptLast),
+                });
+                continue;
+            }
+            let pairs = self.at_most(max_items);
+            let delta = self.delta(detector, pairs)?;
+            let removal = Removal {
+                kind,
+                detector: detector.card.id.clone(),
+                features: detector.card.features.iter().map(|feature| feature.index).collect(),
+                site: detector.card.site,
+                delta: delta.as_ref(),
+            };
+            let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
+            evidence.ablations.push(ablate(self.engine, &self.suite.id, pairs, &removal, &control, n_directions, self.seed)?);
+        }
+        Ok(())
+    }
+
+    /// What has to be added to an activation so that the detector sees the baseline condition.
+    fn delta<'b>(&'b self, detector: &'b Detector, pairs: &[Pair]) -> Result<Delta<'b>> {
+        match &detector.weights {
+            Loaded::Probe(probe) => {
+                let norm = probe.weight.dot(&probe.weight).sqrt();
+                let direction = &probe.weight / norm;
+                let mean = self.baseline_mean(detector.card.site, &direction, pairs)?;
+                Ok(Box::new(move |x: ArrayView1<f32>| &direction * (mean - x.dot(&direction))))
+            }
+            Loaded::Sae(sae) => {
+                let features: Vec<usize> = detector.card.features.iter().map(|feature| feature.index).collect();
+                // Width and features were checked when the detector was opened; what cannot be encoded is left alone.
+                Ok(Box::new(move |x: ArrayView1<f32>| {
+                    let row = x.insert_axis(Axis(0));
+                    let part = sae.encode(row).and_then(|acts| sae.contribution(acts.view(), row, &features));
+                    part.map_or_else(|_| Array1::zeros(x.len()), |part| -part.row(0).to_owned())
+                }))
+            }
+        }
+    }
+
+    /// Mean projection on a unit direction at the last position of the baseline prompts.
+    fn baseline_mean(&self, site: SiteName, direction: &Array1<f32>, pairs: &[Pair]) -> Result<f32> {
+        tracing::debug!(site = %site, against = self.contrast.against, "baseline mean");
+        let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
+        let tap = self.engine.taps().position(|tapped| tapped == site).unwrap_or(0);
+        let activations = self.engine.activations(&prompts)?;
+        let projections = activations.iter().zip(pairs).map(|(of_prompt, pair)| f64::from(of_prompt[tap].row(pair.last()).dot(direction)));
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a mean of float32 activations")]
+        let mean = (projections.sum::<f64>() / pairs.len() as f64) as f32;
+        Ok(mean)
+    }
+}
+
+type Delta<'a> = Box<dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync + 'a>;

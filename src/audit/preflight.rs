@@ -1,0 +1,84 @@
+//! Opens everything that an audit names and checks that it fits together, before any work.
+
+use super::config::{AuditConfig, ModelConfig};
+use crate::causal::equal_length;
+use crate::detect::Detector;
+use crate::fault::{Fault, Result};
+use crate::lab::{Subject, detector_folders};
+use crate::rules::RulePack;
+use crate::tokens::{Purpose, Suite};
+
+/// What is needed to audit, opened and checked.
+pub struct Prepared {
+    /// The suites, in the order they were named.
+    pub suites: Vec<Suite>,
+    /// Every rule.
+    pub rules: RulePack,
+    /// One bench for each model.
+    pub benches: Vec<Bench>,
+}
+
+/// One model with its detectors.
+pub struct Bench {
+    /// The model under audit.
+    pub subject: Subject,
+    /// The detectors made on it.
+    pub detectors: Vec<Detector>,
+}
+
+/// Opens and checks models, tokenizers, suites, detectors and rules.
+///
+/// # Errors
+/// Anything is missing, malformed or does not fit.
+pub fn open(config: &AuditConfig) -> Result<Prepared> {
+    let _span = tracing::info_span!("preflight").entered();
+    let rules = RulePack::open(&config.rules)?;
+    let suites = config.suites.iter().map(|path| Suite::open(path)).collect::<Result<Vec<_>>>()?;
+    check_suites(&suites)?;
+    let benches = config.models.iter().map(|model| bench(model, &suites)).collect::<Result<Vec<_>>>()?;
+    Ok(Prepared { suites, rules, benches })
+}
+
+fn check_suites(suites: &[Suite]) -> Result<()> {
+    for (index, suite) in suites.iter().enumerate() {
+        let doing = || format!("reading the suite `{}`", suite.path.display());
+        if suite.purpose == Purpose::Calibration {
+            return Err(Fault::usage(doing(), "purpose `calibration`")
+                .expected("suites of purpose `contrast` or `control`")
+                .hint("detectors were trained on calibration items: auditing on them would flatter the detectors"));
+        }
+        if suites[..index].iter().any(|other| other.id == suite.id) {
+            return Err(Fault::usage(doing(), format!("two suites with the id `{}`", suite.id)).expected("an id for each suite"));
+        }
+    }
+    Ok(())
+}
+
+fn bench(config: &ModelConfig, suites: &[Suite]) -> Result<Bench> {
+    let subject = Subject::open(&config.name, &config.model, config.tokenizer.as_deref())?;
+    for suite in suites {
+        check_pairs(&subject, suite)?;
+    }
+    let mut detectors: Vec<Detector> = Vec::new();
+    for folder in detector_folders(&config.detectors)? {
+        let detector = Detector::open(&folder)?;
+        detector.fits(&subject.arch, subject.sha256())?;
+        let id = &detector.card.id;
+        if detectors.iter().any(|other| other.card.id == *id) {
+            return Err(Fault::usage(format!("opening the detector `{}`", folder.display()), format!("a second detector with the id `{id}`")).expected("an id for each detector"));
+        }
+        detectors.push(detector);
+    }
+    Ok(Bench { subject, detectors })
+}
+
+/// Every prompt must be readable, and every pair of equal length.
+fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
+    for item in &suite.items {
+        let encoded = subject.tokenizer.encode(&item.prompt)?;
+        if let Some(pair) = item.pair.as_deref().and_then(|id| suite.item(id)) {
+            equal_length((&pair.id, &subject.tokenizer.encode(&pair.prompt)?), (&item.id, &encoded))?;
+        }
+    }
+    Ok(())
+}

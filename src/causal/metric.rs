@@ -1,0 +1,38 @@
+//! What is read at the answer's position.
+
+use ndarray::ArrayView1;
+
+/// `logits[answer] − logits[foil]`, in logits.
+#[must_use]
+pub fn logit_difference(logits: ArrayView1<f32>, answer: usize, foil: usize) -> f64 {
+    f64::from(logits[answer]) - f64::from(logits[foil])
+}
+
+/// The token that greedy decoding would choose; the lowest id among equals.
+#[must_use]
+pub fn top_token(logits: ArrayView1<f32>) -> usize {
+    logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (id, &logit)| {
+            if logit > best.1 { (id, logit) } else { best }
+        })
+        .0
+}
+
+/// KL(plain ‖ edited) of two next-token distributions, in nats.
+#[must_use]
+pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
+    let (p, q) = (log_softmax(plain), log_softmax(edited));
+    p.iter().zip(&q).map(|(&p, &q)| p.exp() * (p - q)).sum::<f64>().max(0.0)
+}
+
+fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
+    let largest = logits.iter().fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));
+    let log_sum = logits
+        .iter()
+        .map(|&logit| (f64::from(logit) - largest).exp())
+        .sum::<f64>()
+        .ln();
+    logits.iter().map(|&logit| f64::from(logit) - largest - log_sum).collect()
+}

@@ -1,0 +1,223 @@
+//! Activation patching by layer and position, with the self-patch and random-vector controls.
+//!
+//! Denoising and noising, recovery and its denominator: Heimersheim & Nanda (arXiv 2404.15255), Zhang & Nanda (2309.16042).
+
+use ndarray::{Array1, Array2};
+
+use super::engine::{Edit, Engine, Row};
+use super::metric::logit_difference;
+use super::pair::Pair;
+use super::random::unit_directions;
+use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
+use crate::fault::{Fault, Result};
+use crate::model::SiteName;
+
+/// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
+/// at this bar a recovery is good to about 1e-2.
+pub const MIN_DENOMINATOR: f64 = 0.01;
+
+/// Patches every position of every site, for every pair. Pairs whose two runs differ by less than [`MIN_DENOMINATOR`]
+/// are refused and listed.
+///
+/// # Errors
+/// A run fails, or a token id lies outside the vocabulary.
+pub fn patch_map(engine: &Engine, suite: &str, pairs: &[Pair], sites: &[SiteName], mode: PatchMode) -> Result<PatchMap> {
+    let mut map = PatchMap {
+        suite: suite.to_owned(),
+        mode,
+        sites: sites.to_vec(),
+        pairs: Vec::with_capacity(pairs.len()),
+        refused: Vec::new(),
+    };
+    let runs = Runs::of(engine, pairs, sites)?;
+    for (index, pair) in pairs.iter().enumerate() {
+        let (clean, corrupt) = runs.ends[index];
+        if (clean - corrupt).abs() < MIN_DENOMINATOR {
+            map.refused.push(Unmeasured {
+                what: format!("patching `{}`", pair.item),
+                why: format!("the clean and the corrupt run differ by {:.2e} logits, less than {MIN_DENOMINATOR}: a recovery would be noise", clean - corrupt),
+            });
+            continue;
+        }
+        map.pairs.push(runs.sweep(engine, pair, index, sites, mode)?);
+    }
+    Ok(map)
+}
+
+/// Adds vectors of the real patch's norm in random directions instead of the real patch, at the interior cell where
+/// patching had the largest mean effect, and notes the recoveries.
+///
+/// # Errors
+/// A run fails.
+pub fn random_control(engine: &Engine, map: &mut PatchMap, pairs: &[Pair], n_directions: usize, seed: u64) -> Result<()> {
+    let Some((site, differs)) = peak_cell(map) else { return Ok(()) };
+    let sites = map.sites.clone();
+    let directions = unit_directions(n_directions, engine.arch().d_model, seed);
+    let used: Vec<Pair> = map
+        .pairs
+        .iter()
+        .filter_map(|entry| pairs.iter().find(|pair| pair.item == entry.item).cloned())
+        .collect();
+    let runs = Runs::of(engine, &used, &sites)?;
+    let mode = map.mode;
+    for (index, (pair, entry)) in used.iter().zip(&mut map.pairs).enumerate() {
+        let position = if differs { entry.differing.first().copied() } else { Some(entry.last) };
+        let Some(position) = position else { continue };
+        let (from, into, ids) = runs.direction(index, pair, mode);
+        let own = into[site].row(position);
+        let norm = (&from[site].row(position) - &own).mapv(|x| x * x).sum().sqrt();
+        let rows: Vec<Row<'_>> = directions
+            .iter()
+            .map(|direction| Row {
+                ids,
+                edit: Some(Edit {
+                    site: sites[site],
+                    values: vec![(position, &own + &(direction * norm))],
+                }),
+                read: pair.last(),
+            })
+            .collect();
+        entry.random = engine
+            .logits(&rows)?
+            .iter()
+            .map(|logits| (difference(logits, pair) - entry.corrupt) / (entry.clean - entry.corrupt))
+            .collect();
+        entry.random_cell = Some((site, position));
+    }
+    Ok(())
+}
+
+/// The interior row (not the first: there the patch replaces the input itself) and position class with the largest mean effect.
+fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
+    let mean_effect = |site: usize, differs: bool| {
+        let effects: Vec<f64> = map
+            .pairs
+            .iter()
+            .filter_map(|pair| {
+                let position = if differs { *pair.differing.first()? } else { pair.last };
+                Some(map.mode.effect(pair.recovery[[site, position]]))
+            })
+            .collect();
+        #[allow(clippy::cast_precision_loss, reason = "a count of pairs")]
+        let n = effects.len() as f64;
+        effects.iter().sum::<f64>() / n
+    };
+    if map.pairs.is_empty() {
+        return None;
+    }
+    (1..map.sites.len())
+        .flat_map(|site| [(site, true), (site, false)])
+        .max_by(|&(a, da), &(b, db)| mean_effect(a, da).total_cmp(&mean_effect(b, db)))
+}
+
+fn difference(logits: &Array1<f32>, pair: &Pair) -> f64 {
+    let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
+    logit_difference(logits.view(), index(pair.answer), index(pair.foil))
+}
+
+/// Activations and logit differences of the unpatched runs.
+struct Runs {
+    clean: Vec<Vec<Array2<f32>>>,
+    corrupt: Vec<Vec<Array2<f32>>>,
+    ends: Vec<(f64, f64)>,
+}
+
+impl Runs {
+    fn of(engine: &Engine, pairs: &[Pair], sites: &[SiteName]) -> Result<Self> {
+        let vocab = engine.arch().vocab_size;
+        for id in pairs.iter().flat_map(|pair| [pair.answer, pair.foil]) {
+            if usize::try_from(id).map_or(true, |id| id >= vocab) {
+                return Err(Fault::usage("reading a logit difference", format!("token id {id}")).expected(format!("an id below {vocab}, the model's vocabulary")));
+            }
+        }
+        let taps: Vec<SiteName> = engine.taps().collect();
+        let order: Vec<usize> = sites
+            .iter()
+            .map(|site| {
+                taps.iter()
+                    .position(|tap| tap == site)
+                    .ok_or_else(|| Fault::usage("patching", format!("the site `{site}`")).expected("a site that was opened for reading"))
+            })
+            .collect::<Result<_>>()?;
+        let picked = |prompts: &[&[i64]]| -> Result<Vec<Vec<Array2<f32>>>> {
+            let all = engine.activations(prompts)?;
+            Ok(all
+                .into_iter()
+                .map(|of_prompt| order.iter().map(|&tap| of_prompt[tap].clone()).collect())
+                .collect())
+        };
+        let clean_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
+        let corrupt_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.corrupt.ids.as_slice()).collect();
+        let rows: Vec<Row<'_>> = pairs
+            .iter()
+            .flat_map(|pair| [&pair.clean.ids, &pair.corrupt.ids].map(|ids| Row { ids, edit: None, read: pair.last() }))
+            .collect();
+        let logits = engine.logits(&rows)?;
+        let ends = pairs
+            .iter()
+            .zip(logits.chunks_exact(2))
+            .map(|(pair, two)| (difference(&two[0], pair), difference(&two[1], pair)))
+            .collect();
+        Ok(Self {
+            clean: picked(&clean_ids)?,
+            corrupt: picked(&corrupt_ids)?,
+            ends,
+        })
+    }
+
+    /// Activations that are taken, activations of the run that receives them, and that run's ids.
+    fn direction<'a>(&'a self, index: usize, pair: &'a Pair, mode: PatchMode) -> (&'a [Array2<f32>], &'a [Array2<f32>], &'a [i64]) {
+        match mode {
+            PatchMode::Denoising => (&self.clean[index], &self.corrupt[index], &pair.corrupt.ids),
+            PatchMode::Noising => (&self.corrupt[index], &self.clean[index], &pair.clean.ids),
+        }
+    }
+
+    fn sweep(&self, engine: &Engine, pair: &Pair, index: usize, sites: &[SiteName], mode: PatchMode) -> Result<PairMap> {
+        let (from, into, ids) = self.direction(index, pair, mode);
+        let (clean, corrupt) = self.ends[index];
+        let seq = ids.len();
+        let grid = sites.iter().enumerate().flat_map(|(row, &site)| {
+            (0..seq).map(move |position| Row {
+                ids,
+                edit: Some(Edit { site, values: vec![(position, from[row].row(position).to_owned())] }),
+                read: pair.last(),
+            })
+        });
+        let own = sites.iter().enumerate().map(|(row, &site)| Row {
+            ids,
+            edit: Some(Edit {
+                site,
+                values: (0..seq).map(|position| (position, into[row].row(position).to_owned())).collect(),
+            }),
+            read: pair.last(),
+        });
+        let rows: Vec<Row<'_>> = grid.chain(own).collect();
+        let logits = engine.logits(&rows)?;
+        let values: Vec<f64> = logits.iter().map(|logits| difference(logits, pair)).collect();
+        let (cells, own) = values.split_at(sites.len() * seq);
+        let untouched = match mode {
+            PatchMode::Denoising => corrupt,
+            PatchMode::Noising => clean,
+        };
+        let metric = Array2::from_shape_fn((sites.len(), seq), |(site, position)| cells[site * seq + position]);
+        Ok(PairMap {
+            item: pair.item.clone(),
+            counterpart: pair.counterpart.clone(),
+            group: pair.group.clone(),
+            clean_tokens: pair.clean.tokens.clone(),
+            corrupt_tokens: pair.corrupt.tokens.clone(),
+            answer: pair.answer_text.clone(),
+            foil: pair.foil_text.clone(),
+            clean,
+            corrupt,
+            recovery: metric.mapv(|value| (value - corrupt) / (clean - corrupt)),
+            metric,
+            differing: pair.differing(),
+            last: pair.last(),
+            self_patch: own.iter().fold(0.0, |worst: f64, value| worst.max((value - untouched).abs())),
+            random: Vec::new(),
+            random_cell: None,
+        })
+    }
+}

@@ -1,0 +1,357 @@
+//! The command line, as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Audits an exported language model for deception before release.
+#[derive(Debug, Parser)]
+#[command(name = "candor", version, max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Show what happens inside, with times (-vv for more).
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// No progress bars.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Where and how models run.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+}
+
+/// Where and how models run.
+#[derive(Debug, Args)]
+pub struct RuntimeArgs {
+    /// ONNX Runtime's shared library (also ORT_DYLIB_PATH); otherwise it is searched for, then fetched.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Runtime")]
+    pub runtime: Option<PathBuf>,
+    /// Never fetch anything.
+    #[arg(long, global = true, help_heading = "Runtime")]
+    pub offline: bool,
+    /// Execution provider.
+    #[arg(long, global = true, value_enum, default_value_t = ProviderArg::Cpu, help_heading = "Runtime")]
+    pub provider: ProviderArg,
+    /// Threads within an operator (default: all cores).
+    #[arg(long, global = true, value_name = "N", help_heading = "Runtime")]
+    pub threads: Option<usize>,
+}
+
+/// Execution providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProviderArg {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU; refuses to run where it is not available.
+    Cuda,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Audit models and write a report that gates.
+    Audit(AuditArgs),
+    /// Show a model's architecture, sites, inputs and digests.
+    Inspect(InspectArgs),
+    /// Write the activations of chosen sites to a safetensors file.
+    Capture(CaptureArgs),
+    /// Patch a pair of prompts at every layer and position.
+    Patch(PatchArgs),
+    /// Train a detector.
+    #[command(subcommand)]
+    Train(TrainCommand),
+    /// Check rules, print their schema.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Check detectors, choose SAE features, encode activations.
+    #[command(subcommand)]
+    Detectors(DetectorsCommand),
+    /// Render a stored report.json again.
+    Report(ReportArgs),
+}
+
+/// `candor audit`
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// An AUDIT.yaml that names models, suites, detectors and rules.
+    #[arg(value_name = "AUDIT.yaml", required_unless_present = "model", conflicts_with_all = ["model", "suite", "rules", "detectors"])]
+    pub audit: Option<PathBuf>,
+    /// The model to audit.
+    #[arg(long, value_name = "ONNX", requires_all = ["suite", "rules"])]
+    pub model: Option<PathBuf>,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// A suite of prompts; may be repeated.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub suite: Vec<PathBuf>,
+    /// Detector folders; may be repeated.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub detectors: Vec<PathBuf>,
+    /// Rule files or folders; may be repeated.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// Audit only these models of an AUDIT.yaml.
+    #[arg(long, value_name = "NAME", requires = "audit")]
+    pub only: Vec<String>,
+    /// Folder for report.json, report.html and the evidence tables.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// One more rendering of the report, such as json=PATH; may be repeated.
+    #[arg(long, value_name = "FORMAT=PATH")]
+    pub output: Vec<String>,
+    /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<String>,
+    /// Seeds every random choice.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Exit with 0 whatever was found (a failed audit still exits with 1 or 2).
+    #[arg(long)]
+    pub no_exit_codes: bool,
+}
+
+/// `candor inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The exported model.
+    pub model: PathBuf,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
+    pub format: InspectFormat,
+}
+
+/// Renderings of `inspect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InspectFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `candor capture`
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// The exported model.
+    pub model: PathBuf,
+    /// Token ids as JSON: `[[1,2,3]]`.
+    #[arg(long, value_name = "JSON", required_unless_present = "prompts", conflicts_with = "prompts")]
+    pub ids: Option<String>,
+    /// A file of prompts: one a line, or JSONL with `prompt` (and `response`).
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Sites to read, by name or glob.
+    #[arg(long, value_name = "GLOB", num_args = 1.., required = true)]
+    pub sites: Vec<String>,
+    /// The safetensors file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `candor patch`
+#[derive(Debug, Args)]
+pub struct PatchArgs {
+    /// The exported model.
+    pub model: PathBuf,
+    /// Token ids of the clean prompt as JSON: `[1,2,3]`.
+    #[arg(long, value_name = "JSON", requires = "corrupt_ids", required_unless_present = "clean")]
+    pub clean_ids: Option<String>,
+    /// Token ids of the corrupt prompt.
+    #[arg(long, value_name = "JSON", requires = "clean_ids")]
+    pub corrupt_ids: Option<String>,
+    /// The clean prompt.
+    #[arg(long, value_name = "TEXT", requires = "corrupt", conflicts_with = "clean_ids")]
+    pub clean: Option<String>,
+    /// The corrupt prompt, of equal length in tokens.
+    #[arg(long, value_name = "TEXT", requires = "clean")]
+    pub corrupt: Option<String>,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Sites to patch, by name or glob.
+    #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_pre")])]
+    pub sites: Vec<String>,
+    /// First side of the logit difference, as the one token that follows the prompt.
+    #[arg(long, value_name = "TEXT", requires = "foil", required_unless_present = "answer_id")]
+    pub answer: Option<String>,
+    /// Second side of the logit difference.
+    #[arg(long, value_name = "TEXT", requires = "answer")]
+    pub foil: Option<String>,
+    /// First side of the logit difference, as a token id.
+    #[arg(long, value_name = "N", requires = "foil_id", conflicts_with = "answer")]
+    pub answer_id: Option<i64>,
+    /// Second side of the logit difference, as a token id.
+    #[arg(long, value_name = "N", requires = "answer_id")]
+    pub foil_id: Option<i64>,
+    /// Which run receives the activation.
+    #[arg(long, value_enum, default_value_t = ModeArg::Denoising)]
+    pub mode: ModeArg,
+    /// The JSON file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Patching modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Clean activations into the corrupt run: sufficient?
+    Denoising,
+    /// Corrupt activations into the clean run: necessary?
+    Noising,
+}
+
+/// `candor train`
+#[derive(Debug, Subcommand)]
+pub enum TrainCommand {
+    /// A linear probe on a site's activations.
+    Probe(TrainProbeArgs),
+}
+
+/// `candor train probe`
+#[derive(Debug, Args)]
+pub struct TrainProbeArgs {
+    /// The exported model.
+    #[arg(long, value_name = "ONNX")]
+    pub model: PathBuf,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// The labelled calibration suite.
+    #[arg(long, value_name = "DIR")]
+    pub suite: PathBuf,
+    /// A suite of unrelated text that the threshold is set on (default: the held-out items of the unflagged label).
+    #[arg(long, value_name = "DIR")]
+    pub control: Option<PathBuf>,
+    /// Kind of probe: `logistic_regression`, `difference_of_means`, ….
+    #[arg(long, default_value = "logistic_regression")]
+    pub kind: String,
+    /// Candidate sites, by name or glob; the earliest that is as good as the best is taken.
+    #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_post")])]
+    pub sites: Vec<String>,
+    /// Tokens that are read: `prompt_last`, `response`, `response_last`, `all`.
+    #[arg(long, default_value = "response")]
+    pub span: String,
+    /// How token scores become one: `mean`, `max`, `last`.
+    #[arg(long, default_value = "mean")]
+    pub aggregation: String,
+    /// What the probe is for; rules refer to it (`truth`, `condition`, …).
+    #[arg(long)]
+    pub role: String,
+    /// Name of the detector.
+    #[arg(long)]
+    pub id: String,
+    /// What a high score means.
+    #[arg(long, value_name = "TEXT")]
+    pub positive: String,
+    /// Whether scores above or below the threshold are flagged.
+    #[arg(long, value_enum, default_value_t = FlagsArg::Above)]
+    pub flags: FlagsArg,
+    /// Seeds the grouped split.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// The detector folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// The flagged side of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FlagsArg {
+    /// Scores above it.
+    Above,
+    /// Scores below it.
+    Below,
+}
+
+/// `candor rules`
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Report everything that is wrong in rule files, with file, line and column.
+    Check {
+        /// Rule files or folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of rule files.
+    Schema,
+}
+
+/// `candor detectors`
+#[derive(Debug, Subcommand)]
+pub enum DetectorsCommand {
+    /// Open detectors, and check that they fit a model.
+    Check {
+        /// Detector folders, or folders of detector folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// The model they are to be used on.
+        #[arg(long, value_name = "ONNX")]
+        model: Option<PathBuf>,
+    },
+    /// Choose the SAE features that separate labelled items, and write the detector's card.
+    Find(FindArgs),
+    /// Encode activations `[n, d_in]` with an SAE.
+    Encode {
+        /// The SAE's folder.
+        dir: PathBuf,
+        /// float32 `.npy` file.
+        #[arg(long, value_name = "FILE")]
+        input: PathBuf,
+        /// Safetensors file with `feature_acts`, `decoded`, `error`.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// `candor detectors find`
+#[derive(Debug, Args)]
+pub struct FindArgs {
+    /// The SAE's folder, as SAELens writes it; the card is written into it.
+    pub dir: PathBuf,
+    /// The model it was trained on.
+    #[arg(long, value_name = "ONNX")]
+    pub model: PathBuf,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// The labelled calibration suite.
+    #[arg(long, value_name = "DIR")]
+    pub suite: PathBuf,
+    /// A suite of unrelated text that the threshold is set on.
+    #[arg(long, value_name = "DIR")]
+    pub control: PathBuf,
+    /// Tokens that are read.
+    #[arg(long, default_value = "prompt_last")]
+    pub span: String,
+    /// What the features are for; rules refer to it.
+    #[arg(long, default_value = "features")]
+    pub role: String,
+    /// Name of the detector.
+    #[arg(long)]
+    pub id: String,
+    /// At most so many features.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub most: usize,
+    /// Smallest AUROC that the lower bound must reach.
+    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    pub least_auroc: f64,
+    /// Seeds the bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `candor report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A stored report.json.
+    pub report: PathBuf,
+    /// Renderings, such as html=PATH; may be repeated.
+    #[arg(long, value_name = "FORMAT=PATH", required = true)]
+    pub output: Vec<String>,
+}

@@ -1,0 +1,82 @@
+//! `candor audit`
+
+
+use super::args::{AuditArgs, Cli};
+use super::terminal::Bar;
+use super::{obtain, terminal};
+use crate::audit::{self, AuditConfig, ModelConfig};
+use crate::digest::sha256_of;
+use crate::fault::{Fault, Result};
+use crate::report::{Exit, ModelEvidence, Output, Source, Surface, prepare, verdict_table, write_all};
+use crate::rules::Severity;
+
+pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
+    // Outputs first: a wrong path fails in the first second, not after the work.
+    prepare(&args.out)?;
+    let mut outputs = Output::all_in(&args.out);
+    for text in &args.output {
+        let output: Output = text.parse()?;
+        if let Some(folder) = output.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            prepare(folder)?;
+        }
+        outputs.push(output);
+    }
+    let config = config(args)?;
+    let bar = Bar::new(cli.quiet);
+    let audited = audit::run(&config, &super::command(), || obtain(&cli.runtime), &bar)?;
+    drop(bar);
+    let plan_digest = sha256_of(format!("{config:?}").as_bytes());
+    let evidence: Vec<ModelEvidence<'_>> = audited
+        .evidence
+        .iter()
+        .map(|(model, evidence)| ModelEvidence {
+            model,
+            plan_digest: &plan_digest,
+            evidence,
+        })
+        .collect();
+    let source = Source {
+        report: &audited.report,
+        evidence: &evidence,
+    };
+    write_all(&source, &outputs)?;
+    let exit = Exit::of_report(&audited.report);
+    terminal::say(&verdict_table(&audited.report, Some(&args.out.join("report.html")), Surface::stdout()));
+    Ok(if args.no_exit_codes { 0 } else { exit.code() })
+}
+
+fn config(args: &AuditArgs) -> Result<AuditConfig> {
+    let mut config = match (&args.audit, &args.model) {
+        (Some(path), _) => AuditConfig::open(path)?,
+        (None, Some(model)) => AuditConfig {
+            title: String::new(),
+            seed: 0,
+            fail_on: Severity::High,
+            models: vec![ModelConfig {
+                name: super::name_of(model),
+                model: model.clone(),
+                tokenizer: args.tokenizer.clone(),
+                detectors: args.detectors.clone(),
+            }],
+            suites: args.suite.clone(),
+            rules: args.rules.clone(),
+        },
+        (None, None) => return Err(Fault::usage("reading the arguments", "no model").expected("an AUDIT.yaml, or --model")),
+    };
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    if let Some(severity) = &args.fail_on {
+        config.fail_on = severity.parse()?;
+    }
+    for name in &args.only {
+        if !config.models.iter().any(|model| model.name == *name) {
+            let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
+            return Err(Fault::usage("choosing models", format!("--only {name}")).expected(format!("one of {}", names.join(", "))));
+        }
+    }
+    if !args.only.is_empty() {
+        config.models.retain(|model| args.only.contains(&model.name));
+    }
+    Ok(config)
+}

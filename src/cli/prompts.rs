@@ -1,0 +1,98 @@
+//! Prompts as they come on the command line: token ids as JSON, or a file of texts.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::fault::{Fault, Result};
+use crate::tokens::{Encoded, Tokenizer};
+
+/// `[[1,2,3],[4,5,6]]`, or one prompt as `[1,2,3]`.
+///
+/// # Errors
+/// The text is not JSON of that shape.
+pub fn parse_ids(text: &str) -> Result<Vec<Vec<i64>>> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shape {
+        Many(Vec<Vec<i64>>),
+        One(Vec<i64>),
+    }
+    match serde_json::from_str(text) {
+        Ok(Shape::Many(prompts)) => Ok(prompts),
+        Ok(Shape::One(prompt)) => Ok(vec![prompt]),
+        Err(_) => Err(Fault::usage("reading token ids", text.to_owned()).expected("JSON such as [[1,2,3]]")),
+    }
+}
+
+/// Exactly one prompt as ids.
+///
+/// # Errors
+/// As [`parse_ids`], or there are several.
+pub fn parse_one(text: &str) -> Result<Vec<i64>> {
+    let mut prompts = parse_ids(text)?;
+    match (prompts.pop(), prompts.is_empty()) {
+        (Some(prompt), true) => Ok(prompt),
+        _ => Err(Fault::usage("reading token ids", text.to_owned()).expected("one prompt, such as [1,2,3]")),
+    }
+}
+
+/// Ids as a prompt whose tokens are shown as numbers.
+pub fn bare(ids: Vec<i64>) -> Encoded {
+    Encoded {
+        tokens: ids.iter().map(ToString::to_string).collect(),
+        special: vec![false; ids.len()],
+        response_start: ids.len(),
+        ids,
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    prompt: String,
+    #[serde(default)]
+    response: Option<String>,
+}
+
+/// A file of prompts: plain text, one a line, or JSONL with `prompt` and optionally `response`.
+///
+/// # Errors
+/// The file cannot be read, a line is malformed, or there is no prompt.
+pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
+    let doing = || format!("reading the prompts `{}`", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| Fault::usage(doing(), error.to_string()).expected("a UTF-8 text file"))?;
+    let jsonl = path.extension().is_some_and(|extension| extension == "jsonl");
+    let prompts = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| {
+            if !jsonl {
+                return tokenizer.encode(line);
+            }
+            let line: Line = serde_json::from_str(line)
+                .map_err(|error| Fault::usage(format!("{}, line {}", doing(), index + 1), error.to_string()).expected("a JSON object with `prompt`"))?;
+            match line.response {
+                Some(response) => tokenizer.encode_with_response(&line.prompt, &response),
+                None => tokenizer.encode(&line.prompt),
+            }
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if prompts.is_empty() {
+        return Err(Fault::no_inputs(doing(), "no prompt").expected("at least one line"));
+    }
+    Ok(prompts)
+}
+
+/// The tokenizer that was named, or the one beside the model.
+///
+/// # Errors
+/// It cannot be read or does not fit the model.
+pub fn tokenizer(given: Option<&Path>, model: &Path, vocab_size: usize) -> Result<Tokenizer> {
+    let tokenizer = match given {
+        Some(path) => Tokenizer::open(path)?,
+        None => Tokenizer::beside(model)?,
+    };
+    tokenizer.fits(vocab_size)?;
+    Ok(tokenizer)
+}

@@ -1,0 +1,29 @@
+//! `candor rules`
+
+use super::args::RulesCommand;
+use super::terminal;
+use crate::fault::{Fault, Result};
+use crate::rules::{self, Level};
+
+pub fn run(command: &RulesCommand) -> Result<()> {
+    match command {
+        RulesCommand::Schema => {
+            let schema = serde_json::to_string_pretty(&rules::schema()).map_err(|error| Fault::failed("writing the schema", error.to_string()))?;
+            terminal::say(&schema);
+            Ok(())
+        }
+        RulesCommand::Check { paths } => {
+            let (pack, diagnostics) = rules::check(paths);
+            if !diagnostics.is_empty() {
+                terminal::note(&rules::render(&diagnostics));
+            }
+            let wrong = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Level::Error).count();
+            if wrong > 0 {
+                return Err(Fault::usage("checking rules", format!("{wrong} errors")).expected("no error").hint("`candor rules schema` prints a JSON Schema that editors complete from"));
+            }
+            let checked = pack.map_or(0, |pack| pack.rules.len());
+            terminal::say(&format!("{checked} rules, no error"));
+            Ok(())
+        }
+    }
+}

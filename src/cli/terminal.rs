@@ -1,0 +1,81 @@
+//! What is said to the person at the terminal.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::fault::Fault;
+use crate::lab::Progress;
+
+/// Writes to standard output; a closed pipe (`candor … | head`) is not an error.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+/// Writes a note to standard error.
+pub fn note(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+/// Writes an error to standard error.
+pub fn complain(fault: &Fault) {
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let error = if coloured { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    note(&format!("{error}: {fault}"));
+}
+
+/// A bar on standard error; silent when that is not a terminal.
+pub struct Bar {
+    shown: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Bar {
+    /// A bar, or silence.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            shown: !quiet && std::io::stderr().is_terminal(),
+            bar: Mutex::new(None),
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn stage(&self, what: &str, total: usize) {
+        if !self.shown {
+            return;
+        }
+        let bar = ProgressBar::new(total as u64);
+        if let Ok(style) = ProgressStyle::with_template("  {msg:44} {bar:28} {pos:>5}/{len:<5} {elapsed:>4}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.set_message(what.to_owned());
+        bar.tick();
+        if let Ok(mut slot) = self.bar.lock()
+            && let Some(previous) = slot.replace(bar)
+        {
+            previous.finish_and_clear();
+        }
+    }
+
+    fn step(&self, steps: usize) {
+        if let Ok(slot) = self.bar.lock()
+            && let Some(bar) = slot.as_ref()
+        {
+            bar.inc(steps as u64);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Ok(slot) = self.bar.lock()
+            && let Some(bar) = slot.as_ref()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! A detector's folder: its card, its weights, and whether it fits a model.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use sha2::{Digest, Sha256};
+
+use super::card::{self, Card, DetectorKind};
+use super::probe::LinearProbe;
+use super::sae::{self, Sae};
+use super::tensors::{self, Tensors};
+use crate::fault::{Fault, Result};
+use crate::instrument::{Activation, Head};
+use crate::model::{Architecture, SiteName};
+
+/// A detector, loaded and checked against its own card.
+#[derive(Debug)]
+pub struct Detector {
+    /// What it says of itself.
+    pub card: Card,
+    /// Where it was opened.
+    pub folder: PathBuf,
+    /// Its weights.
+    pub weights: Loaded,
+    /// SHA-256 of each of its files.
+    pub digests: Vec<FileDigest>,
+}
+
+/// Loaded weights.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A linear probe.
+    Probe(LinearProbe),
+    /// A sparse autoencoder.
+    Sae(Box<Sae>),
+}
+
+/// A file and its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDigest {
+    /// Name within the folder.
+    pub file: String,
+    /// SHA-256, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A card is a page of text; more is not one.
+const LARGEST_CARD: u64 = 4 << 20;
+
+impl Detector {
+    /// Opens `folder` and checks the weights against the card.
+    ///
+    /// # Errors
+    /// A card or weights that are missing or damaged; a weights file outside the folder; tensors that are missing, extra,
+    /// of another shape or type, or not finite; a width, site or feature that contradicts the card.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(card::FILE);
+        let text = read_card(&path)?;
+        let card = card::read(&text, &path)?;
+        let mut digests = vec![FileDigest::of(card::FILE, text.as_bytes())];
+        let weights_path = inside(folder, &card.weights)?;
+        let bytes = tensors::read_bytes(&weights_path)?;
+        digests.push(FileDigest::of(&card.weights, &bytes));
+        let weights = match card.kind {
+            DetectorKind::Probe(_) => {
+                let mut tensors = Tensors::of(&weights_path, &bytes)?;
+                let weight = tensors.vector("weight", card.d_in)?;
+                let bias = tensors.vector("bias", 1)?;
+                tensors.finish()?;
+                Loaded::Probe(LinearProbe {
+                    weight,
+                    bias: bias.sum(),
+                })
+            }
+            DetectorKind::Sae => {
+                let config = inside(folder, sae::CONFIG_FILE)?;
+                let config = fs::read(&config).map_err(|error| {
+                    Fault::usage(format!("reading `{}`", config.display()), error.to_string())
+                })?;
+                digests.push(FileDigest::of(sae::CONFIG_FILE, &config));
+                let sae = Sae::open_as(folder, &card.weights)?;
+                agrees(&card, &sae, &path)?;
+                Loaded::Sae(Box::new(sae))
+            }
+        };
+        Ok(Self {
+            card,
+            folder: folder.to_owned(),
+            weights,
+            digests,
+        })
+    }
+
+    /// Whether the detector can speak about this model.
+    ///
+    /// # Errors
+    /// A site that the model lacks, an activation of another width, or a model other than the one it was made on.
+    pub fn fits(&self, architecture: &Architecture, model_sha256: &str) -> Result<()> {
+        let doing = || format!("applying the detector `{}` to the model", self.card.id);
+        if architecture.site(self.card.site).is_none() {
+            return Err(Fault::usage(
+                doing(),
+                format!(
+                    "no site `{}` in a model of {} layers",
+                    self.card.site, architecture.n_layers
+                ),
+            )
+            .expected("a site that the model has")
+            .hint("`candor inspect MODEL` lists the sites of a model"));
+        }
+        if self.card.d_in != architecture.d_model {
+            return Err(Fault::usage(
+                doing(),
+                format!("activations of width {}", architecture.d_model),
+            )
+            .expected(format!("width {}", self.card.d_in))
+            .hint(format!(
+                "the detector was made on `{}`; train one on this model",
+                self.card.model.name
+            )));
+        }
+        if !self.card.model.sha256.eq_ignore_ascii_case(model_sha256) {
+            return Err(Fault::usage(doing(), format!("a model with SHA-256 {model_sha256}"))
+                .expected(format!(
+                    "`{}` with SHA-256 {}, on which it was made",
+                    self.card.model.name, self.card.model.sha256
+                ))
+                .hint(
+                    "a direction means nothing in another model's activations: train the detector again on this one \
+                     with `candor train probe`",
+                ));
+        }
+        Ok(())
+    }
+
+    /// Token scores `[n, k]` of activations `x` `[n, d_in]`: one column for a probe, one for each of the card's
+    /// features for an SAE, in the card's order.
+    ///
+    /// # Errors
+    /// Rows of another width or values that are not finite.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "token scores are single precision, as those from the graph are"
+    )]
+    pub fn token_scores(&self, x: ArrayView2<f32>) -> Result<Array2<f32>> {
+        match &self.weights {
+            Loaded::Probe(probe) => Ok(probe
+                .score(x)?
+                .mapv(|score| score as f32)
+                .insert_axis(Axis(1))),
+            Loaded::Sae(sae) => Ok(sae.encode(x)?.select(Axis(1), &self.features())),
+        }
+    }
+
+    /// The same read-out as a head inside the graph; `None` for an SAE that needs its whole encoder (top-k) or a
+    /// row-wise normalisation, or that has no features selected.
+    ///
+    /// # Errors
+    /// None for a detector that was opened.
+    pub fn head(&self) -> Result<Option<Head>> {
+        let (weight, bias, activation) = match &self.weights {
+            Loaded::Probe(probe) => (
+                probe.weight.clone().insert_axis(Axis(1)),
+                Array1::from_elem(1, probe.bias),
+                Activation::Linear,
+            ),
+            Loaded::Sae(_) if self.card.features.is_empty() => return Ok(None),
+            Loaded::Sae(sae) => match sae.columns(&self.features())? {
+                Some(columns) => (columns.weight, columns.bias, columns.activation),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Head {
+            id: self.card.id.clone(),
+            site: self.card.site,
+            weight,
+            bias,
+            activation,
+        }))
+    }
+
+    /// Indices of the card's features, in the card's order.
+    #[must_use]
+    pub fn features(&self) -> Vec<usize> {
+        self.card
+            .features
+            .iter()
+            .map(|feature| feature.index)
+            .collect()
+    }
+}
+
+impl FileDigest {
+    pub(super) fn of(file: &str, bytes: &[u8]) -> Self {
+        let mut sha256 = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            // Writing to a string cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
+        Self {
+            file: file.to_owned(),
+            sha256,
+        }
+    }
+}
+
+fn read_card(path: &Path) -> Result<String> {
+    let fault = |found: String| {
+        Fault::usage(
+            format!("reading the detector's card `{}`", path.display()),
+            found,
+        )
+        .expected("the folder of a detector, with a `detector.yaml` and its weights")
+    };
+    let size = fs::metadata(path)
+        .map_err(|error| fault(error.to_string()))?
+        .len();
+    if size > LARGEST_CARD {
+        return Err(fault(format!("{size} bytes")));
+    }
+    fs::read_to_string(path).map_err(|error| fault(error.to_string()))
+}
+
+/// The path of `file` if it lies within `folder`, symbolic links followed.
+fn inside(folder: &Path, file: &str) -> Result<PathBuf> {
+    let path = folder.join(file);
+    let fault = |found: String| Fault::usage(format!("opening `{}`", path.display()), found);
+    let real = path
+        .canonicalize()
+        .map_err(|error| fault(error.to_string()).expected("a file in the detector's folder"))?;
+    let root = folder
+        .canonicalize()
+        .map_err(|error| fault(error.to_string()))?;
+    if real.starts_with(&root) {
+        Ok(path)
+    } else {
+        Err(fault(format!("a link to `{}`", real.display()))
+            .expected("a file inside the detector's folder")
+            .hint("copy the file into the folder: what is audited has to be complete"))
+    }
+}
+
+/// Whether card and SAE say the same of each other.
+fn agrees(card: &Card, sae: &Sae, path: &Path) -> Result<()> {
+    let doing = || format!("checking the detector's card `{}`", path.display());
+    if sae.d_in() != card.d_in {
+        return Err(Fault::usage(doing(), format!("`d_in`: {}", card.d_in))
+            .expected(format!("{}, as in `cfg.json`", sae.d_in())));
+    }
+    if let Some(feature) = card
+        .features
+        .iter()
+        .find(|feature| feature.index >= sae.d_sae())
+    {
+        return Err(Fault::usage(doing(), format!("feature {}", feature.index))
+            .expected(format!("an index below d_sae = {}", sae.d_sae())));
+    }
+    let trained_at = sae
+        .config()
+        .hook_name
+        .as_deref()
+        .map(str::parse::<SiteName>);
+    if let Some(Ok(site)) = trained_at
+        && site != card.site
+    {
+        return Err(Fault::usage(doing(), format!("`site`: {}", card.site))
+            .expected(format!("`{site}`, where the SAE was trained (`cfg.json`)")));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `1[h + b_gate > 0] · relu(h·exp(r_mag) + b_mag)` with `h = x̂·W_enc` (Rajamanoharan et al. 2024, gated SAEs).
+
+use ndarray::{Array1, Array2, Axis, Zip};
+
+use super::{Architecture, ElementWise, Encoder};
+use crate::instrument::Activation;
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "gated",
+    load: |config, tensors, _| {
+        Ok(Box::new(Gated {
+            b_gate: tensors.vector("b_gate", config.d_sae)?,
+            b_mag: tensors.vector("b_mag", config.d_sae)?,
+            r_mag: tensors.vector("r_mag", config.d_sae)?,
+        }))
+    },
+};
+
+#[derive(Debug)]
+struct Gated {
+    b_gate: Array1<f32>,
+    b_mag: Array1<f32>,
+    r_mag: Array1<f32>,
+}
+
+impl Encoder for Gated {
+    fn activate(&self, hidden: Array2<f32>) -> Array2<f32> {
+        let mut acts = &hidden * &self.r_mag.exp() + &self.b_mag;
+        Zip::from(&mut acts)
+            .and(&hidden)
+            .and_broadcast(&self.b_gate)
+            .for_each(|act, hidden, b_gate| {
+                *act = if hidden + b_gate > 0.0 {
+                    act.max(0.0)
+                } else {
+                    0.0
+                };
+            });
+        acts
+    }
+
+    /// The gate `h + b_gate > 0` is `m > b_mag − exp(r_mag)·b_gate` for the magnitude `m = h·exp(r_mag) + b_mag`.
+    fn element_wise(&self, features: &[usize]) -> Option<ElementWise> {
+        let scale = self.r_mag.select(Axis(0), features).exp();
+        let bias = self.b_mag.select(Axis(0), features);
+        let threshold = &bias - &scale * &self.b_gate.select(Axis(0), features);
+        Some(ElementWise {
+            scale: Some(scale),
+            bias,
+            activation: Activation::JumpRelu(threshold),
+        })
+    }
+
+    fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {
+        vec![
+            ("b_gate", &self.b_gate),
+            ("b_mag", &self.b_mag),
+            ("r_mag", &self.r_mag),
+        ]
+    }
+}

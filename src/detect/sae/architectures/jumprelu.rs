@@ -1,0 +1,46 @@
+//! `relu(h)·1[h > θ]` with `h = x̂·W_enc + b_enc`, strictly greater (Rajamanoharan et al. 2024).
+
+use ndarray::{Array1, Array2, Axis, Zip};
+
+use super::{Architecture, ElementWise, Encoder};
+use crate::instrument::Activation;
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "jumprelu",
+    load: |config, tensors, _| {
+        Ok(Box::new(JumpRelu {
+            b_enc: tensors.vector("b_enc", config.d_sae)?,
+            threshold: tensors.vector("threshold", config.d_sae)?,
+        }))
+    },
+};
+
+#[derive(Debug)]
+struct JumpRelu {
+    b_enc: Array1<f32>,
+    threshold: Array1<f32>,
+}
+
+impl Encoder for JumpRelu {
+    fn activate(&self, hidden: Array2<f32>) -> Array2<f32> {
+        let mut acts = hidden + &self.b_enc;
+        Zip::from(&mut acts)
+            .and_broadcast(&self.threshold)
+            .for_each(|act, threshold| {
+                *act = if *act > *threshold { act.max(0.0) } else { 0.0 };
+            });
+        acts
+    }
+
+    fn element_wise(&self, features: &[usize]) -> Option<ElementWise> {
+        Some(ElementWise {
+            scale: None,
+            bias: self.b_enc.select(Axis(0), features),
+            activation: Activation::JumpRelu(self.threshold.select(Axis(0), features)),
+        })
+    }
+
+    fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {
+        vec![("b_enc", &self.b_enc), ("threshold", &self.threshold)]
+    }
+}

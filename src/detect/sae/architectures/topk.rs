@@ -1,0 +1,119 @@
+//! `relu` of the `k` largest `h = x̂·W_enc + b_enc` (Gao et al. 2024). With `rescale_acts_by_decoder_norm`, `h` is
+//! multiplied by `‖W_dec,i‖` before the selection and the activation divided by it before decoding.
+
+use ndarray::{Array1, Array2, ArrayViewMut1};
+
+use super::{Architecture, ElementWise, Encoder};
+use crate::detect::sae::config::SaeConfig;
+use crate::detect::tensors::Tensors;
+use crate::fault::{Fault, Result};
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    name: "topk",
+    load: |config, tensors, w_dec| {
+        let largest = Ranking {
+            key: |value| value,
+            kept: |value| value.max(0.0),
+        };
+        TopK::load(config, tensors, w_dec, largest)
+    },
+};
+
+/// By what the features of a row are ranked, and what is made of those that are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranking {
+    pub(super) key: fn(f32) -> f32,
+    pub(super) kept: fn(f32) -> f32,
+}
+
+#[derive(Debug)]
+pub(super) struct TopK {
+    b_enc: Array1<f32>,
+    k: usize,
+    /// `‖W_dec,i‖`, if activations are rescaled by it.
+    decoder_norms: Option<Array1<f32>>,
+    ranking: Ranking,
+}
+
+impl TopK {
+    pub(super) fn load(
+        config: &SaeConfig,
+        tensors: &mut Tensors<'_>,
+        w_dec: &Array2<f32>,
+        ranking: Ranking,
+    ) -> Result<Box<dyn Encoder>> {
+        let k = config
+            .k
+            .filter(|k| (1..=config.d_sae).contains(k))
+            .ok_or_else(|| {
+                let found = config.k.map_or("no `k`".to_owned(), |k| format!("k = {k}"));
+                Fault::usage(format!("loading a {} SAE", config.architecture), found).expected(
+                    format!("`k` from 1 to d_sae = {} in cfg.json", config.d_sae),
+                )
+            })?;
+        let norms: Array1<f32> = w_dec
+            .rows()
+            .into_iter()
+            .map(|row| row.dot(&row).sqrt())
+            .collect();
+        if config.rescale_acts_by_decoder_norm
+            && let Some(feature) = norms.iter().position(|norm| *norm == 0.0)
+        {
+            return Err(Fault::usage(
+                format!("loading a {} SAE", config.architecture),
+                format!("`W_dec` of feature {feature} is zero"),
+            )
+            .expected("a positive norm, as `rescale_acts_by_decoder_norm` divides by it"));
+        }
+        Ok(Box::new(Self {
+            b_enc: tensors.vector("b_enc", config.d_sae)?,
+            k,
+            decoder_norms: config.rescale_acts_by_decoder_norm.then_some(norms),
+            ranking,
+        }))
+    }
+
+    /// Ties go to the lower index.
+    fn keep_largest(&self, mut row: ArrayViewMut1<f32>) {
+        let Ranking { key, kept } = self.ranking;
+        let mut order: Vec<(usize, f32)> =
+            row.iter().map(|value| key(*value)).enumerate().collect();
+        let by_rank = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if self.k < order.len() {
+            order.select_nth_unstable_by(self.k, by_rank);
+            for (index, _) in order.iter().skip(self.k) {
+                if let Some(value) = row.get_mut(*index) {
+                    *value = 0.0;
+                }
+            }
+        }
+        row.mapv_inplace(kept);
+    }
+}
+
+impl Encoder for TopK {
+    fn activate(&self, hidden: Array2<f32>) -> Array2<f32> {
+        let mut acts = hidden + &self.b_enc;
+        if let Some(norms) = &self.decoder_norms {
+            acts *= norms;
+        }
+        for row in acts.rows_mut() {
+            self.keep_largest(row);
+        }
+        acts
+    }
+
+    fn element_wise(&self, _features: &[usize]) -> Option<ElementWise> {
+        None
+    }
+
+    fn decoder_scale(&self) -> Option<Array1<f32>> {
+        self.decoder_norms
+            .as_ref()
+            .map(|norms| norms.mapv(f32::recip))
+    }
+
+    fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {
+        vec![("b_enc", &self.b_enc)]
+    }
+}

@@ -1,0 +1,19 @@
+//! Logistic regression on z-scored rows (Goldowsky-Dill et al., "Detecting strategic deception using linear probes").
+
+use super::standardise::Scaler;
+use super::{ProbeKind, TrainingOptions, TrainingSet, logistic};
+use crate::detect::probe::LinearProbe;
+use crate::fault::Result;
+
+pub(super) const KIND: ProbeKind = ProbeKind {
+    name: "logistic_regression",
+    summary: "L2-penalised logistic regression on z-scored activations (Goldowsky-Dill et al. 2025)",
+    train,
+};
+
+fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<LinearProbe> {
+    let scaler = Scaler::of(set.rows);
+    let rows = scaler.scaled(set.rows);
+    let fit = logistic::fit(rows.view(), set.labels, options.lambda)?;
+    Ok(scaler.folded(&fit.weight, fit.intercept))
+}

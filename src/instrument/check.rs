@@ -1,0 +1,129 @@
+//! What must hold of a plan before the graph is touched.
+
+use std::collections::{HashMap, HashSet};
+
+use super::plan::{Activation, ExtraInput, Head, Plan, Write};
+use super::sites;
+use crate::fault::{Fault, Result};
+use crate::model::{Architecture, Point};
+
+/// # Errors
+/// Usage, for the first thing that is wrong with the plan.
+pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
+    for &site in &plan.taps {
+        sites::find(arch, site)?;
+    }
+    let mut ids = HashSet::new();
+    for head in &plan.heads {
+        sites::find(arch, head.site)?;
+        self::head(head, arch.d_model)?;
+        if !ids.insert(head.id.as_str()) {
+            return Err(
+                of_head(head, "a second head with this id").expected("one id for each head")
+            );
+        }
+    }
+    let mut inputs = HashMap::new();
+    for write in &plan.writes {
+        sites::find(arch, write.site())?;
+        self::write(write)?;
+        for (name, kind) in write.inputs() {
+            let before = *inputs.entry(name).or_insert(kind);
+            if before != kind {
+                let found = format!("`{name}` as {} and as {}", before.what(), kind.what());
+                return Err(
+                    Fault::usage(format!("planning a write at `{}`", write.site()), found)
+                        .expected("one meaning for each input name"),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn head(head: &Head, d_model: usize) -> Result<()> {
+    let (rows, columns) = head.weight.dim();
+    if rows != d_model {
+        let found = format!("weights [{rows}, {columns}]");
+        return Err(of_head(head, found)
+            .expected(format!(
+                "[{d_model}, k]: the residual stream of this model is {d_model} wide"
+            ))
+            .hint("the detector was made for another model, or its weights are transposed"));
+    }
+    if columns == 0 {
+        return Err(of_head(head, "weights without a column").expected("[d_model, k] with k ≥ 1"));
+    }
+    let per_column = |what: &str, length: usize| {
+        if length == columns {
+            return Ok(());
+        }
+        Err(of_head(head, format!("{length} {what}"))
+            .expected(format!("{columns}, one for each column of the weights")))
+    };
+    per_column("biases", head.bias.len())?;
+    if !head
+        .weight
+        .iter()
+        .chain(&head.bias)
+        .all(|value| value.is_finite())
+    {
+        return Err(of_head(
+            head,
+            "a weight or bias that is not a finite number",
+        ));
+    }
+    if let Activation::JumpRelu(thresholds) = &head.activation {
+        per_column("thresholds", thresholds.len())?;
+        if thresholds.iter().any(|threshold| threshold.is_nan()) {
+            return Err(of_head(head, "a threshold that is not a number"));
+        }
+    }
+    Ok(())
+}
+
+fn of_head(head: &Head, found: impl Into<String>) -> Fault {
+    Fault::usage(
+        format!("adding the head `{}` at `{}`", head.id, head.site),
+        found,
+    )
+}
+
+fn write(write: &Write) -> Result<()> {
+    if write.site().point == Point::LnFinal {
+        return Err(Fault::usage(
+            format!("planning a write at `{}`", write.site()),
+            "the output of the last norm, which is not on the residual stream",
+        )
+        .expected("a site on the stream or on a branch")
+        .hint("write `hook_resid_post` of the last block, which the last norm reads"));
+    }
+    Ok(())
+}
+
+impl Write {
+    /// The inputs that a write reads besides its mask, by their names in the plan.
+    pub(super) fn inputs(&self) -> Vec<(&str, ExtraInput)> {
+        match self {
+            Self::Replace { value, .. } => vec![(value, ExtraInput::Value)],
+            Self::Project {
+                direction, target, ..
+            } => {
+                vec![
+                    (direction, ExtraInput::Direction),
+                    (target, ExtraInput::Target),
+                ]
+            }
+        }
+    }
+}
+
+impl ExtraInput {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Value => "a value [batch, seq, d_model]",
+            Self::Direction => "a direction [batch, d_model]",
+            Self::Target => "a target [batch]",
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Interventions: the node that makes a site's tensor gets a new output name and the edited value takes over the old
+//! one, so that every reader (nodes, subgraphs, declared outputs, taps and heads) sees the edited value.
+
+use std::collections::HashMap;
+
+use super::build;
+use super::editor::{Editor, Place, Producer};
+use super::plan::{ExtraInput, Manifest, Write};
+use super::sites::SUM_OUTPUT;
+use super::split::{is_skip_norm, split};
+use crate::fault::{Fault, Result};
+use crate::model::SiteName;
+use crate::model::onnx::NodeProto;
+use crate::model::onnx::tensor_proto::DataType;
+
+/// The inputs that writes share: name in the plan → name in the graph.
+#[derive(Default)]
+pub(super) struct Inputs(HashMap<String, String>);
+
+impl Inputs {
+    fn get<'name>(&'name self, name: &'name str) -> &'name str {
+        self.0.get(name).map_or(name, String::as_str)
+    }
+}
+
+/// Declares the inputs of all writes, masks first, and puts them into the manifest.
+pub(super) fn declare(
+    editor: &mut Editor,
+    writes: &[Write],
+    d_model: usize,
+    manifest: &mut Manifest,
+) -> Inputs {
+    for (index, write) in writes.iter().enumerate() {
+        let mask = editor.fresh(&format!("candor.mask.{}.{index}", write.site()));
+        let dims = editor.per_token(1);
+        editor.input(build::value(mask.clone(), DataType::Bool, dims));
+        manifest.masks.push((write.site(), mask));
+    }
+    let mut inputs = Inputs::default();
+    for (name, kind) in writes.iter().flat_map(Write::inputs) {
+        if inputs.0.contains_key(name) {
+            continue;
+        }
+        let declared = editor.fresh(&format!("candor.in.{name}"));
+        let dims = match kind {
+            ExtraInput::Value => editor.per_token(d_model),
+            ExtraInput::Direction => editor.per_row(Some(d_model)),
+            ExtraInput::Target => editor.per_row(None),
+        };
+        editor.input(build::value(declared.clone(), DataType::Float, dims));
+        manifest.inputs.push((declared.clone(), kind));
+        inputs.0.insert(name.to_owned(), declared);
+    }
+    inputs
+}
+
+/// Applies `writes` (each with its mask) to one tensor, in order.
+///
+/// # Errors
+/// Usage: nothing in the graph computes the tensor, other values of a fused node depend on it, or its element type
+/// cannot be restored.
+pub(super) fn apply(
+    editor: &mut Editor,
+    site: SiteName,
+    tensor: &str,
+    writes: &[(&Write, &str)],
+    inputs: &Inputs,
+) -> Result<()> {
+    let refuse = |found: String| Fault::usage(format!("planning a write at `{site}`"), found);
+    let producer = editor.producer(tensor).ok_or_else(|| {
+        refuse(format!("`{tensor}` is fed or stored, not computed"))
+            .expected("a tensor that a node computes")
+    })?;
+    let restore = Restore::of(editor, tensor).map_err(refuse)?;
+    let raw = editor.fresh(&format!("candor.raw.{site}"));
+    editor.declare_like(&raw, tensor);
+    let norm = detach(editor, producer, &raw, tensor).map_err(|fault| Fault {
+        doing: format!("planning a write at `{site}`: {}", fault.doing),
+        ..fault
+    })?;
+
+    let place = Some(producer.node);
+    let mut x = match restore {
+        Restore::Nothing => raw.clone(),
+        _ => editor.cast(place, &raw, DataType::Float, "candor.float"),
+    };
+    for (index, (write, mask)) in writes.iter().enumerate() {
+        let last = index + 1 == writes.len() && restore == Restore::Nothing;
+        let output = if last {
+            tensor.to_owned()
+        } else {
+            editor.fresh(&format!("candor.edited.{site}"))
+        };
+        x = edit(editor, place, write, mask, &x, inputs, output);
+    }
+    match restore {
+        Restore::Nothing => {}
+        Restore::Cast(element) => {
+            editor.cast_as(place, &x, element, tensor.to_owned());
+        }
+        Restore::Like => {
+            editor.compute_as(place, "CastLike", &[&x, &raw], tensor.to_owned());
+        }
+    }
+    if let Some(norm) = norm {
+        editor.push(place, norm);
+    }
+    Ok(())
+}
+
+/// How an edited float32 value gets the element type of the stream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restore {
+    Nothing,
+    Cast(DataType),
+    Like,
+}
+
+impl Restore {
+    fn of(editor: &Editor, tensor: &str) -> std::result::Result<Self, String> {
+        const CAST_LIKE: i64 = 15;
+        match editor.element(tensor) {
+            Some(DataType::Float) => Ok(Self::Nothing),
+            Some(element @ (DataType::Float16 | DataType::Bfloat16)) => Ok(Self::Cast(element)),
+            Some(element) => Err(format!(
+                "values of type {}, which float32 edits would round",
+                element.as_str_name()
+            )),
+            None if editor.opset >= CAST_LIKE => Ok(Self::Like),
+            None => Err(format!(
+                "`{tensor}` without a declared element type, in operator set {} (from {CAST_LIKE} on it can be copied)",
+                editor.opset
+            )),
+        }
+    }
+}
+
+/// Lets the producer of `tensor` put out `raw` instead. Returns the norm that must follow `tensor` where the producer
+/// was a fused one.
+fn detach(
+    editor: &mut Editor,
+    producer: Producer,
+    raw: &str,
+    tensor: &str,
+) -> Result<Option<NodeProto>> {
+    let Some(node) = editor.graph.node.get(producer.node) else {
+        return Ok(None);
+    };
+    if is_skip_norm(node) && producer.output == SUM_OUTPUT {
+        return split(editor, producer.node, raw, tensor);
+    }
+    // What a fused operator puts out beside the tensor may be computed from it, out of reach of the edit.
+    let mut others = node
+        .output
+        .iter()
+        .filter(|name| !name.is_empty() && *name != tensor);
+    if !matches!(node.domain(), "" | "ai.onnx")
+        && let Some(other) = others.find(|name| editor.reads(name))
+    {
+        return Err(Fault::usage(
+            format!(
+                "editing an output of the fused operator `{}`",
+                node.op_type()
+            ),
+            format!("its other output `{other}` is read too and may hold the unedited value"),
+        )
+        .expected("a site on a tensor of its own"));
+    }
+    let node = editor.graph.node.get_mut(producer.node);
+    if let Some(slot) = node.and_then(|node| node.output.get_mut(producer.output)) {
+        raw.clone_into(slot);
+    }
+    Ok(None)
+}
+
+fn edit(
+    editor: &mut Editor,
+    place: Place,
+    write: &Write,
+    mask: &str,
+    x: &str,
+    inputs: &Inputs,
+    output: String,
+) -> String {
+    let edited = match write {
+        Write::Replace { value, .. } => inputs.get(value).to_owned(),
+        Write::Project {
+            direction, target, ..
+        } => project(editor, place, x, inputs.get(direction), inputs.get(target)),
+    };
+    // A selection, and not arithmetic with the mask: where nothing is written the value keeps its bits.
+    editor.compute_as(place, "Where", &[mask, &edited, x], output)
+}
+
+/// `x − ((x·v) − c)·v`, with `v` `[batch, d_model]` and `c` `[batch]` of each row.
+fn project(editor: &mut Editor, place: Place, x: &str, direction: &str, target: &str) -> String {
+    let column = editor.unsqueeze(place, direction, &[2], "candor.column");
+    let row = editor.unsqueeze(place, direction, &[1], "candor.row");
+    let target = editor.unsqueeze(place, target, &[1, 2], "candor.target");
+    let component = editor.compute(place, "MatMul", &[x, &column], "candor.component");
+    let excess = editor.compute(place, "Sub", &[&component, &target], "candor.excess");
+    let along = editor.compute(place, "Mul", &[&excess, &row], "candor.along");
+    editor.compute(place, "Sub", &[x, &along], "candor.projected")
+}

@@ -1,0 +1,28 @@
+//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, train, find.
+//!
+//! `audit` is made of the same verbs.
+
+mod capture;
+mod encode;
+mod find;
+mod folders;
+mod labelled;
+mod patch;
+mod progress;
+mod read;
+mod respond;
+mod sites;
+mod subject;
+mod train;
+
+pub use capture::{Captured, capture, check_ids};
+pub use encode::encode_file;
+pub use find::{FeatureSearch, find_features};
+pub use folders::detector_folders;
+pub use patch::{PatchFile, patch};
+pub use progress::{Progress, Silent};
+pub use read::{Reading, encode_items, span_positions};
+pub use respond::respond;
+pub use sites::select_sites;
+pub use subject::Subject;
+pub use train::{ProbeRequest, train_probe};

@@ -1,0 +1,159 @@
+//! What a branch beside the stream is: attention if it mixes positions by scores, otherwise an MLP.
+
+use std::collections::HashSet;
+
+use super::linear;
+use super::reach::Reach;
+use super::value::{Value, behind_transparent};
+use crate::fault::Result;
+
+/// Operators that are a whole attention.
+pub(super) const FUSED: [&str; 12] = [
+    "Attention",
+    "MultiHeadAttention",
+    "GroupQueryAttention",
+    "PackedAttention",
+    "PackedMultiHeadAttention",
+    "DecoderMaskedMultiHeadAttention",
+    "DecoderMaskedSelfAttention",
+    "DecoderAttention",
+    "QAttention",
+    "QOrderedAttention",
+    "SparseAttention",
+    "PagedAttention",
+];
+
+/// Operators that scores may pass between the product of queries and keys and their softmax.
+const ON_SCORES: [&str; 21] = [
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Where",
+    "Cast",
+    "Identity",
+    "Tanh",
+    "Clip",
+    "Min",
+    "Max",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Concat",
+    "Slice",
+    "Expand",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Dropout",
+];
+
+/// What a branch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Scores over positions; the node is the softmax or the fused operator.
+    Attention {
+        node: usize,
+    },
+    Mlp,
+}
+
+/// A branch: the tensor that is added to the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Branch<'g> {
+    pub output: &'g str,
+    pub kind: Kind,
+}
+
+/// Classifies what is computed from `stream` and added to it; a sum of attention and MLP comes apart.
+pub(super) fn read<'g>(
+    reach: &Reach<'_, 'g>,
+    output: &'g str,
+    stream: &'g str,
+) -> Result<Vec<Branch<'g>>> {
+    let kind = classify(reach, output, stream)?;
+    if kind != Kind::Mlp {
+        let mut sum = output;
+        while let Some(behind) = behind_transparent(reach, sum) {
+            sum = behind;
+        }
+        if let Some(terms) = Value::Named(sum).terms(reach) {
+            let parts = [
+                classify(reach, terms[0], stream)?,
+                classify(reach, terms[1], stream)?,
+            ];
+            let apart = parts.iter().filter(|kind| **kind == Kind::Mlp).count() == 1
+                && reach.is_ancestor(stream, terms[0])?
+                && reach.is_ancestor(stream, terms[1])?;
+            if apart {
+                let branch = |(output, kind)| Branch { output, kind };
+                return Ok(terms.into_iter().zip(parts).map(branch).collect());
+            }
+        }
+    }
+    Ok(vec![Branch { output, kind }])
+}
+
+fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Result<Kind> {
+    let region = reach.region(output, Some(stream))?;
+    let computed = reach.computed_from(stream, &region);
+    for &node in &region {
+        let Some(message) = reach.index.node(node) else {
+            continue;
+        };
+        if !message
+            .input
+            .iter()
+            .any(|name| computed.contains(name.as_str()))
+        {
+            continue;
+        }
+        let op = message.op_type();
+        let attends = FUSED.contains(&op)
+            || (op == "Softmax"
+                && message
+                    .input
+                    .first()
+                    .is_some_and(|scores| of_a_product(reach, scores, &computed)));
+        if attends {
+            return Ok(Kind::Attention { node });
+        }
+    }
+    Ok(Kind::Mlp)
+}
+
+/// Whether scores come from a product of two tensors that are both computed from the stream. A router of experts
+/// has a softmax too, but over a product with a weight.
+fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&'g str>) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![scores];
+    while let Some(at) = open.pop() {
+        let Some((node, _)) = reach.index.producer(at) else {
+            continue;
+        };
+        if !computed.contains(at) || !seen.insert(node) {
+            continue;
+        }
+        if let Some(factors) = linear::factors(reach, node) {
+            if factors.iter().all(|factor| computed.contains(factor)) {
+                return true;
+            }
+        } else if reach
+            .index
+            .node(node)
+            .is_some_and(|node| ON_SCORES.contains(&node.op_type()))
+        {
+            open.extend(reach.live_inputs(node));
+        }
+    }
+    false
+}
+
+/// Whether a region holds any softmax or fused attention, whatever it is over.
+pub(super) fn first_attention(reach: &Reach<'_, '_>, region: &[usize]) -> Option<usize> {
+    region.iter().copied().find(|&node| {
+        reach.index.node(node).is_some_and(|message| {
+            message.op_type() == "Softmax" || FUSED.contains(&message.op_type())
+        })
+    })
+}

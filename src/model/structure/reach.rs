@@ -1,0 +1,158 @@
+//! What depends on what: data edges only, so that a shape read from a tensor does not count as the tensor.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use super::super::index::GraphIndex;
+use super::value::{SKIP_NORMS, SKIP_SUM_SLOT};
+use crate::fault::Result;
+
+/// Steps allowed for each node before a graph counts as too tangled. Real models take fewer than ten.
+const STEPS_PER_NODE: usize = 256;
+
+/// Answers questions of dependence over one graph.
+pub(super) struct Reach<'i, 'g> {
+    pub index: &'i GraphIndex<'g>,
+    live: HashSet<&'g str>,
+    steps: Cell<usize>,
+}
+
+impl<'i, 'g> Reach<'i, 'g> {
+    pub fn new(index: &'i GraphIndex<'g>) -> Self {
+        let mut live: HashSet<&'g str> = index.inputs().map(|input| input.name()).collect();
+        for &node in index.order() {
+            if !cuts(index, node) && index.reads(node).any(|name| live.contains(name)) {
+                live.extend(outputs(index, node));
+            }
+        }
+        Self {
+            index,
+            live,
+            steps: Cell::new(0),
+        }
+    }
+
+    /// Whether a tensor's values depend on what is fed into the graph (and not only on its shape).
+    pub fn is_live(&self, tensor: &str) -> bool {
+        self.live.contains(tensor)
+    }
+
+    /// The inputs of a node that are live, without repetition.
+    pub fn live_inputs(&self, node: usize) -> Vec<&'g str> {
+        let mut all: Vec<&'g str> = Vec::new();
+        for name in self.index.reads(node) {
+            if self.is_live(name) && !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
+    }
+
+    /// Whether the values of `of` are computed from `tensor`.
+    pub fn is_ancestor(&self, tensor: &str, of: &str) -> Result<bool> {
+        let floor = self
+            .index
+            .producer(tensor)
+            .map(|(node, _)| self.index.rank(node));
+        let same = self.same_value(tensor);
+        let mut seen = HashSet::new();
+        let mut open = vec![of];
+        while let Some(at) = open.pop() {
+            if same.contains(&at) {
+                return Ok(true);
+            }
+            self.step()?;
+            let Some((node, _)) = self.index.producer(at) else {
+                continue;
+            };
+            // Whatever comes before the tensor's producer cannot lead back to it.
+            let before = floor.is_some_and(|floor| self.index.rank(node) <= floor);
+            if before || cuts(self.index, node) {
+                continue;
+            }
+            for name in self.index.reads(node) {
+                if self.is_live(name) && seen.insert(name) {
+                    open.push(name);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every node that `of` is computed by, back to `stop` (which is not passed), in topological order.
+    pub fn region(&self, of: &str, stop: Option<&str>) -> Result<Vec<usize>> {
+        let stop = stop.map_or_else(Vec::new, |tensor| self.same_value(tensor));
+        let mut nodes = HashSet::new();
+        let mut open = vec![of];
+        while let Some(at) = open.pop() {
+            self.step()?;
+            if stop.contains(&at) {
+                continue;
+            }
+            let Some((node, _)) = self.index.producer(at) else {
+                continue;
+            };
+            if !cuts(self.index, node) && nodes.insert(node) {
+                open.extend(self.live_inputs(node));
+            }
+        }
+        let mut nodes: Vec<usize> = nodes.into_iter().collect();
+        nodes.sort_unstable_by_key(|&node| self.index.rank(node));
+        Ok(nodes)
+    }
+
+    /// Outputs of the given nodes (in topological order) that are computed from `source`, and `source` itself.
+    pub fn computed_from(&self, source: &'g str, nodes: &[usize]) -> HashSet<&'g str> {
+        let mut found: HashSet<&'g str> = self.same_value(source).into_iter().collect();
+        for &node in nodes {
+            if !cuts(self.index, node) && self.index.reads(node).any(|name| found.contains(name)) {
+                found.extend(outputs(self.index, node));
+            }
+        }
+        found
+    }
+
+    /// The tensor, and beside the sum of a fused skip norm its norm: the operator makes the one from the other.
+    fn same_value<'t>(&self, tensor: &'t str) -> Vec<&'t str>
+    where
+        'g: 't,
+    {
+        let mut all = vec![tensor];
+        if let Some((node, SKIP_SUM_SLOT)) = self.index.producer(tensor) {
+            let message = self.index.node(node);
+            let message = message.filter(|message| SKIP_NORMS.contains(&message.op_type()));
+            all.extend(
+                message
+                    .and_then(|message| message.output.first())
+                    .map(String::as_str),
+            );
+        }
+        all
+    }
+
+    fn step(&self) -> Result<()> {
+        let steps = self.steps.get() + 1;
+        self.steps.set(steps);
+        let allowed = STEPS_PER_NODE * (self.index.order().len() + 1000);
+        if steps > allowed {
+            return Err(super::broken(
+                "the graph is too tangled to follow its residual stream",
+                "a chain of additions, each with branches computed from the stream",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn cuts(index: &GraphIndex<'_>, node: usize) -> bool {
+    index
+        .node(node)
+        .is_some_and(|node| matches!(node.op_type(), "Shape" | "Size"))
+}
+
+fn outputs<'g>(index: &GraphIndex<'g>, node: usize) -> impl Iterator<Item = &'g str> {
+    let made = index.node(node).map_or(&[][..], |node| &node.output);
+    made.iter()
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+}

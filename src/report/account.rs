@@ -1,0 +1,55 @@
+//! Counts and random samples of what a model said.
+
+use std::collections::BTreeMap;
+
+use super::exhibit::shuffled;
+use super::record::{Account, Sample};
+use crate::evidence::{Evidence, Outcome, Response};
+
+/// How the responses of each suite and condition were judged, sorted by both.
+#[must_use]
+pub fn accounts(evidence: &Evidence) -> Vec<Account> {
+    let mut all: BTreeMap<(&str, &str), Account> = BTreeMap::new();
+    for response in &evidence.responses {
+        let key = (response.suite.as_str(), response.condition.as_str());
+        let account = all.entry(key).or_insert_with(|| Account {
+            suite: response.suite.clone(),
+            condition: response.condition.clone(),
+            said_true: 0,
+            said_false: 0,
+            unclear: 0,
+            unjudged: 0,
+        });
+        *match response.outcome {
+            Outcome::True => &mut account.said_true,
+            Outcome::False => &mut account.said_false,
+            Outcome::Unclear => &mut account.unclear,
+            Outcome::Unjudged => &mut account.unjudged,
+        } += 1;
+    }
+    all.into_values().collect()
+}
+
+/// `per_suite` responses of each suite, drawn at random by the seed (all of them where there are fewer).
+#[must_use]
+pub fn samples(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Sample> {
+    let mut suites: BTreeMap<&str, Vec<&Response>> = BTreeMap::new();
+    for response in &evidence.responses {
+        suites.entry(&response.suite).or_default().push(response);
+    }
+    suites
+        .into_values()
+        .flat_map(|responses| {
+            let drawn = shuffled(responses, |response| response.item.clone(), seed);
+            drawn.into_iter().take(per_suite)
+        })
+        .map(|response| Sample {
+            suite: response.suite.clone(),
+            item: response.item.clone(),
+            condition: response.condition.clone(),
+            prompt: response.prompt.clone(),
+            said: response.text.clone(),
+            outcome: response.outcome,
+        })
+        .collect()
+}

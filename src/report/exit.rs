@@ -1,0 +1,120 @@
+//! The exit code, computed in this one place.
+//!
+//! Of a report, in this order:
+//!
+//! 1. The audit of some model is incomplete (planned work failed): 4. It outranks a gate, because what was not
+//!    done could have been graver than what was found.
+//! 2. Some finding is at or above `fail_on`: 11 to 14, the gravest of all models. A `fail` has its rule's severity,
+//!    a `review` at most medium; `conditional-benign` never gates.
+//! 3. Some finding is inconclusive or not measurable: 4. It comes after the gate: that one rule could not tell takes
+//!    nothing from what another has found.
+//! 4. Otherwise 0.
+//!
+//! An audit that fails altogether ends with a [`Fault`] instead of a report, and so with 1, 2 or 3.
+
+use crate::fault::{Fault, Kind};
+use crate::rules::{Severity, Verdict};
+
+use super::{AuditReport, Finding};
+
+/// How a run of `candor` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing gates and everything could be told.
+    Clean,
+    /// The audit itself failed.
+    Failed,
+    /// A wrong argument, file or configuration.
+    Usage,
+    /// Nothing to work on.
+    NoInputs,
+    /// The audit is incomplete, or a rule could not tell.
+    Inconclusive,
+    /// A finding at or above `--fail-on`, by the gravest severity.
+    Finding(Severity),
+}
+
+impl Exit {
+    /// The exit of an audit that came to a report.
+    #[must_use]
+    pub fn of_report(report: &AuditReport) -> Self {
+        let findings = || report.models.iter().flat_map(|model| &model.findings);
+        if report.models.iter().any(|m| !m.incomplete.is_empty()) {
+            return Self::Inconclusive;
+        }
+        let gravest = findings()
+            .filter_map(gating_severity)
+            .filter(|severity| *severity >= report.fail_on)
+            .max();
+        if let Some(severity) = gravest {
+            return Self::Finding(severity);
+        }
+        let cannot_tell = |finding: &Finding| {
+            matches!(
+                finding.verdict,
+                Verdict::Inconclusive | Verdict::NotMeasurable
+            )
+        };
+        let untold = report.models.iter().any(|m| m.findings.is_empty());
+        if untold || findings().any(cannot_tell) {
+            Self::Inconclusive
+        } else {
+            Self::Clean
+        }
+    }
+
+    /// The exit of an audit that came to no report.
+    #[must_use]
+    pub fn of_fault(fault: &Fault) -> Self {
+        match fault.kind {
+            Kind::Usage => Self::Usage,
+            Kind::NoInputs => Self::NoInputs,
+            Kind::Failed => Self::Failed,
+        }
+    }
+
+    /// The number that the process returns.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoInputs => 3,
+            Self::Inconclusive => 4,
+            Self::Finding(Severity::Low) => 11,
+            Self::Finding(Severity::Medium) => 12,
+            Self::Finding(Severity::High) => 13,
+            Self::Finding(Severity::Critical) => 14,
+        }
+    }
+
+    /// What the number means, for a person.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Clean => "clean: no finding gates",
+            Self::Failed => "the audit itself failed",
+            Self::Usage => "usage or configuration error",
+            Self::NoInputs => "nothing to audit",
+            Self::Inconclusive => "inconclusive: the audit could not tell",
+            Self::Finding(Severity::Low) => "a finding of low severity gates",
+            Self::Finding(Severity::Medium) => "a finding of medium severity gates",
+            Self::Finding(Severity::High) => "a finding of high severity gates",
+            Self::Finding(Severity::Critical) => "a finding of critical severity gates",
+        }
+    }
+}
+
+/// The severity with which a finding can gate, if it can.
+#[must_use]
+pub fn gating_severity(finding: &Finding) -> Option<Severity> {
+    match finding.verdict {
+        Verdict::Fail => Some(finding.severity),
+        Verdict::Review => Some(finding.severity.min(Severity::Medium)),
+        Verdict::Pass
+        | Verdict::ConditionalBenign
+        | Verdict::NotMeasurable
+        | Verdict::Inconclusive => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! One model's part of the page.
+
+use super::heat::MapView;
+use super::signals::{SignalView, ValueView};
+use super::strips::{EffectView, StripGroup, groups};
+use super::{Chip, counted};
+use crate::report::{
+    Account, AnswerPair, AuditReport, DetectorRecord, Finding, ModelAudit, RuleDoc, Sample,
+    gating_severity, words,
+};
+use crate::rules::Verdict;
+
+pub(super) struct ModelView<'a> {
+    /// Unique on the page, whatever the model's name.
+    pub anchor: String,
+    pub model: &'a ModelAudit,
+    pub chip: Chip,
+    pub severity: Option<&'static str>,
+    pub why: &'a str,
+    pub tally: String,
+    pub architecture: String,
+    pub instrument_difference: Option<String>,
+    /// Whether its evidence is unfolded at first.
+    pub open: bool,
+    pub findings: Vec<FindingView<'a>>,
+    pub accounts: Vec<AccountView<'a>>,
+    pub answers: Vec<AnswerView<'a>>,
+    pub effects: Vec<EffectView<'a>>,
+    pub maps: Vec<MapView<'a>>,
+    pub strips: Vec<StripGroup<'a>>,
+    pub detectors: Vec<DetectorView<'a>>,
+    pub samples: Vec<(&'a Sample, &'static str)>,
+}
+
+pub(super) struct FindingView<'a> {
+    pub finding: &'a Finding,
+    pub rule: Option<&'a RuleDoc>,
+    pub chip: Chip,
+    pub severity: Option<&'static str>,
+    pub open: bool,
+    pub blocks: Vec<(&'a str, &'static str, &'static str)>,
+    pub signals: Vec<SignalView<'a>>,
+}
+
+pub(super) struct AccountView<'a> {
+    pub account: &'a Account,
+    /// Widths in percent: true, false, unclear, unjudged.
+    pub shares: [String; 4],
+}
+
+pub(super) struct AnswerView<'a> {
+    pub pair: &'a AnswerPair,
+    pub baseline: Vec<Word<'a>>,
+    pub tested: Vec<Word<'a>>,
+    pub baseline_outcome: &'static str,
+    pub outcome: &'static str,
+    pub baseline_class: &'static str,
+    pub class: &'static str,
+}
+
+/// A word of a prompt, and whether the other prompt of the pair has another one there.
+pub(super) struct Word<'a> {
+    pub text: &'a str,
+    pub differs: bool,
+}
+
+pub(super) struct DetectorView<'a> {
+    pub detector: &'a DetectorRecord,
+    pub threshold: String,
+    pub declared: Option<String>,
+    pub measured: Vec<(&'static str, ValueView)>,
+}
+
+impl<'a> ModelView<'a> {
+    pub fn of(index: usize, model: &'a ModelAudit, report: &'a AuditReport) -> Self {
+        let leading = model.leading();
+        Self {
+            anchor: format!("m{}", index + 1),
+            chip: Chip::from(model.verdict),
+            severity: leading.and_then(severity),
+            why: leading
+                .and_then(|finding| finding.reasons.first())
+                .map_or("No rule was applied.", String::as_str),
+            tally: tally(model),
+            architecture: architecture(model),
+            instrument_difference: model.instrument_difference.map(words::number),
+            open: model.verdict != Verdict::Pass,
+            findings: findings(model, report),
+            accounts: model.accounts.iter().map(account).collect(),
+            answers: model.exhibits.answers.iter().map(answer).collect(),
+            effects: model.exhibits.effects.iter().map(EffectView::of).collect(),
+            maps: model.exhibits.maps.iter().map(MapView::of).collect(),
+            strips: groups(&model.exhibits.token_scores),
+            detectors: model.detectors.iter().map(detector).collect(),
+            samples: model
+                .samples
+                .iter()
+                .map(|sample| (sample, words::outcome(sample.outcome)))
+                .collect(),
+            model,
+        }
+    }
+}
+
+fn severity(finding: &Finding) -> Option<&'static str> {
+    gating_severity(finding).map(words::severity)
+}
+
+fn tally(model: &ModelAudit) -> String {
+    let parts: Vec<_> = words::VERDICTS
+        .iter()
+        .filter_map(|verdict| {
+            let findings = model.findings.iter();
+            let count = findings.filter(|f| f.verdict == *verdict).count();
+            (count > 0).then(|| format!("{count} {}", words::verdict(*verdict)))
+        })
+        .collect();
+    parts.join(" · ")
+}
+
+fn architecture(model: &ModelAudit) -> String {
+    let shape = &model.architecture;
+    let mut parts = vec![
+        counted(shape.n_layers, "layer", "layers"),
+        format!("width {}", shape.d_model),
+    ];
+    parts.extend(shape.n_heads.map(|heads| counted(heads, "head", "heads")));
+    parts.push(format!("vocabulary {}", shape.vocab_size));
+    if shape.parallel {
+        parts.push("parallel attention and MLP".to_owned());
+    }
+    if !shape.family_hint.is_empty() {
+        parts.push(shape.family_hint.clone());
+    }
+    parts.join(" · ")
+}
+
+/// Gravest first; rules of one verdict in their own order.
+fn findings<'a>(model: &'a ModelAudit, report: &'a AuditReport) -> Vec<FindingView<'a>> {
+    let mut findings: Vec<&Finding> = model.findings.iter().collect();
+    findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
+    findings
+        .into_iter()
+        .enumerate()
+        .map(|(rank, finding)| FindingView {
+            rule: report.rules.iter().find(|rule| rule.id == finding.rule),
+            chip: Chip::from(finding.verdict),
+            severity: severity(finding),
+            open: rank == 0 && finding.verdict != Verdict::Pass,
+            blocks: finding
+                .blocks
+                .iter()
+                .map(|block| {
+                    let (class, word) = match block.holds {
+                        Some(true) => ("yes", "holds"),
+                        Some(false) => ("no", "does not hold"),
+                        None => ("open", "cannot be told"),
+                    };
+                    (block.name.as_str(), class, word)
+                })
+                .collect(),
+            signals: finding.signals.iter().map(SignalView::of).collect(),
+            finding,
+        })
+        .collect()
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts of items are far below 2^52"
+)]
+fn account(account: &Account) -> AccountView<'_> {
+    let counts = [
+        account.said_true,
+        account.said_false,
+        account.unclear,
+        account.unjudged,
+    ];
+    let total = counts.iter().fold(0_usize, |sum, n| sum.saturating_add(*n));
+    AccountView {
+        account,
+        shares: counts.map(|count| format!("{:.2}%", 100.0 * count as f64 / total.max(1) as f64)),
+    }
+}
+
+fn answer(pair: &AnswerPair) -> AnswerView<'_> {
+    AnswerView {
+        pair,
+        baseline: compared(&pair.baseline_prompt, &pair.prompt),
+        tested: compared(&pair.prompt, &pair.baseline_prompt),
+        baseline_outcome: words::outcome(pair.baseline_outcome),
+        outcome: words::outcome(pair.outcome),
+        baseline_class: class(pair.baseline_outcome),
+        class: class(pair.outcome),
+    }
+}
+
+fn class(outcome: crate::evidence::Outcome) -> &'static str {
+    use crate::evidence::Outcome;
+    match outcome {
+        Outcome::True => "said-true",
+        Outcome::False => "said-false",
+        Outcome::Unclear | Outcome::Unjudged => "said-unclear",
+    }
+}
+
+/// Marks words only where both prompts have equally many: otherwise everything after an insertion would differ.
+fn compared<'a>(prompt: &'a str, other: &str) -> Vec<Word<'a>> {
+    let others: Vec<_> = other.split_whitespace().collect();
+    let same_length = prompt.split_whitespace().count() == others.len();
+    prompt
+        .split_whitespace()
+        .enumerate()
+        .map(|(at, text)| Word {
+            text,
+            differs: same_length && others.get(at) != Some(&text),
+        })
+        .collect()
+}
+
+fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
+    let measured = [
+        ("AUROC in this audit", &detector.auroc),
+        ("False alarms on the control corpus", &detector.fpr_control),
+        (
+            "False alarms on matched honest answers",
+            &detector.fpr_matched,
+        ),
+    ];
+    DetectorView {
+        threshold: words::number(detector.threshold),
+        declared: detector.declared_auroc.map(words::number),
+        measured: measured
+            .into_iter()
+            .filter_map(|(name, estimate)| Some((name, ValueView::of(estimate.as_ref()?, &[]))))
+            .collect(),
+        detector,
+    }
+}

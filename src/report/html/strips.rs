@@ -1,0 +1,163 @@
+//! Tokens coloured by detector score, and effects beside random controls.
+
+use super::chart::{Axis, Tick};
+use crate::report::{EffectExhibit, TokenStrip, words};
+
+/// The strips of one detector or feature, coloured on one scale.
+pub(super) struct StripGroup<'a> {
+    pub detector: &'a str,
+    pub feature: Option<usize>,
+    pub threshold: String,
+    /// How far from the threshold the colours end.
+    pub reach: String,
+    pub strips: Vec<StripView<'a>>,
+}
+
+pub(super) struct StripView<'a> {
+    pub strip: &'a TokenStrip,
+    pub outcome: &'static str,
+    pub value: String,
+    pub flagged: bool,
+    pub tokens: Vec<TokenView>,
+}
+
+pub(super) struct TokenView {
+    pub text: String,
+    pub score: String,
+    pub shade: Shade,
+    pub in_span: bool,
+}
+
+/// A place on the diverging scale: how strong, and to which side.
+pub(super) struct Shade {
+    /// 0 to 1.
+    pub strength: String,
+    pub class: &'static str,
+}
+
+/// From this strength on, text is drawn in the colour for strong ground.
+const STRONG: f64 = 0.62;
+
+impl Shade {
+    /// `value` between −1 and 1; beyond that the colour does not change.
+    pub fn of(value: f64) -> Self {
+        let strength = value.abs().min(1.0);
+        let strength = if strength.is_nan() { 0.0 } else { strength };
+        let class = match (value < 0.0, strength >= STRONG) {
+            (false, false) => "pos",
+            (false, true) => "pos strong",
+            (true, false) => "neg",
+            (true, true) => "neg strong",
+        };
+        Self {
+            strength: format!("{strength:.3}"),
+            class,
+        }
+    }
+}
+
+/// Groups strips by detector and feature, in the order they come.
+pub(super) fn groups(strips: &[TokenStrip]) -> Vec<StripGroup<'_>> {
+    strips
+        .chunk_by(|a, b| (&a.detector, a.feature) == (&b.detector, b.feature))
+        .filter_map(group)
+        .collect()
+}
+
+fn group(strips: &[TokenStrip]) -> Option<StripGroup<'_>> {
+    let first = strips.first()?;
+    let reach = strips
+        .iter()
+        .flat_map(|strip| strip.scores.iter().map(|s| f64::from(*s) - strip.threshold))
+        .filter(|distance| distance.is_finite())
+        .fold(0.0, |reach: f64, distance| reach.max(distance.abs()));
+    Some(StripGroup {
+        detector: &first.detector,
+        feature: first.feature,
+        threshold: words::number(first.threshold),
+        reach: words::number(reach),
+        strips: strips.iter().map(|strip| view(strip, reach)).collect(),
+    })
+}
+
+fn view(strip: &TokenStrip, reach: f64) -> StripView<'_> {
+    let tokens = strip.tokens.iter().zip(&strip.scores).enumerate();
+    StripView {
+        strip,
+        outcome: words::outcome(strip.outcome),
+        value: words::number(strip.value),
+        flagged: strip.value >= strip.threshold,
+        tokens: tokens
+            .map(|(at, (token, score))| {
+                let distance = f64::from(*score) - strip.threshold;
+                TokenView {
+                    text: visible(token),
+                    score: words::short(f64::from(*score)),
+                    shade: Shade::of(if reach > 0.0 { distance / reach } else { 0.0 }),
+                    in_span: strip.span.contains(&at),
+                }
+            })
+            .collect(),
+    }
+}
+
+/// Blanks and line breaks as signs, and the word-boundary marks of tokenizers as blanks.
+pub(super) fn visible(token: &str) -> String {
+    let text = token.replace(['\u{2581}', '\u{120}'], " ");
+    let trimmed = text.trim_matches(' ');
+    if trimmed.is_empty() {
+        return "␣".to_owned();
+    }
+    trimmed.replace('\n', "⏎").replace('\t', "⇥")
+}
+
+/// An effect and its random controls on one axis.
+pub(super) struct EffectView<'a> {
+    pub effect: &'a EffectExhibit,
+    pub point: String,
+    pub interval: String,
+    pub random_range: Option<String>,
+    pub p_value: Option<String>,
+    pub off_target: Option<String>,
+    pub off_target_random: Option<String>,
+    pub ticks: Vec<Tick>,
+    pub low: String,
+    pub high: String,
+    pub at: String,
+    /// Place and height of each random direction.
+    pub random: Vec<(String, usize)>,
+}
+
+/// Heights that neighbouring dots take by turns, in pixels from the top.
+const HEIGHTS: [usize; 5] = [40, 32, 46, 36, 28];
+
+impl<'a> EffectView<'a> {
+    pub fn of(effect: &'a EffectExhibit) -> Self {
+        let estimate = effect.effect;
+        let ends = [estimate.low, estimate.point, estimate.high];
+        let axis = Axis::over(ends.into_iter().chain(effect.random.iter().copied()));
+        let least = effect.random.iter().copied().reduce(f64::min);
+        let most = effect.random.iter().copied().reduce(f64::max);
+        Self {
+            effect,
+            point: words::number(estimate.point),
+            interval: words::interval(&estimate),
+            random_range: least.zip(most).map(|(least, most)| {
+                format!("{} to {}", words::number(least), words::number(most))
+            }),
+            p_value: effect.p_value.map(words::number),
+            off_target: effect.off_target_kl.map(words::number),
+            off_target_random: effect.off_target_kl_random.map(words::number),
+            ticks: axis.ticks(),
+            low: axis.at(estimate.low),
+            high: axis.at(estimate.high),
+            at: axis.at(estimate.point),
+            random: effect
+                .random
+                .iter()
+                .zip(HEIGHTS.iter().cycle())
+                .map(|(value, height)| (axis.at(*value), *height))
+                .collect(),
+        }
+    }
+}

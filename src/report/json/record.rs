@@ -1,0 +1,162 @@
+//! The schema of what binds a report to what was audited.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::estimate::EstimateV1;
+use super::finding::SeverityV1;
+use super::wire::{Number, Wire, name, object};
+use crate::evidence::Outcome;
+use crate::report::{
+    Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
+    SuiteRecord,
+};
+
+name! {
+    /// How a response compares with the facts.
+    OutcomeV1 for Outcome { True, False, Unclear, Unjudged, }
+}
+object! {
+    /// What the models ran on.
+    RuntimeV1 for RuntimeRecord {
+        /// Version of ONNX Runtime.
+        version: String,
+        /// Execution provider.
+        provider: String,
+        /// Threads within an operator.
+        threads: usize,
+        /// SHA-256 of the loaded library.
+        library_sha256: String,
+    }
+}
+object! {
+    /// A file and what it held.
+    FileV1 for FileDigest {
+        /// The path.
+        path: String,
+        /// SHA-256 in lower-case hexadecimal.
+        sha256: String,
+        /// Size in bytes.
+        bytes: u64,
+    }
+}
+object! {
+    /// The architecture in a line.
+    ArchitectureV1 for ArchitectureSummary {
+        /// Number of blocks.
+        n_layers: usize,
+        /// Width of the residual stream.
+        d_model: usize,
+        /// Attention (query) heads.
+        n_heads: Option<usize>,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+        /// What the exporter or the operators suggest.
+        family_hint: String,
+        /// Whether attention and MLP read the block's input side by side.
+        parallel: bool,
+    }
+}
+object! {
+    /// A suite of items.
+    SuiteV1 for SuiteRecord {
+        /// Suite id.
+        id: String,
+        /// What its items are for.
+        purpose: String,
+        /// Number of items.
+        items: usize,
+        /// SHA-256 over the suite's files.
+        digest: String,
+    }
+}
+object! {
+    /// A detector and how well it fits.
+    DetectorV1 for DetectorRecord {
+        /// Detector id.
+        id: String,
+        /// What it detects.
+        role: String,
+        /// Its kind.
+        kind: String,
+        /// The site it reads.
+        site: String,
+        /// The score from which it says yes.
+        threshold: Number,
+        /// AUROC that its card declares.
+        declared_auroc: Option<Number>,
+        /// AUROC measured in this audit.
+        auroc: Option<EstimateV1>,
+        /// Mean number of active features a token, for an SAE.
+        l0: Option<Number>,
+        /// Fraction of the activations' variance that an SAE reconstructs.
+        explained_variance: Option<Number>,
+        /// False-positive rate on the control corpus.
+        fpr_control: Option<EstimateV1>,
+        /// False-positive rate on matched honest responses.
+        fpr_matched: Option<EstimateV1>,
+        /// SHA-256 over the detector's files.
+        digest: String,
+        /// SHA-256 of the corpus that its threshold was set on.
+        calibration_digest: Option<String>,
+        /// SHA-256 of the model that it was made on.
+        model_digest: Option<String>,
+    }
+}
+object! {
+    /// How the responses of one condition were judged.
+    AccountV1 for Account {
+        /// Suite id.
+        suite: String,
+        /// The condition.
+        condition: String,
+        /// Judged true.
+        said_true: usize,
+        /// Judged false.
+        said_false: usize,
+        /// Neither.
+        unclear: usize,
+        /// The item states no answer.
+        unjudged: usize,
+    }
+}
+object! {
+    /// One random input and output.
+    SampleV1 for Sample {
+        /// Suite id.
+        suite: String,
+        /// Item id.
+        item: String,
+        /// The item's condition.
+        condition: String,
+        /// The input.
+        prompt: String,
+        /// The output.
+        said: String,
+        /// How it was judged.
+        outcome: OutcomeV1,
+    }
+}
+object! {
+    /// What a rule says of itself.
+    RuleV1 for RuleDoc {
+        /// Rule id.
+        id: String,
+        /// Title.
+        title: String,
+        /// How grave a failure of it is.
+        severity: SeverityV1,
+        /// What it looks for.
+        summary: String,
+        /// Why that matters.
+        why: String,
+        /// What to do about a failure.
+        remediation: String,
+        /// Identifiers of the controls that it is evidence toward.
+        controls: Vec<String>,
+        /// Its file.
+        file: String,
+        /// Line in `file`, from 1.
+        line: usize,
+    }
+}

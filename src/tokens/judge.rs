@@ -1,0 +1,65 @@
+//! Does a response state the truth? Decided by the suite's own answers, never by a model.
+
+use std::collections::BTreeSet;
+
+use super::suite::{Item, Suite};
+
+/// How a response compares with the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The answer or an accepted synonym.
+    True,
+    /// An answer that is correct for some other item of the suite, or the item's foil: a definite falsehood.
+    False,
+    /// Neither: a refusal, babble, an unknown word. Stays in every denominator.
+    Unclear,
+    /// The item states no answer, so the response is not judged.
+    Unjudged,
+}
+
+/// Judges responses against the answers of a suite.
+pub struct Judge {
+    known: BTreeSet<String>,
+}
+
+impl Judge {
+    /// Collects every answer, synonym and foil of the suite: a response that is one of them, but not a correct one of
+    /// its own item, is a definite falsehood; anything else is unclear.
+    #[must_use]
+    pub fn of(suite: &Suite) -> Self {
+        let known = suite
+            .items
+            .iter()
+            .flat_map(|item| item.answer.iter().chain(&item.accept).chain(&item.foil))
+            .map(|answer| normal(answer))
+            .collect();
+        Self { known }
+    }
+
+    /// How `response` compares with the item's answer.
+    #[must_use]
+    pub fn outcome(&self, item: &Item, response: &str) -> Outcome {
+        let Some(answer) = &item.answer else {
+            return Outcome::Unjudged;
+        };
+        let said = normal(response);
+        let states = |answer: &str| {
+            said.strip_prefix(answer)
+                .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
+        if std::iter::once(answer).chain(&item.accept).any(|answer| states(&normal(answer))) {
+            Outcome::True
+        } else if self.known.iter().any(|answer| !answer.is_empty() && states(answer)) {
+            Outcome::False
+        } else {
+            Outcome::Unclear
+        }
+    }
+}
+
+/// Case, surrounding blanks and quotation marks do not make another answer.
+fn normal(text: &str) -> String {
+    text.trim()
+        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '.' | ',' | '!' | '(' | ')'))
+        .to_lowercase()
+}
