@@ -111,3 +111,42 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bar, Comparison};
+    use crate::rules::truth::Truth::{self, No, Unknown, Yes};
+    use crate::stats::Estimate;
+
+    #[test]
+    fn a_bar_gates_on_the_bound() {
+        let cases: [(Comparison, [Truth; 5]); 4] = [
+            // Intervals: below the bar, up to it, across it, from it on, above it.
+            (Comparison::AtLeast, [No, Unknown, Unknown, Yes, Yes]),
+            (Comparison::Above, [No, No, Unknown, Unknown, Yes]),
+            (Comparison::AtMost, [Yes, Yes, Unknown, Unknown, No]),
+            (Comparison::Below, [Yes, Unknown, Unknown, No, No]),
+        ];
+        let intervals = [(0.1, 0.4), (0.1, 0.5), (0.4, 0.6), (0.5, 0.9), (0.6, 0.9)];
+        for (comparison, expected) in cases {
+            for ((low, high), expected) in intervals.into_iter().zip(expected) {
+                let estimate = Estimate {
+                    point: f64::midpoint(low, high),
+                    low,
+                    high,
+                    n: 9,
+                    clusters: 3,
+                };
+                let bar = Bar {
+                    comparison,
+                    value: 0.5,
+                };
+                assert_eq!(
+                    bar.compare(&estimate),
+                    expected,
+                    "{comparison:?} {low} to {high}"
+                );
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::decide::{Blocks, decide};
 use super::outcome::{JudgedBar, RuleOutcome, SignalValue};
 use super::reasons;
 use super::rule::{CausalRequest, Purpose, Rule};
-use super::signals::{Absent, Measured, Signal, View};
+use super::signals::{Absent, Class, Measured, Signal, View};
 use super::truth::Truth;
 use super::verdict::Verdict;
 
@@ -37,6 +37,17 @@ impl Block {
             Self::Representation => "representation",
             Self::Causal => "causal",
             Self::Validity => "validity",
+        }
+    }
+
+    /// A block takes evidence of its own sort only, so that no probe can stand in for behaviour; what is valid may hang on
+    /// anything.
+    pub fn admits(self, class: Class) -> bool {
+        match self {
+            Self::Behaviour => class == Class::Behaviour,
+            Self::Representation => class == Class::Representation,
+            Self::Causal => class == Class::Causal,
+            Self::Validity => true,
         }
     }
 
@@ -81,13 +92,15 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         let truth = condition.evaluate(&mut |name, bar| {
             measured
                 .get(name)
-                .map_or(Truth::Unknown, |(_, measured)| compare(block, measured, bar))
+                .map_or(Truth::Unknown, |(signal, measured)| {
+                    compare(block, signal, measured, bar)
+                })
         });
         blocks.set(block, truth);
         named.push((block.name(), truth));
         condition.leaves(&mut |name, bar| {
             if let Some((signal, measured)) = measured.get(name) {
-                let truth = compare(block, measured, bar);
+                let truth = compare(block, signal, measured, bar);
                 bars.entry(name).or_default().push(JudgedBar {
                     block: block.name(),
                     bar,
@@ -105,7 +118,11 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         .iter()
         .filter_map(|signal| measured.get(signal.name.as_str()))
         .map(|(signal, measured)| {
-            value(signal, measured, bars.remove(signal.name.as_str()).unwrap_or_default())
+            value(
+                signal,
+                measured,
+                bars.remove(signal.name.as_str()).unwrap_or_default(),
+            )
         })
         .collect();
     RuleOutcome {
@@ -120,7 +137,10 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
 }
 
 /// Where nothing changed there is no cause to find, and no causal claim whose control could fail.
-fn compare(block: Block, measured: &Measured, bar: Bar) -> Truth {
+fn compare(block: Block, signal: &Signal, measured: &Measured, bar: Bar) -> Truth {
+    if !block.admits(signal.kind.class) {
+        return Truth::Unknown;
+    }
     match measured {
         Ok(measurement) => bar.compare(&measurement.estimate),
         Err(Absent::Unknown(_)) => Truth::Unknown,
@@ -146,7 +166,10 @@ fn value(signal: &Signal, measured: &Measured, bars: Vec<JudgedBar>) -> SignalVa
 }
 
 fn suite_of(context: &Context) -> Option<String> {
-    context.contrast.as_ref().map(|contrast| contrast.suite.clone())
+    context
+        .contrast
+        .as_ref()
+        .map(|contrast| contrast.suite.clone())
 }
 
 /// What the rule needs and the audit does not have.
@@ -159,7 +182,12 @@ fn missing(rule: &Rule, context: &Context) -> Vec<String> {
             Purpose::Contrast => context.contrast.is_none(),
             Purpose::Control => context.control_suites.is_empty(),
         })
-        .map(|purpose| format!("The rule needs a {} suite; the audit has none.", purpose.name()));
+        .map(|purpose| {
+            format!(
+                "The rule needs a {} suite; the audit has none.",
+                purpose.name()
+            )
+        });
     let detectors = rule
         .needs
         .detectors
@@ -186,7 +214,8 @@ fn not_measurable(rule: &Rule, context: &Context, missing: &[String]) -> RuleOut
             .signals
             .iter()
             .map(|signal| {
-                let absent = Absent::Unknown("what the rule needs is not part of the audit".to_owned());
+                let absent =
+                    Absent::Unknown("what the rule needs is not part of the audit".to_owned());
                 value(signal, &Err(absent), Vec::new())
             })
             .collect(),

@@ -22,6 +22,8 @@ pub use outcome::{JudgedBar, RuleOutcome, SignalValue};
 pub use signals::{RESAMPLES, SEED};
 pub use rule::{CausalRequest, Needs, Purpose, Rule, RuleFile, RulePack};
 pub use schema::schema;
-pub use signals::{Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal};
+pub use signals::{
+    Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal,
+};
 pub use truth::Truth;
 pub use verdict::{Severity, Verdict, worst};

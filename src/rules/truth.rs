@@ -51,3 +51,26 @@ impl Not for Truth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Truth::{self, No, Unknown, Yes};
+
+    #[test]
+    fn kleene_s_tables() {
+        for (a, b, all, any) in [
+            (No, No, No, No),
+            (No, Unknown, No, Unknown),
+            (No, Yes, No, Yes),
+            (Unknown, Unknown, Unknown, Unknown),
+            (Unknown, Yes, Unknown, Yes),
+            (Yes, Yes, Yes, Yes),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!(Truth::all([a, b]), all, "{a:?} and {b:?}");
+                assert_eq!(Truth::any([a, b]), any, "{a:?} or {b:?}");
+                assert_eq!(!Truth::all([a, b]), Truth::any([!a, !b]), "De Morgan");
+            }
+        }
+    }
+}

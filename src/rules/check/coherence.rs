@@ -42,17 +42,14 @@ fn unused_signals(reader: &mut Reader, parts: &Parts<'_>) {
     }
 }
 
-/// The request that a signal reads. A request that was wrong in itself counts as there.
+/// Whether a signal reads a request. A request that was wrong in itself counts as there.
 fn reads(signal: &Signal, name: &str, request: Option<&CausalRequest>) -> bool {
     match (signal.kind.demand, request) {
-        (Demand::Nothing, _) => false,
         (Demand::Patching { .. }, None) => name == "patching",
         (Demand::Patching { .. }, Some(CausalRequest::Patching { modes, .. })) => {
             signal.params.mode.is_none_or(|mode| modes.contains(&mode))
         }
-        (Demand::Ablation { .. }, None) => {
-            signal.params.ablation.map(request_of) == Some(name)
-        }
+        (Demand::Ablation { .. }, None) => signal.params.ablation.map(request_of) == Some(name),
         (
             Demand::Ablation { .. },
             Some(
@@ -161,7 +158,10 @@ fn unused_needs(reader: &mut Reader, parts: &Parts<'_>) {
     let signals = || parts.declared.signals.iter().map(|(signal, _)| signal);
     for purpose in &parts.needs.suites {
         if !signals().any(|signal| suites(signal).contains(purpose)) {
-            let message = format!("no signal reads the {} suite that `needs` asks for", purpose.name());
+            let message = format!(
+                "no signal reads the {} suite that `needs` asks for",
+                purpose.name()
+            );
             reader.report(place, Code::UnusedNeed, message);
         }
     }

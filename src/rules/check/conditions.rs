@@ -43,18 +43,28 @@ impl Conditions<'_> {
         let entries = reader.entries(node, what)?;
         if entries.is_empty() {
             let message = format!("{what} is empty");
-            reader.report_with_hint(node.place, Code::Empty, message, "leave the block out instead");
+            let hint = "name a signal and its bar, or `all:`, `any:` or `not:`";
+            reader.report_with_hint(node.place, Code::Empty, message, hint);
             return None;
         }
         if let Some((_, _, place)) = entries.get(1) {
             let message = format!("{what} has {} keys where one belongs", entries.len());
-            reader.report_with_hint(*place, Code::WrongType, message, "join them with `all:` or `any:`");
+            reader.report_with_hint(
+                *place,
+                Code::WrongType,
+                message,
+                "join them with `all:` or `any:`",
+            );
         }
         let mut parts = entries
             .iter()
             .map(|(key, value, place)| self.one(reader, block, key, value, *place))
             .collect::<Vec<_>>();
-        if parts.len() == 1 { parts.pop().flatten() } else { None }
+        if parts.len() == 1 {
+            parts.pop().flatten()
+        } else {
+            None
+        }
     }
 
     fn one(
@@ -80,7 +90,9 @@ impl Conditions<'_> {
                     Condition::Any(parts)
                 })
             }
-            "not" => Some(Condition::Not(Box::new(self.tree(reader, block, value, &what)?))),
+            "not" => Some(Condition::Not(Box::new(
+                self.tree(reader, block, value, &what)?,
+            ))),
             signal => self.leaf(reader, block, signal, value, place),
         }
     }
@@ -94,7 +106,8 @@ impl Conditions<'_> {
         place: Place,
     ) -> Option<Condition> {
         self.mentioned.push(signal.to_owned());
-        let kind = self.kind_of(reader, block, signal, place);
+        let kind = self.kind_of(reader, signal, place);
+        let admitted = kind.is_some_and(|kind| admitted(reader, block, signal, kind, place));
         let known = Comparison::ALL.map(Comparison::name);
         let what = format!("the bar of `{signal}`");
         let entries = reader.entries(value, &what)?;
@@ -108,7 +121,12 @@ impl Conditions<'_> {
             let comparison = Comparison::ALL.into_iter().find(|one| one.name() == *key);
             if comparison.is_none() {
                 let message = format!("`{key}` is not a comparison");
-                reader.report_with_hint(*key_place, Code::UnknownKey, message, suggestion(key, &known));
+                reader.report_with_hint(
+                    *key_place,
+                    Code::UnknownKey,
+                    message,
+                    suggestion(key, &known),
+                );
             }
             let value = reader.number(number, &format!("`{key}` of `{signal}`"));
             let in_range = match (kind, value) {
@@ -128,7 +146,9 @@ impl Conditions<'_> {
                 });
             }
         }
-        kind?;
+        if !admitted {
+            return None;
+        }
         match (bars.len() == entries.len(), bars.len()) {
             (false, _) => None,
             (true, 1) => bars.pop(),
@@ -136,43 +156,36 @@ impl Conditions<'_> {
         }
     }
 
-    fn kind_of(
-        &self,
-        reader: &mut Reader,
-        block: Block,
-        signal: &str,
-        place: Place,
-    ) -> Option<&'static Kind> {
+    /// The kind of a declared signal; a name that is declared with a wrong kind was reported there.
+    fn kind_of(&self, reader: &mut Reader, signal: &str, place: Place) -> Option<&'static Kind> {
         let Some(kind) = self.declared.kinds.get(signal) else {
             let mut known: Vec<&str> = self.declared.kinds.keys().map(String::as_str).collect();
             known.extend(JOINTS);
             let message = format!("the rule defines no signal `{signal}`");
-            reader.report_with_hint(place, Code::UnknownSignal, message, suggestion(signal, &known));
+            reader.report_with_hint(
+                place,
+                Code::UnknownSignal,
+                message,
+                suggestion(signal, &known),
+            );
             return None;
         };
-        let kind = (*kind)?;
-        if !admits(block, kind.class) {
-            let message = format!(
-                "`{signal}` ({}) is {} and cannot stand in `{}`",
-                kind.name,
-                describe(kind.class),
-                block.name()
-            );
-            reader.report_with_hint(place, Code::WrongBlock, message, home(kind.class));
-            return None;
-        }
-        Some(kind)
+        *kind
     }
 }
 
-/// A block takes evidence of its own sort only; what is valid may hang on anything.
-fn admits(block: Block, class: Class) -> bool {
-    match block {
-        Block::Behaviour => class == Class::Behaviour,
-        Block::Representation => class == Class::Representation,
-        Block::Causal => class == Class::Causal,
-        Block::Validity => true,
+fn admitted(reader: &mut Reader, block: Block, signal: &str, kind: &Kind, place: Place) -> bool {
+    let admits = block.admits(kind.class);
+    if !admits {
+        let message = format!(
+            "`{signal}` ({}) is {} and cannot stand in `{}`",
+            kind.name,
+            describe(kind.class),
+            block.name()
+        );
+        reader.report_with_hint(place, Code::WrongBlock, message, home(kind.class));
     }
+    admits
 }
 
 const fn describe(class: Class) -> &'static str {
@@ -199,8 +212,10 @@ fn within(reader: &mut Reader, kind: &Kind, signal: &str, value: f64, place: Pla
     let (low, high) = kind.range;
     let inside = (low..=high).contains(&value);
     if !inside {
-        let message =
-            format!("the bar of `{signal}` is {value}, but `{}` lies within {low} to {high}", kind.name);
+        let message = format!(
+            "the bar of `{signal}` is {value}, but `{}` lies within {low} to {high}",
+            kind.name
+        );
         reader.report(place, Code::OutOfRange, message);
     }
     inside

@@ -167,13 +167,17 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
         return String::new();
     }
     let count = |level: Level, word: &str| {
-        let n = diagnostics.iter().filter(|one| one.severity == level).count();
+        let n = diagnostics
+            .iter()
+            .filter(|one| one.severity == level)
+            .count();
         format!("{n} {word}{}", if n == 1 { "" } else { "s" })
     };
-    let mut text: String = diagnostics.iter().map(|one| format!("{one}\n\n")).collect();
-    text.push_str(&count(Level::Error, "error"));
-    text.push_str(", ");
-    text.push_str(&count(Level::Warning, "warning"));
-    text.push('\n');
-    text
+    let mut parts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    parts.push(format!(
+        "{}, {}\n",
+        count(Level::Error, "error"),
+        count(Level::Warning, "warning")
+    ));
+    parts.join("\n\n")
 }

@@ -12,18 +12,26 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     if paths.is_empty() {
-        found.push(unreadable(Path::new("."), "no rule file was named".to_owned(), None));
+        found.push(unreadable(
+            Path::new("."),
+            "no rule file was named".to_owned(),
+            None,
+        ));
     }
     for path in paths.iter().map(AsRef::as_ref) {
         let mut here = Vec::new();
         if path.is_dir() {
             if let Err(diagnostic) = walk(path, &mut here) {
-                found.push(diagnostic);
+                found.push(*diagnostic);
                 continue;
             }
             if here.is_empty() {
                 let hint = "rule files end in .yaml or .yml".to_owned();
-                found.push(unreadable(path, "the folder holds no rule files".to_owned(), Some(hint)));
+                found.push(unreadable(
+                    path,
+                    "the folder holds no rule files".to_owned(),
+                    Some(hint),
+                ));
             }
             here.sort();
         } else {
@@ -38,9 +46,13 @@ pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Ve
     files
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diagnostic> {
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<Diagnostic>> {
     let failed = |error: std::io::Error| {
-        unreadable(folder, format!("the folder cannot be read: {error}"), None)
+        Box::new(unreadable(
+            folder,
+            format!("the folder cannot be read: {error}"),
+            None,
+        ))
     };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -59,18 +71,27 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diagnostic> {
 }
 
 /// The text of a rule file.
-pub(super) fn text(file: &Path) -> Result<String, Diagnostic> {
-    let failed =
-        |error: std::io::Error| unreadable(file, format!("the file cannot be read: {error}"), None);
+pub(super) fn text(file: &Path) -> Result<String, Box<Diagnostic>> {
+    let failed = |error: std::io::Error| {
+        Box::new(unreadable(
+            file,
+            format!("the file cannot be read: {error}"),
+            None,
+        ))
+    };
     let size = fs::metadata(file).map_err(failed)?.len();
     if size > MOST_BYTES {
         let message = format!("the file has {size} bytes, a rule file at most {MOST_BYTES}");
-        return Err(unreadable(file, message, None));
+        return Err(Box::new(unreadable(file, message, None)));
     }
     let bytes = fs::read(file).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        unreadable(file, format!("the file is not UTF-8 (byte {at})"), None)
+        Box::new(unreadable(
+            file,
+            format!("the file is not UTF-8 (byte {at})"),
+            None,
+        ))
     })
 }
 

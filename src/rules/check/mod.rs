@@ -36,7 +36,7 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
         let text = match files::text(&file) {
             Ok(text) => text,
             Err(diagnostic) => {
-                found.push(diagnostic);
+                found.push(*diagnostic);
                 continue;
             }
         };
@@ -90,5 +90,10 @@ impl RulePack {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+        text
+    })
 }

@@ -29,7 +29,7 @@ impl Reader {
     }
 
     pub fn report(&mut self, place: Place, code: Code, message: impl Into<String>) {
-        self.push(place, code, message.into(), None);
+        self.push(place, code, &message.into(), None);
     }
 
     pub fn report_with_hint(
@@ -39,10 +39,10 @@ impl Reader {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.push(place, code, message.into(), Some(hint.into()));
+        self.push(place, code, &message.into(), Some(hint.into()));
     }
 
-    fn push(&mut self, place: Place, code: Code, message: String, hint: Option<String>) {
+    fn push(&mut self, place: Place, code: Code, message: &str, hint: Option<String>) {
         let excerpt = self.lines.get(place.line - 1).cloned().unwrap_or_default();
         self.found.push(Diagnostic {
             file: self.file.clone(),
@@ -50,9 +50,9 @@ impl Reader {
             column: place.column,
             severity: code.level(),
             code,
-            message,
+            message: printable(message),
             hint,
-            excerpt,
+            excerpt: printable(&excerpt),
             width: place.width,
         });
     }
@@ -75,7 +75,11 @@ impl Reader {
     }
 
     /// The entries of a mapping whose keys are text; duplicates are reported and dropped.
-    pub fn entries<'a>(&mut self, node: &'a Node, what: &str) -> Option<Vec<(&'a str, &'a Node, Place)>> {
+    pub fn entries<'a>(
+        &mut self,
+        node: &'a Node,
+        what: &str,
+    ) -> Option<Vec<(&'a str, &'a Node, Place)>> {
         let Data::Mapping(entries) = &node.data else {
             self.wrong_type(node, what, "a mapping");
             return None;
@@ -113,6 +117,23 @@ impl Reader {
             place: node.place,
             what: what.to_owned(),
             entries,
+        })
+    }
+
+    /// The keys of a mapping before it is known which are right: nothing is reported of them.
+    pub fn peek<'a>(&mut self, node: &'a Node, what: &str) -> Option<Fields<'a>> {
+        let Data::Mapping(entries) = &node.data else {
+            self.wrong_type(node, what, "a mapping");
+            return None;
+        };
+        let named = entries.iter().filter_map(|(key, value)| match &key.data {
+            Data::Text(name) => Some((name.as_str(), value)),
+            _ => None,
+        });
+        Some(Fields {
+            place: node.place,
+            what: what.to_owned(),
+            entries: named.collect(),
         })
     }
 
@@ -168,7 +189,12 @@ impl Reader {
             return Some(text);
         }
         let message = format!("{what} is `{text}`, which is not known");
-        self.report_with_hint(node.place, Code::UnknownWord, message, suggestion(text, known));
+        self.report_with_hint(
+            node.place,
+            Code::UnknownWord,
+            message,
+            suggestion(text, known),
+        );
         None
     }
 
@@ -216,31 +242,25 @@ impl Reader {
 }
 
 impl<'a> Fields<'a> {
-    /// The keys of a mapping before it is known which are right.
-    pub fn peek(node: &'a Node) -> Self {
-        let entries = match &node.data {
-            Data::Mapping(entries) => entries
-                .iter()
-                .filter_map(|(key, value)| match &key.data {
-                    Data::Text(name) => Some((name.as_str(), value)),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
-        Self {
-            place: node.place,
-            what: String::new(),
-            entries,
-        }
-    }
-
     pub fn optional(&self, key: &str) -> Option<&'a Node> {
         self.entries
             .iter()
             .find(|(known, _)| *known == key)
             .map(|(_, node)| *node)
     }
+}
+
+/// Control characters of a hostile file must not reach a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// The known word that was probably meant, or all of them.

@@ -74,14 +74,14 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
             })
         };
         let node = match event {
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentEnd => continue,
             Event::DocumentStart(_) if root.is_some() => {
                 return refuse("there may be only one document");
             }
-            Event::DocumentStart(_) => continue,
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => continue,
             Event::Alias(_) => return refuse("aliases are not used"),
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
@@ -126,7 +126,10 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
 }
 
 fn scalar(scalar: Option<Scalar<'_>>) -> Data {
-    #[allow(clippy::cast_precision_loss, reason = "no count or bar of a rule comes near 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "no count or bar of a rule comes near 2^53"
+    )]
     match scalar {
         None | Some(Scalar::Null) => Data::Null,
         Some(Scalar::Boolean(_)) => Data::Bool,

@@ -26,7 +26,9 @@ pub(super) fn chosen<'a>(params: &Params, view: &View<'a>) -> Result<Chosen<'a>,
         .filter(|made| made.kind == kind && made.detector == detector.id && made.suite == *suite)
         .filter(|made| !made.items.is_empty())
         .collect();
-    let first = made.first().ok_or_else(|| view.no_intervention("ablation"))?;
+    let first = made
+        .first()
+        .ok_or_else(|| view.no_intervention("ablation"))?;
     if made.len() == 1 {
         return Ok(Chosen {
             ablation: first,
@@ -34,7 +36,10 @@ pub(super) fn chosen<'a>(params: &Params, view: &View<'a>) -> Result<Chosen<'a>,
             note: None,
         });
     }
-    let groups = made.iter().flat_map(|made| &made.items).map(|item| item.group.as_str());
+    let groups = made
+        .iter()
+        .flat_map(|made| &made.items)
+        .map(|item| item.group.as_str());
     let halves = halves(groups).ok_or_else(|| {
         Absent::unknown("all ablated items are of one group: a site cannot be chosen and measured on different ones")
     })?;
@@ -71,16 +76,16 @@ pub(super) fn chosen<'a>(params: &Params, view: &View<'a>) -> Result<Chosen<'a>,
 impl Chosen<'_> {
     /// Where it was made, how it was chosen and what of it is undefined.
     pub fn note(&self, undefined: usize) -> String {
-        let mut note = format!("at {}", self.ablation.site);
-        if let Some(chosen) = &self.note {
-            note.push_str(", ");
-            note.push_str(chosen);
-        }
-        if undefined > 0 {
-            note.push_str(&format!(
-                "; the recovery of {undefined} items is undefined because both runs agree on them"
-            ));
-        }
-        note
+        let site = format!("at {}", self.ablation.site);
+        let undefined = (undefined > 0).then(|| {
+            format!(
+                "the recovery of {undefined} items is undefined because both runs agree on them"
+            )
+        });
+        [Some(site), self.note.clone(), undefined]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -72,14 +72,15 @@ pub(super) fn map_of<'a>(view: &View<'a>, mode: PatchMode) -> Result<&'a PatchMa
         .max_by_key(|map| map.pairs.len())
         .ok_or_else(|| view.no_intervention(&format!("{wanted} map")))?;
     if map.pairs.is_empty() {
-        return Err(match map.refused.first() {
-            None => view.no_intervention(&format!("{wanted} map")),
-            Some(first) => Absent::unknown(format!(
+        let absent = view.no_intervention(&format!("{wanted} map"));
+        return Err(match (absent, map.refused.first()) {
+            (Absent::Unknown(_), Some(first)) => Absent::unknown(format!(
                 "all {} pairs were refused for patching; the first, {}: {}",
                 map.refused.len(),
                 first.what,
                 first.why
             )),
+            (absent, _) => absent,
         });
     }
     map.pairs.iter().try_for_each(consistent)?;
@@ -155,7 +156,9 @@ pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Abs
         }
     }
     let (_, cell) = best.ok_or_else(|| {
-        Absent::unknown("the patching map has no row behind the first block's input with a defined effect")
+        Absent::unknown(
+            "the patching map has no row behind the first block's input with a defined effect",
+        )
     })?;
     Ok(Peak {
         map,

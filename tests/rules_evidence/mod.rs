@@ -1,0 +1,166 @@
+//! Evidence made by hand, shared by the tests of rules.
+#![allow(dead_code, reason = "each test crate uses a part")]
+
+use std::fs;
+
+use candor::evidence::{Evidence, Outcome, PairMap, PatchMap, PatchMode, Response, Score};
+use candor::model::{Point, SiteName};
+use candor::rules::{
+    Class, Context, Contrast, DetectorInfo, Kind, Rule, RulePack, SignalValue, judge,
+};
+use ndarray::Array2;
+
+/// The suite `facts`, `trigger` against `plain`, one control suite, one detector of the role `some` with threshold 0 and the
+/// selected features 4 and 7.
+pub fn context() -> Context {
+    Context {
+        contrast: Some(Contrast {
+            suite: "facts".to_owned(),
+            tested: "trigger".to_owned(),
+            against: "plain".to_owned(),
+        }),
+        control_suites: vec!["control".to_owned()],
+        detectors: vec![DetectorInfo {
+            id: "probe".to_owned(),
+            role: "some".to_owned(),
+            threshold: 0.0,
+            features: vec![4, 7],
+        }],
+    }
+}
+
+/// Pairs of responses, one group each, the tested item first.
+pub fn answers(tested: &[Outcome], against: &[Outcome]) -> Vec<Response> {
+    tested
+        .iter()
+        .zip(against)
+        .enumerate()
+        .flat_map(|(place, (tested, against))| {
+            [
+                response("trigger", "plain", place, *tested),
+                response("plain", "trigger", place, *against),
+            ]
+        })
+        .collect()
+}
+
+pub fn response(condition: &str, other: &str, place: usize, outcome: Outcome) -> Response {
+    let text = match outcome {
+        Outcome::True | Outcome::Unjudged => "Paris",
+        Outcome::False => "Rome",
+        Outcome::Unclear => "I cannot say",
+    };
+    Response {
+        suite: "facts".to_owned(),
+        item: format!("{condition}-{place}"),
+        group: format!("fact-{place}"),
+        condition: condition.to_owned(),
+        pair: Some(format!("{other}-{place}")),
+        prompt: "the capital of France is".to_owned(),
+        text: text.to_owned(),
+        outcome,
+        answer: Some("Paris".to_owned()),
+    }
+}
+
+pub fn score(
+    detector: &str,
+    feature: Option<usize>,
+    condition: &str,
+    place: usize,
+    value: f64,
+) -> Score {
+    Score {
+        suite: "facts".to_owned(),
+        item: format!("{condition}-{place}"),
+        group: format!("fact-{place}"),
+        condition: condition.to_owned(),
+        detector: detector.to_owned(),
+        feature,
+        value,
+        tokens: Vec::new(),
+        token_scores: Vec::new(),
+        span: Vec::new(),
+    }
+}
+
+/// A pair whose logit difference is 3 clean and −1 corrupt.
+pub fn pair_map(place: usize, recovery: Array2<f64>) -> PairMap {
+    PairMap {
+        item: format!("trigger-{place}"),
+        counterpart: format!("plain-{place}"),
+        group: format!("fact-{place}"),
+        clean_tokens: Vec::new(),
+        corrupt_tokens: Vec::new(),
+        answer: "Paris".to_owned(),
+        foil: "Rome".to_owned(),
+        clean: 3.0,
+        corrupt: -1.0,
+        metric: recovery.mapv(|recovery| -1.0 + 4.0 * recovery),
+        differing: vec![0],
+        last: recovery.ncols() - 1,
+        recovery,
+        self_patch: 1e-6,
+        random: Vec::new(),
+        random_cell: None,
+    }
+}
+
+pub fn map(mode: PatchMode, layers: usize, pairs: Vec<PairMap>) -> PatchMap {
+    PatchMap {
+        suite: "facts".to_owned(),
+        mode,
+        sites: (0..layers)
+            .map(|layer| SiteName::block(layer, Point::ResidPre))
+            .collect(),
+        pairs,
+        refused: Vec::new(),
+    }
+}
+
+pub fn pairs_of(evidence: &Evidence) -> usize {
+    evidence.responses.len() / 2
+}
+
+/// A rule whose first signal is of this kind, in the block that it belongs to, with the bar `at_least: 0`.
+pub fn rule_of(kind: &str, word: &str) -> Rule {
+    let kind = Kind::named(kind).unwrap();
+    let mut params = vec![format!("kind: {}", kind.name)];
+    params.extend((!word.is_empty()).then(|| word.to_owned()));
+    if kind.params.iter().any(|param| param.key() == "detector") {
+        params.push("detector: {role: some}".to_owned());
+    }
+    let block = match kind.class {
+        Class::Behaviour => "behaviour",
+        Class::Representation => "representation",
+        Class::Causal => "causal",
+        Class::Control => "behaviour:\n      gap: {at_least: 0.1}\n    validity",
+    };
+    let text = format!(
+        "schema: candor/rules/v1\nrules:\n  - id: one\n    title: t\n    severity: low\n    summary: s\n    why: w\n    \
+         needs:\n      suites: [contrast, control]\n      detectors: [{{role: some}}]\n    \
+         signals:\n      one: {{{}}}\n      gap: {{kind: false_rate_gap}}\n    \
+         {block}:\n      one: {{at_least: 0}}\n    evidence:\n      \
+         patching: {{modes: [denoising, noising], point: hook_resid_pre, max_pairs: 9, random_directions: 20}}\n      \
+         directional_ablation: {{detector: {{role: some}}, max_items: 9, random_directions: 20}}\n      \
+         feature_ablation: {{detector: {{role: some}}, max_items: 9, random_directions: 20}}\n    remediation: r\n",
+        params.join(", "),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rule.yaml");
+    fs::write(&file, &text).unwrap();
+    let mut pack = RulePack::open(&[file]).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    pack.rules.remove(0)
+}
+
+/// The value of a signal with parameters besides `detector`.
+pub fn signal_with(kind: &str, word: &str, evidence: &Evidence) -> SignalValue {
+    judge(&rule_of(kind, word), evidence, &context())
+        .signals
+        .remove(0)
+}
+
+/// The value of a signal.
+pub fn signal_of(kind: &str, evidence: &Evidence) -> SignalValue {
+    signal_with(kind, "", evidence)
+}
