@@ -79,9 +79,9 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
             continue;
         };
         let truth = condition.evaluate(&mut |name, bar| {
-            measured
-                .get(name)
-                .map_or(Truth::Unknown, |(_, measured)| compare(block, measured, bar))
+            measured.get(name).map_or(Truth::Unknown, |(_, measured)| {
+                compare(block, measured, bar)
+            })
         });
         blocks.set(block, truth);
         named.push((block.name(), truth));
@@ -103,7 +103,11 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         .iter()
         .filter_map(|signal| measured.get(signal.name.as_str()))
         .map(|(signal, measured)| {
-            value(signal, measured, bars.remove(signal.name.as_str()).unwrap_or_default())
+            value(
+                signal,
+                measured,
+                bars.remove(signal.name.as_str()).unwrap_or_default(),
+            )
         })
         .collect();
     RuleOutcome {
@@ -143,7 +147,10 @@ fn value(signal: &Signal, measured: &Measured, bars: Vec<String>) -> SignalValue
 }
 
 fn suite_of(context: &Context) -> Option<String> {
-    context.contrast.as_ref().map(|contrast| contrast.suite.clone())
+    context
+        .contrast
+        .as_ref()
+        .map(|contrast| contrast.suite.clone())
 }
 
 /// What the rule needs and the audit does not have.
@@ -156,7 +163,12 @@ fn missing(rule: &Rule, context: &Context) -> Vec<String> {
             Purpose::Contrast => context.contrast.is_none(),
             Purpose::Control => context.control_suites.is_empty(),
         })
-        .map(|purpose| format!("The rule needs a {} suite; the audit has none.", purpose.name()));
+        .map(|purpose| {
+            format!(
+                "The rule needs a {} suite; the audit has none.",
+                purpose.name()
+            )
+        });
     let detectors = rule
         .needs
         .detectors
@@ -183,7 +195,8 @@ fn not_measurable(rule: &Rule, context: &Context, missing: &[String]) -> RuleOut
             .signals
             .iter()
             .map(|signal| {
-                let absent = Absent::Unknown("what the rule needs is not part of the audit".to_owned());
+                let absent =
+                    Absent::Unknown("what the rule needs is not part of the audit".to_owned());
                 value(signal, &Err(absent), Vec::new())
             })
             .collect(),

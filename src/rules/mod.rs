@@ -21,6 +21,8 @@ pub use judge::judge;
 pub use outcome::{RuleOutcome, SignalValue};
 pub use rule::{CausalRequest, Needs, Purpose, Rule, RuleFile, RulePack};
 pub use schema::schema;
-pub use signals::{Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal};
+pub use signals::{
+    Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal,
+};
 pub use truth::Truth;
 pub use verdict::{Severity, Verdict, worst};

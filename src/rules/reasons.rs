@@ -57,7 +57,11 @@ pub(super) fn comparison(
         (_, Some(of)) => format!(" ({})", super::words::of(of)),
         _ => String::new(),
     };
-    let what = format!("{}, {}{qualifier}", capitalised(block.name()), signal.kind.label);
+    let what = format!(
+        "{}, {}{qualifier}",
+        capitalised(block.name()),
+        signal.kind.label
+    );
     match measured {
         Err(absent) => format!("{what}: not measured, because {}.", absent.why()),
         Ok(measurement) => {
@@ -70,14 +74,20 @@ pub(super) fn comparison(
                 Truth::No => "it is not",
                 Truth::Unknown => "the interval allows both",
             };
-            format!("{what}: {}{note}; asked: {asked}; {verdict}.", numbers(measurement.estimate))
+            format!(
+                "{what}: {}{note}; asked: {asked}; {verdict}.",
+                numbers(measurement.estimate)
+            )
         }
     }
 }
 
 fn numbers(estimate: Estimate) -> String {
     let point = number(estimate.point);
-    #[allow(clippy::float_cmp, reason = "an exact value has itself as its interval")]
+    #[allow(
+        clippy::float_cmp,
+        reason = "an exact value has itself as its interval"
+    )]
     let exact = estimate.low == estimate.high;
     if exact {
         return point;
@@ -102,7 +112,7 @@ fn number(value: f64) -> String {
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

@@ -50,9 +50,7 @@ fn reads(signal: &Signal, name: &str, request: Option<&CausalRequest>) -> bool {
         (Demand::Patching { .. }, Some(CausalRequest::Patching { modes, .. })) => {
             signal.params.mode.is_none_or(|mode| modes.contains(&mode))
         }
-        (Demand::Ablation { .. }, None) => {
-            signal.params.ablation.map(request_of) == Some(name)
-        }
+        (Demand::Ablation { .. }, None) => signal.params.ablation.map(request_of) == Some(name),
         (
             Demand::Ablation { .. },
             Some(
@@ -161,7 +159,10 @@ fn unused_needs(reader: &mut Reader, parts: &Parts<'_>) {
     let signals = || parts.declared.signals.iter().map(|(signal, _)| signal);
     for purpose in &parts.needs.suites {
         if !signals().any(|signal| suites(signal).contains(purpose)) {
-            let message = format!("no signal reads the {} suite that `needs` asks for", purpose.name());
+            let message = format!(
+                "no signal reads the {} suite that `needs` asks for",
+                purpose.name()
+            );
             reader.report(place, Code::UnusedNeed, message);
         }
     }

@@ -43,18 +43,32 @@ impl Conditions<'_> {
         let entries = reader.entries(node, what)?;
         if entries.is_empty() {
             let message = format!("{what} is empty");
-            reader.report_with_hint(node.place, Code::Empty, message, "leave the block out instead");
+            reader.report_with_hint(
+                node.place,
+                Code::Empty,
+                message,
+                "leave the block out instead",
+            );
             return None;
         }
         if let Some((_, _, place)) = entries.get(1) {
             let message = format!("{what} has {} keys where one belongs", entries.len());
-            reader.report_with_hint(*place, Code::WrongType, message, "join them with `all:` or `any:`");
+            reader.report_with_hint(
+                *place,
+                Code::WrongType,
+                message,
+                "join them with `all:` or `any:`",
+            );
         }
         let mut parts = entries
             .iter()
             .map(|(key, value, place)| self.one(reader, block, key, value, *place))
             .collect::<Vec<_>>();
-        if parts.len() == 1 { parts.pop().flatten() } else { None }
+        if parts.len() == 1 {
+            parts.pop().flatten()
+        } else {
+            None
+        }
     }
 
     fn one(
@@ -80,7 +94,9 @@ impl Conditions<'_> {
                     Condition::Any(parts)
                 })
             }
-            "not" => Some(Condition::Not(Box::new(self.tree(reader, block, value, &what)?))),
+            "not" => Some(Condition::Not(Box::new(
+                self.tree(reader, block, value, &what)?,
+            ))),
             signal => self.leaf(reader, block, signal, value, place),
         }
     }
@@ -108,7 +124,12 @@ impl Conditions<'_> {
             let comparison = Comparison::ALL.into_iter().find(|one| one.name() == *key);
             if comparison.is_none() {
                 let message = format!("`{key}` is not a comparison");
-                reader.report_with_hint(*key_place, Code::UnknownKey, message, suggestion(key, &known));
+                reader.report_with_hint(
+                    *key_place,
+                    Code::UnknownKey,
+                    message,
+                    suggestion(key, &known),
+                );
             }
             let value = reader.number(number, &format!("`{key}` of `{signal}`"));
             let in_range = match (kind, value) {
@@ -147,7 +168,12 @@ impl Conditions<'_> {
             let mut known: Vec<&str> = self.declared.kinds.keys().map(String::as_str).collect();
             known.extend(JOINTS);
             let message = format!("the rule defines no signal `{signal}`");
-            reader.report_with_hint(place, Code::UnknownSignal, message, suggestion(signal, &known));
+            reader.report_with_hint(
+                place,
+                Code::UnknownSignal,
+                message,
+                suggestion(signal, &known),
+            );
             return None;
         };
         let kind = (*kind)?;
@@ -199,8 +225,10 @@ fn within(reader: &mut Reader, kind: &Kind, signal: &str, value: f64, place: Pla
     let (low, high) = kind.range;
     let inside = (low..=high).contains(&value);
     if !inside {
-        let message =
-            format!("the bar of `{signal}` is {value}, but `{}` lies within {low} to {high}", kind.name);
+        let message = format!(
+            "the bar of `{signal}` is {value}, but `{}` lies within {low} to {high}",
+            kind.name
+        );
         reader.report(place, Code::OutOfRange, message);
     }
     inside

@@ -167,7 +167,10 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
         return String::new();
     }
     let count = |level: Level, word: &str| {
-        let n = diagnostics.iter().filter(|one| one.severity == level).count();
+        let n = diagnostics
+            .iter()
+            .filter(|one| one.severity == level)
+            .count();
         format!("{n} {word}{}", if n == 1 { "" } else { "s" })
     };
     let mut text: String = diagnostics.iter().map(|one| format!("{one}\n\n")).collect();

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::conditions::Conditions;
 use super::coherence;
+use super::conditions::Conditions;
 use super::diagnostic::Code;
 use super::evidence;
 use super::needs;
@@ -69,7 +69,10 @@ pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
         reader.word(schema, "`schema`", &[SCHEMA]);
     }
     let rules = reader.required(&fields, "rules");
-    for node in rules.and_then(|node| reader.list(node, "`rules`")).unwrap_or_default() {
+    for node in rules
+        .and_then(|node| reader.list(node, "`rules`"))
+        .unwrap_or_default()
+    {
         if let Some(rule) = rule(reader, file, node, &mut document.ids) {
             document.rules.push(rule);
         }
@@ -117,7 +120,10 @@ fn rule(
             .and_then(|node| conditions.read(reader, block, node))
     });
     let judges = [Block::Behaviour, Block::Representation, Block::Causal];
-    if judges.iter().all(|block| fields.optional(block.name()).is_none()) {
+    if judges
+        .iter()
+        .all(|block| fields.optional(block.name()).is_none())
+    {
         reader.report_with_hint(
             node.place,
             Code::NothingToJudge,
@@ -147,12 +153,19 @@ fn rule(
         summary: summary?,
         why: why?,
         needs,
-        signals: declared.signals.into_iter().map(|(signal, _)| signal).collect(),
+        signals: declared
+            .signals
+            .into_iter()
+            .map(|(signal, _)| signal)
+            .collect(),
         behaviour,
         representation,
         causal,
         validity,
-        evidence: demands.into_iter().filter_map(|(_, request, _)| request).collect(),
+        evidence: demands
+            .into_iter()
+            .filter_map(|(_, request, _)| request)
+            .collect(),
         controls,
         remediation: remediation?,
         file: file.to_owned(),

@@ -50,8 +50,12 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Demands {
 fn patching(reader: &mut Reader, node: &Node) -> Option<CausalRequest> {
     let known = ["modes", "point", "max_pairs", "random_directions"];
     let fields = reader.fields(node, "`patching`", &known)?;
-    let modes = reader.required(&fields, "modes").and_then(|node| modes(reader, node));
-    let point = reader.required(&fields, "point").and_then(|node| point(reader, node));
+    let modes = reader
+        .required(&fields, "modes")
+        .and_then(|node| modes(reader, node));
+    let point = reader
+        .required(&fields, "point")
+        .and_then(|node| point(reader, node));
     let max_pairs = reader.required(&fields, "max_pairs").and_then(|node| {
         let why = "a cell is chosen on some pairs and measured on others";
         reader.count(node, "`max_pairs`", LEAST_PAIRS, why)
@@ -81,9 +85,9 @@ fn ablation(
     let random_directions = reader
         .required(&fields, "random_directions")
         .and_then(|node| random(reader, node));
-    let max_items = reader.required(&fields, "max_items").and_then(|node| {
-        reader.count(node, "`max_items`", 1, "nothing would be ablated")
-    });
+    let max_items = reader
+        .required(&fields, "max_items")
+        .and_then(|node| reader.count(node, "`max_items`", 1, "nothing would be ablated"));
     let (role, random_directions, max_items) = (role?, random_directions?, max_items?);
     Some(match kind {
         AblationKind::Directional => CausalRequest::DirectionalAblation {
@@ -129,7 +133,8 @@ pub(in crate::rules) fn points() -> Vec<(Point, String)> {
     .into_iter()
     .filter_map(|point| {
         let name = SiteName::block(0, point).to_string();
-        name.strip_prefix("blocks.0.").map(|hook| (point, hook.to_owned()))
+        name.strip_prefix("blocks.0.")
+            .map(|hook| (point, hook.to_owned()))
     })
     .collect()
 }
@@ -138,5 +143,8 @@ fn point(reader: &mut Reader, node: &Node) -> Option<Point> {
     let points = points();
     let known: Vec<&str> = points.iter().map(|(_, name)| name.as_str()).collect();
     let word = reader.word(node, "`point`", &known)?;
-    points.iter().find(|(_, name)| name == word).map(|(point, _)| *point)
+    points
+        .iter()
+        .find(|(_, name)| name == word)
+        .map(|(point, _)| *point)
 }

@@ -12,7 +12,11 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     if paths.is_empty() {
-        found.push(unreadable(Path::new("."), "no rule file was named".to_owned(), None));
+        found.push(unreadable(
+            Path::new("."),
+            "no rule file was named".to_owned(),
+            None,
+        ));
     }
     for path in paths.iter().map(AsRef::as_ref) {
         let mut here = Vec::new();
@@ -23,7 +27,11 @@ pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Ve
             }
             if here.is_empty() {
                 let hint = "rule files end in .yaml or .yml".to_owned();
-                found.push(unreadable(path, "the folder holds no rule files".to_owned(), Some(hint)));
+                found.push(unreadable(
+                    path,
+                    "the folder holds no rule files".to_owned(),
+                    Some(hint),
+                ));
             }
             here.sort();
         } else {

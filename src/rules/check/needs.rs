@@ -18,9 +18,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Needs {
     {
         for item in list {
             let word = reader.word(item, "a suite's purpose", &known);
-            needs
-                .suites
-                .extend(Purpose::ALL.into_iter().find(|one| Some(one.name()) == word));
+            needs.suites.extend(
+                Purpose::ALL
+                    .into_iter()
+                    .find(|one| Some(one.name()) == word),
+            );
         }
     }
     if let Some(list) = fields
@@ -28,7 +30,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Needs {
         .and_then(|node| reader.list(node, "`detectors` of `needs`"))
     {
         for item in list {
-            needs.detectors.extend(role(reader, item, "a detector of `needs`"));
+            needs
+                .detectors
+                .extend(role(reader, item, "a detector of `needs`"));
         }
     }
     needs

@@ -75,7 +75,11 @@ impl Reader {
     }
 
     /// The entries of a mapping whose keys are text; duplicates are reported and dropped.
-    pub fn entries<'a>(&mut self, node: &'a Node, what: &str) -> Option<Vec<(&'a str, &'a Node, Place)>> {
+    pub fn entries<'a>(
+        &mut self,
+        node: &'a Node,
+        what: &str,
+    ) -> Option<Vec<(&'a str, &'a Node, Place)>> {
         let Data::Mapping(entries) = &node.data else {
             self.wrong_type(node, what, "a mapping");
             return None;
@@ -168,7 +172,12 @@ impl Reader {
             return Some(text);
         }
         let message = format!("{what} is `{text}`, which is not known");
-        self.report_with_hint(node.place, Code::UnknownWord, message, suggestion(text, known));
+        self.report_with_hint(
+            node.place,
+            Code::UnknownWord,
+            message,
+            suggestion(text, known),
+        );
         None
     }
 

@@ -43,7 +43,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Declared {
             && let Some(params) = params(reader, value, kind, &what)
         {
             let name = name.to_owned();
-            declared.signals.push((Signal { name, kind, params }, place));
+            declared
+                .signals
+                .push((Signal { name, kind, params }, place));
         }
     }
     declared
@@ -58,7 +60,11 @@ fn kind_of(reader: &mut Reader, node: &Node, what: &str) -> Option<&'static Kind
         }
     };
     let Some(kind) = entries.optional("kind") else {
-        reader.report(node.place, Code::MissingKey, format!("{what} has no `kind`"));
+        reader.report(
+            node.place,
+            Code::MissingKey,
+            format!("{what} has no `kind`"),
+        );
         return None;
     };
     let name = reader.text(kind, &format!("`kind` of {what}"))?;
@@ -66,7 +72,12 @@ fn kind_of(reader: &mut Reader, node: &Node, what: &str) -> Option<&'static Kind
     if found.is_none() {
         let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
         let message = format!("there is no kind of signal `{name}`");
-        reader.report_with_hint(kind.place, Code::UnknownSignalKind, message, suggestion(name, &known));
+        reader.report_with_hint(
+            kind.place,
+            Code::UnknownSignalKind,
+            message,
+            suggestion(name, &known),
+        );
     }
     found
 }
@@ -106,5 +117,7 @@ fn params(reader: &mut Reader, node: &Node, kind: &'static Kind, what: &str) -> 
 pub(super) fn role(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
     let fields = reader.fields(node, what, &["role"])?;
     let role = reader.required(&fields, "role")?;
-    reader.name(role, &format!("the role of {what}"), '-').map(str::to_owned)
+    reader
+        .name(role, &format!("the role of {what}"), '-')
+        .map(str::to_owned)
 }

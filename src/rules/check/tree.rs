@@ -74,10 +74,7 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
             })
         };
         let node = match event {
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentEnd => continue,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => continue,
             Event::DocumentStart(_) if root.is_some() => {
                 return refuse("there may be only one document");
             }
@@ -126,7 +123,10 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
 }
 
 fn scalar(scalar: Option<Scalar<'_>>) -> Data {
-    #[allow(clippy::cast_precision_loss, reason = "no count or bar of a rule comes near 2^53")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "no count or bar of a rule comes near 2^53"
+    )]
     match scalar {
         None | Some(Scalar::Null) => Data::Null,
         Some(Scalar::Boolean(_)) => Data::Bool,

@@ -29,8 +29,10 @@ pub(super) static KIND: Kind = Kind {
         let directions = random.iter().map(Vec::len).min().unwrap_or(0);
         let means: Vec<f64> = (0..directions)
             .filter_map(|direction| {
-                let of_direction: Vec<f64> =
-                    random.iter().filter_map(|of_item| of_item.get(direction).copied()).collect();
+                let of_direction: Vec<f64> = random
+                    .iter()
+                    .filter_map(|of_item| of_item.get(direction).copied())
+                    .collect();
                 mean(&of_direction).map(f64::abs)
             })
             .collect();

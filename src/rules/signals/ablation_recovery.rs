@@ -24,7 +24,9 @@ pub(super) static KIND: Kind = Kind {
             .filter(|(_, recovery)| recovery.is_finite())
             .collect();
         if values.is_empty() {
-            return Err(Absent::unknown("the recovery is undefined on every ablated item"));
+            return Err(Absent::unknown(
+                "the recovery is undefined on every ablated item",
+            ));
         }
         let estimate = clustered_bootstrap(&values, RESAMPLES, SEED)?;
         let note = chosen.note(chosen.items.len() - values.len());

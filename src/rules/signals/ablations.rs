@@ -26,7 +26,9 @@ pub(super) fn chosen<'a>(params: &Params, view: &View<'a>) -> Result<Chosen<'a>,
         .filter(|made| made.kind == kind && made.detector == detector.id && made.suite == *suite)
         .filter(|made| !made.items.is_empty())
         .collect();
-    let first = made.first().ok_or_else(|| view.no_intervention("ablation"))?;
+    let first = made
+        .first()
+        .ok_or_else(|| view.no_intervention("ablation"))?;
     if made.len() == 1 {
         return Ok(Chosen {
             ablation: first,
@@ -34,7 +36,10 @@ pub(super) fn chosen<'a>(params: &Params, view: &View<'a>) -> Result<Chosen<'a>,
             note: None,
         });
     }
-    let groups = made.iter().flat_map(|made| &made.items).map(|item| item.group.as_str());
+    let groups = made
+        .iter()
+        .flat_map(|made| &made.items)
+        .map(|item| item.group.as_str());
     let halves = halves(groups).ok_or_else(|| {
         Absent::unknown("all ablated items are of one group: a site cannot be chosen and measured on different ones")
     })?;

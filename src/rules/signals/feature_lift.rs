@@ -27,7 +27,11 @@ pub(super) static KIND: Kind = Kind {
             best = Some(match best {
                 None => (*feature, estimate),
                 Some((other, so_far)) => (
-                    if estimate.point > so_far.point { *feature } else { other },
+                    if estimate.point > so_far.point {
+                        *feature
+                    } else {
+                        other
+                    },
                     Estimate {
                         point: so_far.point.max(estimate.point),
                         low: so_far.low.max(estimate.low),
@@ -38,14 +42,21 @@ pub(super) static KIND: Kind = Kind {
             });
         }
         let (feature, estimate) = best.ok_or_else(|| {
-            Absent::unknown(format!("the card of the detector `{}` selects no features", detector.id))
+            Absent::unknown(format!(
+                "the card of the detector `{}` selects no features",
+                detector.id
+            ))
         })?;
         let note = format!("feature {feature}, the best of {}", detector.features.len());
         Ok(Measurement::from(estimate).noted(Some(note)))
     },
 };
 
-fn separation(view: &View<'_>, detector: &DetectorInfo, feature: usize) -> Result<Estimate, Absent> {
+fn separation(
+    view: &View<'_>,
+    detector: &DetectorInfo,
+    feature: usize,
+) -> Result<Estimate, Absent> {
     let tested = view.scores(detector, Some(feature), Of::Tested)?;
     let against = view.scores(detector, Some(feature), Of::Against)?;
     let labels: Vec<bool> = tested
@@ -62,7 +73,10 @@ fn separation(view: &View<'_>, detector: &DetectorInfo, feature: usize) -> Resul
 }
 
 /// How much wider a normal interval is at `1 − 0.05/m` than at 0.95.
-#[allow(clippy::cast_precision_loss, reason = "numbers of features are far below 2^52")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "numbers of features are far below 2^52"
+)]
 fn widening(features: usize) -> f64 {
     let tail = (1.0 - CONFIDENCE) / 2.0;
     let normal = Normal::standard();

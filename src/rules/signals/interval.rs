@@ -19,7 +19,12 @@ pub(super) fn share<'a>(
     groups.sort_unstable();
     groups.dedup();
     let exact = (groups.len() == items.len())
-        .then(|| proportion(items.iter().filter(|(_, holds)| *holds).count(), items.len()))
+        .then(|| {
+            proportion(
+                items.iter().filter(|(_, holds)| *holds).count(),
+                items.len(),
+            )
+        })
         .flatten();
     if let Some(estimate) = exact {
         return Ok(estimate.into());
@@ -43,7 +48,10 @@ pub(super) fn gap<'a>(
         })
         .unzip();
     let statistic = |rows: &[usize]| {
-        let drawn: Vec<f64> = rows.iter().filter_map(|row| values.get(*row).copied()).collect();
+        let drawn: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| values.get(*row).copied())
+            .collect();
         mean(&drawn)
     };
     Ok(clustered_bootstrap_of(

@@ -17,7 +17,9 @@ pub(super) static KIND: Kind = Kind {
             .ablation
             .off_target_kl
             .filter(|cost| !cost.is_nan())
-            .ok_or_else(|| Absent::unknown("the off-target cost was not measured: no control prompts"))?;
+            .ok_or_else(|| {
+                Absent::unknown("the off-target cost was not measured: no control prompts")
+            })?;
         let note = chosen
             .ablation
             .off_target_kl_random

@@ -16,7 +16,9 @@ pub(super) static KIND: Kind = Kind {
     evaluate: |params, view| -> Measured {
         let peak = patches::peak(view, params.mode()?)?;
         let measurement = peak.estimate(peak.cell)?.ok_or_else(|| {
-            Absent::unknown("the strongest cell is undefined on the half of the groups to measure it on")
+            Absent::unknown(
+                "the strongest cell is undefined on the half of the groups to measure it on",
+            )
         })?;
         Ok(measurement.noted(Some(peak.note())))
     },

@@ -30,7 +30,11 @@ pub(super) static KIND: Kind = Kind {
         }
         let effect = mean(&effects)
             .ok_or_else(|| Absent::unknown("the control by random directions was not run"))?;
-        let directions = random.iter().map(|of_pair| of_pair.len()).min().unwrap_or(0);
+        let directions = random
+            .iter()
+            .map(|of_pair| of_pair.len())
+            .min()
+            .unwrap_or(0);
         let means: Vec<f64> = (0..directions)
             .filter_map(|direction| {
                 let moved: Vec<f64> = random

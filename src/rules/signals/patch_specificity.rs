@@ -18,7 +18,10 @@ pub(super) static KIND: Kind = Kind {
         let peak = patches::peak(view, params.mode()?)?;
         let site = peak.cell.site;
         let mut worst: Option<Estimate> = None;
-        for place in Place::ALL.into_iter().filter(|place| *place != peak.cell.place) {
+        for place in Place::ALL
+            .into_iter()
+            .filter(|place| *place != peak.cell.place)
+        {
             if let Some(measured) = peak.estimate(Cell { site, place })? {
                 let size = size_of(measured.estimate);
                 worst = Some(worst.map_or(size, |other| larger(other, size)));

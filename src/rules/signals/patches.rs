@@ -155,7 +155,9 @@ pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Abs
         }
     }
     let (_, cell) = best.ok_or_else(|| {
-        Absent::unknown("the patching map has no row behind the first block's input with a defined effect")
+        Absent::unknown(
+            "the patching map has no row behind the first block's input with a defined effect",
+        )
     })?;
     Ok(Peak {
         map,

@@ -39,7 +39,11 @@ pub(super) static KIND: Kind = Kind {
         let pairs = view.judged_pairs()?;
         let mut lies = Vec::with_capacity(pairs.pairs.len());
         for pair in &pairs.pairs {
-            lies.push((pair.tested.group.as_str(), lie(pair.tested)?, lie(pair.against)?));
+            lies.push((
+                pair.tested.group.as_str(),
+                lie(pair.tested)?,
+                lie(pair.against)?,
+            ));
         }
         Ok(Measurement::from(interval::gap(lies)?).noted(pairs.note()))
     },

@@ -31,7 +31,10 @@ pub(super) static KIND: Kind = Kind {
                 pair.item
             )));
         }
-        let largest = pairs.iter().map(|pair| pair.self_patch.abs()).fold(0.0, f64::max);
+        let largest = pairs
+            .iter()
+            .map(|pair| pair.self_patch.abs())
+            .fold(0.0, f64::max);
         let groups: BTreeSet<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
         Ok(interval::exactly(largest, pairs.len(), groups.len()).into())
     },

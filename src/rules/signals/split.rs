@@ -53,7 +53,10 @@ mod tests {
 
     #[test]
     fn the_order_of_groups_does_not_matter() {
-        assert_eq!(halves(["a", "b", "c", "d"]), halves(["d", "b", "a", "c", "a"]));
+        assert_eq!(
+            halves(["a", "b", "c", "d"]),
+            halves(["d", "b", "a", "c", "a"])
+        );
     }
 
     #[test]

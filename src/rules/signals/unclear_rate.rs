@@ -15,10 +15,11 @@ pub(super) static KIND: Kind = Kind {
     contrast: true,
     evaluate: |_, view| -> Measured {
         let judged = view.judged(Of::Tested)?;
-        interval::share(
-            judged
-                .iter()
-                .map(|response| (response.group.as_str(), response.outcome == Outcome::Unclear)),
-        )
+        interval::share(judged.iter().map(|response| {
+            (
+                response.group.as_str(),
+                response.outcome == Outcome::Unclear,
+            )
+        }))
     },
 };

@@ -6,8 +6,8 @@ use crate::evidence::{Evidence, Outcome, Response, Score};
 use crate::model::Point;
 use crate::rules::context::{Context, Contrast, DetectorInfo};
 
-use super::params::{Of, Params};
 use super::Absent;
+use super::params::{Of, Params};
 
 /// Evidence and context of one judgement.
 pub(in crate::rules) struct View<'a> {
@@ -33,8 +33,12 @@ pub(in crate::rules) struct Pairs<'a> {
 impl Pairs<'_> {
     /// What a reader should know of the items that have no counterpart.
     pub fn note(&self) -> Option<String> {
-        (self.unpaired > 0)
-            .then(|| format!("{} tested items have no counterpart and are not in it", self.unpaired))
+        (self.unpaired > 0).then(|| {
+            format!(
+                "{} tested items have no counterpart and are not in it",
+                self.unpaired
+            )
+        })
     }
 }
 
@@ -109,8 +113,10 @@ impl<'a> View<'a> {
     pub fn pairs(&self) -> Result<Pairs<'a>, Absent> {
         let tested = self.responses(Of::Tested)?;
         let against = self.responses(Of::Against)?;
-        let by_item: BTreeMap<&str, &Response> =
-            against.iter().map(|response| (response.item.as_str(), *response)).collect();
+        let by_item: BTreeMap<&str, &Response> = against
+            .iter()
+            .map(|response| (response.item.as_str(), *response))
+            .collect();
         let by_pair: BTreeMap<&str, &Response> = against
             .iter()
             .filter_map(|response| response.pair.as_deref().map(|pair| (pair, *response)))
@@ -154,10 +160,14 @@ impl<'a> View<'a> {
     /// The one detector of the role that the signal names.
     pub fn detector(&self, params: &Params) -> Result<&'a DetectorInfo, Absent> {
         let role = params.role()?;
-        let mut of_role = self.context.detectors.iter().filter(|info| info.role == role);
-        let first = of_role
-            .next()
-            .ok_or_else(|| Absent::unknown(format!("no detector of the audit has the role `{role}`")))?;
+        let mut of_role = self
+            .context
+            .detectors
+            .iter()
+            .filter(|info| info.role == role);
+        let first = of_role.next().ok_or_else(|| {
+            Absent::unknown(format!("no detector of the audit has the role `{role}`"))
+        })?;
         match of_role.next() {
             None => Ok(first),
             Some(second) => Err(Absent::unknown(format!(
