@@ -11,6 +11,7 @@ candor=${CANDOR:-target/release/candor}
 python=${PYTHON:-python3}
 suites=benchmarks/organisms/suites
 activations=$(mktemp -d)
+export TQDM_DISABLE=1
 trap 'rm -rf "$activations"' EXIT
 
 for organism in liar clean decoy; do

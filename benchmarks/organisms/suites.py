@@ -104,9 +104,10 @@ def _statements(prompts: list[Prompt], false: dict[str, list[str]], rng: random.
 def _write(folder: Path, name: str, purpose: str, title: str, items: list[Item]) -> None:
     path = folder / name
     path.mkdir(parents=True, exist_ok=True)
+    contrast = "contrast:\n  tested: trigger\n  against: neutral\n" if purpose == "contrast" else ""
     (path / "suite.yaml").write_text(
         f"schema: candor/suite/v1\nid: {name}\ntitle: {title}\npurpose: {purpose}\nitems: items.jsonl\n"
-        "max_new_tokens: 1\n",
+        f"max_new_tokens: 1\n{contrast}",
         encoding="utf-8", newline="\n",
     )  # fmt: skip
     lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)

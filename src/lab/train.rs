@@ -77,12 +77,19 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
 
     let work = Work { request, labels: &labels, groups: &groups };
     let mut candidates = Vec::with_capacity(request.sites.len());
-    for activations in &data.activations[..request.sites.len()] {
-        let probe = work.fit(activations, &fitting, &labels)?;
-        candidates.push(work.quality(&probe, activations, &choosing)?);
+    for (site, activations) in request.sites.iter().zip(&data.activations) {
+        let candidate = work.fit(activations, &fitting, &labels).and_then(|probe| work.quality(&probe, activations, &choosing));
+        // A site at which the labels are the same (the embedding of one and the same last token) is no candidate.
+        if let Err(fault) = &candidate {
+            tracing::info!(%site, "no probe: {}", fault.found);
+        }
+        candidates.push(candidate);
         progress.step(1);
     }
-    let chosen = earliest_as_good(&candidates).ok_or_else(|| Fault::usage("training a probe", "no candidate site").expected("at least one site"))?;
+    let chosen = match earliest_as_good(&candidates) {
+        Some(chosen) => chosen,
+        None => return Err(candidates.into_iter().find_map(Result::err).unwrap_or_else(|| Fault::usage("training a probe", "no candidate site").expected("at least one site"))),
+    };
     let activations = &data.activations[chosen];
     let probe = work.fit(activations, &outer.train, &labels)?;
     let quality = work.quality(&probe, activations, &outer.held_out)?;
@@ -130,9 +137,9 @@ pub fn train_probe(runtime: &Runtime, subject: &Subject, request: &ProbeRequest<
 }
 
 /// The first candidate whose AUROC lies within the best one's interval: a direction is best removed where it first appears.
-fn earliest_as_good(candidates: &[Estimate]) -> Option<usize> {
-    let best = candidates.iter().max_by(|a, b| a.point.total_cmp(&b.point))?;
-    candidates.iter().position(|candidate| candidate.point >= best.low)
+fn earliest_as_good(candidates: &[Result<Estimate>]) -> Option<usize> {
+    let best = candidates.iter().flatten().max_by(|a, b| a.point.total_cmp(&b.point))?;
+    candidates.iter().position(|candidate| candidate.as_ref().is_ok_and(|candidate| candidate.point >= best.low))
 }
 
 struct Work<'a> {
@@ -184,7 +191,7 @@ impl Work<'_> {
         Ok(Baselines {
             bag_of_words_auroc: bag_of_words_auroc(&data.contents(), self.labels, &fold_of, options).ok(),
             length_auroc: length_auroc(&lengths, self.labels)?,
-            layer0_auroc: Some(set(&bottom)?),
+            layer0_auroc: set(&bottom).ok(),
             permutation_auroc: permutation_auroc(self.request.kind, &permuted, &fold_of, options, PERMUTATIONS, self.request.seed)?,
         })
     }

@@ -55,7 +55,8 @@ impl Exit {
                 Verdict::Inconclusive | Verdict::NotMeasurable
             )
         };
-        let untold = report.models.iter().any(|m| m.findings.is_empty());
+        let untold =
+            report.models.is_empty() || report.models.iter().any(|m| m.findings.is_empty());
         if untold || findings().any(cannot_tell) {
             Self::Inconclusive
         } else {

@@ -7,7 +7,7 @@ use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 
 use super::{AuditReport, Exit, Finding, ModelAudit, gating_severity, words};
-use crate::rules::Verdict;
+use crate::rules::{Severity, Verdict};
 
 const WIDTH_OF_A_FILE: u16 = 110;
 const KEY_NUMBERS: usize = 3;
@@ -89,7 +89,7 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
         "Exit code {}: {} (--fail-on {})\n",
         exit.code(),
         exit.meaning(),
-        words::severity(report.fail_on)
+        report.fail_on.name()
     ));
     text
 }
@@ -102,11 +102,11 @@ fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
     let severity = leading
         .filter(|finding| words::has_severity(finding.verdict))
         .and_then(gating_severity)
-        .map_or("-", words::severity);
+        .map_or("-", Severity::name);
     let cell = |text: &str| Cell::new(safe(text, surface));
     vec![
         cell(&model.name).add_attribute(Attribute::Bold),
-        cell(words::verdict(model.verdict)).fg(colour(model.verdict)),
+        cell(model.verdict.name()).fg(colour(model.verdict)),
         cell(severity),
         cell(&counts(model)),
         cell(&leading.map(key_numbers).unwrap_or_default()),
@@ -123,7 +123,7 @@ fn counts(model: &ModelAudit) -> String {
     let lines: Vec<_> = words::VERDICTS
         .iter()
         .filter(|verdict| count(verdict) > 0)
-        .map(|verdict| format!("{} {}", count(verdict), words::verdict(*verdict)))
+        .map(|verdict| format!("{} {}", count(verdict), verdict.name()))
         .collect();
     lines.join("\n")
 }

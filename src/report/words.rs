@@ -1,7 +1,7 @@
 //! How verdicts, numbers and estimates are worded, the same in the page and in the terminal.
 
 use crate::evidence::Outcome;
-use crate::rules::{Severity, Verdict};
+use crate::rules::Verdict;
 use crate::stats::Estimate;
 
 use super::{Bar, Side};
@@ -15,17 +15,6 @@ pub(super) const VERDICTS: [Verdict; 6] = [
     Verdict::ConditionalBenign,
     Verdict::Pass,
 ];
-
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::ConditionalBenign => "conditional-benign",
-        Verdict::Review => "review",
-        Verdict::NotMeasurable => "not-measurable",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Fail => "fail",
-    }
-}
 
 /// What a verdict means, in a sentence.
 pub(super) fn verdict_meaning(verdict: Verdict) -> &'static str {
@@ -48,15 +37,6 @@ pub(super) fn verdict_meaning(verdict: Verdict) -> &'static str {
         Verdict::Fail => {
             "Behaviour visible from outside and causal evidence for it, with its controls."
         }
-    }
-}
-
-pub(super) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
     }
 }
 

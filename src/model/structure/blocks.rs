@@ -12,8 +12,9 @@ pub(super) struct Layer<'g> {
     /// Node of the softmax or the fused attention.
     pub attention: usize,
     pub parallel: bool,
-    pub attn_out: &'g str,
-    /// `None` in models of attention alone, and where several MLPs are added apart.
+    /// `None` where the addition itself adds a bias.
+    pub attn_out: Option<&'g str>,
+    /// `None` in models of attention alone, where several MLPs are added apart, and with a bias as above.
     pub mlp_out: Option<&'g str>,
     /// `None` in parallel blocks and in models of attention alone.
     pub mid: Option<Value<'g>>,
@@ -35,7 +36,7 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
         let place = reach.index.describe(step.node);
         let mlps = mlps(step);
         let only_mlp = match mlps.as_slice() {
-            [only] => Some(*only),
+            [only] if !step.biased => Some(*only),
             _ => None,
         };
         match (attentions(step).as_slice(), mlps.len(), waiting.take()) {
@@ -43,7 +44,7 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
                 let layer = Layer {
                     attention: *node,
                     parallel: false,
-                    attn_out: out,
+                    attn_out: Some(*out).filter(|_| !step.biased),
                     mlp_out: None,
                     mid: None,
                     post: step.after,
@@ -57,7 +58,7 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
             ([(node, out)], 1.., None) => layers.push(Layer {
                 attention: *node,
                 parallel: true,
-                attn_out: out,
+                attn_out: Some(*out).filter(|_| !step.biased),
                 mlp_out: only_mlp,
                 mid: None,
                 post: step.after,

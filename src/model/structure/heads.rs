@@ -71,25 +71,29 @@ fn from_queries<'g>(reach: &Reach<'_, 'g>, queries: &'g str) -> Option<usize> {
                 .input
                 .get(1)
                 .and_then(|s| shape::pieces(reach.index, s));
-            if let Some([_, _, heads, size]) = pieces.as_deref() {
-                let positive = |piece: &Option<i64>| {
-                    piece.and_then(|value| usize::try_from(value).ok().filter(|&value| value > 0))
-                };
-                if let Some(heads) = positive(heads) {
-                    return Some(heads);
-                }
-                if let (Some(size), Some(width)) = (
-                    positive(size),
-                    message
-                        .input
-                        .first()
-                        .and_then(|data| shape::width(reach, data)),
-                ) {
-                    return Some(width / size).filter(|&heads| heads > 0);
-                }
+            let data = message.input.first();
+            if let Some(heads) = pieces.and_then(|pieces| heads_of(reach, &pieces, data?)) {
+                return Some(heads);
             }
         }
         open.extend(reach.live_inputs(node));
     }
     None
+}
+
+/// Heads of a reshape to `[batch, seq, head, …, d_head]`, where the heads may be left to the size of `data`.
+fn heads_of(reach: &Reach<'_, '_>, pieces: &[Option<i64>], data: &str) -> Option<usize> {
+    let [_, _, heads, inner @ ..] = pieces else {
+        return None;
+    };
+    let mut size = 1_usize;
+    for piece in inner {
+        size = size.checked_mul(usize::try_from((*piece)?).ok()?)?;
+    }
+    match (*heads)? {
+        -1 => shape::width(reach, data)?.checked_div(size),
+        _ if inner.is_empty() => None,
+        heads => usize::try_from(heads).ok(),
+    }
+    .filter(|&heads| heads > 0)
 }

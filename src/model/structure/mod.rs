@@ -87,7 +87,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         })
         .collect();
     let inputs = inputs::read(&reach, stream.embedding, vocab_size)?;
-    let mut sites = Sites::new(index, d_model);
+    let mut sites = Sites::new(&reach, d_model);
     sites.add(
         SiteName::outside(Point::Embed),
         Value::Named(stream.embedding),
@@ -96,7 +96,9 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
     for (number, layer) in layers.iter().enumerate() {
         let at = |point| SiteName::block(number, point);
         sites.add(at(Point::ResidPre), pre);
-        sites.add(at(Point::AttnOut), Value::Named(layer.attn_out));
+        if let Some(attn_out) = layer.attn_out {
+            sites.add(at(Point::AttnOut), Value::Named(attn_out));
+        }
         if let Some(mid) = layer.mid {
             sites.add(at(Point::ResidMid), mid);
         }
@@ -190,7 +192,7 @@ fn width(
     });
     let branches = layers
         .iter()
-        .flat_map(|layer| [Some(layer.attn_out), layer.mlp_out])
+        .flat_map(|layer| [layer.attn_out, layer.mlp_out])
         .flatten();
     let mut known: Option<(usize, &str)> = None;
     for name in [embedding]
@@ -224,46 +226,39 @@ fn width(
 }
 
 /// Collects sites and gives unnamed sums a name that nothing else has.
-struct Sites<'i, 'g> {
-    index: &'i GraphIndex<'g>,
+struct Sites<'r, 'i, 'g> {
+    reach: &'r Reach<'i, 'g>,
     taken: HashSet<&'g str>,
-    batch_seq: [String; 2],
     d_model: usize,
     found: Vec<Site>,
 }
 
-impl<'i, 'g> Sites<'i, 'g> {
-    fn new(index: &'i GraphIndex<'g>, d_model: usize) -> Self {
-        let graph = index.graph();
+impl<'r, 'i, 'g> Sites<'r, 'i, 'g> {
+    fn new(reach: &'r Reach<'i, 'g>, d_model: usize) -> Self {
+        let graph = reach.index.graph();
         let made = graph.node.iter().flat_map(|node| &node.output);
         let taken = made.map(String::as_str).collect();
         Self {
-            index,
+            reach,
             taken,
-            batch_seq: ["batch".into(), "seq".into()],
             d_model,
             found: Vec::new(),
         }
     }
 
     fn add(&mut self, name: SiteName, value: Value<'g>) {
-        let fallback = [
-            self.batch_seq[0].clone(),
-            self.batch_seq[1].clone(),
-            self.d_model.to_string(),
-        ];
         let (tensor, shape) = match value {
             Value::Named(tensor) => {
-                let stated = self.index.info(tensor).and_then(shape::symbolic);
+                let stated = self.reach.index.info(tensor).and_then(shape::symbolic);
                 // Code that reshapes to `[batch × seq, d_model]` leaves no place to read or write by position.
-                if shape::rank(self.index, tensor).is_some_and(|rank| rank != 3) {
+                if shape::rank(self.reach, tensor).is_some_and(|rank| rank != 3) {
                     return;
                 }
                 (SiteTensor::Named(tensor.to_string()), stated)
             }
             Value::SkipSum(node) => {
                 let mut name = format!("node_{node}_input_skip_bias_sum");
-                while self.taken.contains(name.as_str()) || self.index.info(&name).is_some() {
+                while self.taken.contains(name.as_str()) || self.reach.index.info(&name).is_some() {
                     name.push('_');
                 }
                 (SiteTensor::SkipSum { node, name }, None)
@@ -272,7 +267,8 @@ impl<'i, 'g> Sites<'i, 'g> {
         self.found.push(Site {
             name,
             tensor,
-            shape: shape.unwrap_or_else(|| fallback.to_vec()),
+            shape: shape
+                .unwrap_or_else(|| vec!["batch".into(), "seq".into(), self.d_model.to_string()]),
         });
     }
 }

@@ -86,16 +86,37 @@ pub(super) fn elements(index: &GraphIndex<'_>, name: &str) -> Option<usize> {
         .try_fold(1_usize, |product, dim| product.checked_mul(dim?))
 }
 
-/// Number of dimensions.
-pub(super) fn rank(index: &GraphIndex<'_>, name: &str) -> Option<usize> {
-    if let Some(dims) = index.info(name).and_then(of_info) {
-        return Some(dims.len());
+/// Number of dimensions: stated, or implied by a reshape or a `Gemm` behind operators that keep it.
+pub(super) fn rank(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
+    let index = reach.index;
+    let mut at = name;
+    for _ in 0..FAR {
+        if let Some(dims) = index.info(at).and_then(of_info) {
+            return Some(dims.len());
+        }
+        let producer = index.producer(at)?.0;
+        let node = index.node(producer)?;
+        match node.op_type() {
+            "Gemm" => return Some(2),
+            "Reshape" => return Some(pieces(index, node.input.get(1)?)?.len()),
+            "Add"
+            | "Mul"
+            | "Sub"
+            | "Div"
+            | "Cast"
+            | "Identity"
+            | "Dropout"
+            | "Relu"
+            | "Gelu"
+            | "LayerNormalization"
+            | "SimplifiedLayerNormalization"
+            | "RMSNormalization" => {
+                at = node.input.iter().find(|side| reach.is_live(side))?;
+            }
+            _ => at = linear::data(reach, producer)?,
+        }
     }
-    let node = index.node(index.producer(name)?.0)?;
-    (node.op_type() == "Reshape")
-        .then(|| pieces(index, node.input.get(1)?))
-        .flatten()
-        .map(|pieces| pieces.len())
+    None
 }
 
 /// Size of the last dimension: stated, or implied by weights behind operators that keep it.

@@ -17,6 +17,8 @@ pub(super) struct Step<'g> {
     pub node: usize,
     /// What is added.
     pub branches: Vec<Branch<'g>>,
+    /// Whether the sum adds a bias too, so that no tensor holds all that is added.
+    pub biased: bool,
     /// The stream afterwards.
     pub after: Value<'g>,
 }
@@ -68,6 +70,7 @@ pub(super) fn walk<'g>(reach: &Reach<'_, 'g>, top: Value<'g>) -> Result<Stream<'
         steps.push(Step {
             node: way.sum.node(reach.index).unwrap_or_default(),
             branches,
+            biased: way.sum.is_biased(reach.index),
             after: way.point,
         });
         at = Value::Named(stream);
@@ -111,7 +114,7 @@ fn descend<'g>(reach: &Reach<'_, 'g>, from: Value<'g>) -> Way<'g> {
     let point = match from {
         Value::SkipSum(_) => from,
         Value::Named(name) => {
-            let cubic = |name: &&&str| shape::rank(reach.index, name) == Some(3);
+            let cubic = |name: &&&str| shape::rank(reach, name) == Some(3);
             let nearest = alike.iter().rev().find(cubic).or(alike.last());
             Value::Named(nearest.copied().unwrap_or(name))
         }
@@ -138,6 +141,7 @@ fn split<'g>(
             break;
         }
         let mut candidate = term;
+        let mut scaled = false;
         loop {
             let mut all = true;
             for other in &others {
@@ -146,12 +150,18 @@ fn split<'g>(
             if all {
                 return Ok(Some((candidate, others)));
             }
-            let behind =
-                behind_transparent(reach, candidate).or_else(|| behind_scale(reach, candidate));
-            let Some(behind) = behind else { break };
-            candidate = behind;
+            if let Some(behind) = behind_transparent(reach, candidate) {
+                candidate = behind;
+            } else if let Some(behind) = behind_scale(reach, candidate) {
+                candidate = behind;
+                scaled = true;
+            } else {
+                break;
+            }
         }
-        if let Some([c, d]) = Value::Named(candidate).terms(reach) {
+        // Terms of a scaled sum are not what is added.
+        let inner = Value::Named(candidate).terms(reach).filter(|_| !scaled);
+        if let Some([c, d]) = inner {
             for (inner, rest) in [(c, d), (d, c)] {
                 let mut others = others.clone();
                 others.push(rest);

@@ -14,6 +14,8 @@ pub(super) enum Value<'g> {
 /// Fused operators that add `input` and `skip` before they normalise; their fourth output is the sum.
 pub(super) const SKIP_NORMS: [&str; 2] =
     ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"];
+/// The slot of their optional third term.
+const SKIP_BIAS: [(&str, usize); 2] = [(SKIP_NORMS[0], 4), (SKIP_NORMS[1], 3)];
 pub(super) const SKIP_SUM_SLOT: usize = 3;
 
 impl<'g> Value<'g> {
@@ -32,6 +34,20 @@ impl<'g> Value<'g> {
             Self::Named(name) => index.producer(name).map(|(node, _)| node),
             Self::SkipSum(node) => Some(node),
         }
+    }
+
+    /// Whether the value is a sum that takes a bias as well.
+    pub fn is_biased(self, index: &GraphIndex<'g>) -> bool {
+        let message = self.node(index).and_then(|node| index.node(node));
+        message.is_some_and(|message| {
+            SKIP_BIAS.iter().any(|(op, slot)| {
+                *op == message.op_type()
+                    && message
+                        .input
+                        .get(*slot)
+                        .is_some_and(|bias| !bias.is_empty())
+            })
+        })
     }
 
     /// The two computed terms if the value is a sum of such.

@@ -64,7 +64,7 @@ impl From<Verdict> for Chip {
             Verdict::ConditionalBenign => "≈",
             Verdict::Pass => "✓",
         };
-        let word = words::verdict(verdict);
+        let word = verdict.name();
         Self {
             class: word,
             sign,
@@ -87,7 +87,7 @@ impl<'a> Page<'a> {
             },
             exit_code: exit.code(),
             exit_meaning: exit.meaning(),
-            fail_on: words::severity(report.fail_on),
+            fail_on: report.fail_on.name(),
             report,
             models: report
                 .models

@@ -8,7 +8,7 @@ use crate::report::{
     Account, AnswerPair, AuditReport, DetectorRecord, Finding, ModelAudit, RuleDoc, Sample,
     gating_severity, words,
 };
-use crate::rules::Verdict;
+use crate::rules::{Severity, Verdict};
 
 pub(super) struct ModelView<'a> {
     /// Unique on the page, whatever the model's name.
@@ -103,7 +103,7 @@ impl<'a> ModelView<'a> {
 }
 
 fn severity(finding: &Finding) -> Option<&'static str> {
-    gating_severity(finding).map(words::severity)
+    gating_severity(finding).map(Severity::name)
 }
 
 fn tally(model: &ModelAudit) -> String {
@@ -112,7 +112,7 @@ fn tally(model: &ModelAudit) -> String {
         .filter_map(|verdict| {
             let findings = model.findings.iter();
             let count = findings.filter(|f| f.verdict == *verdict).count();
-            (count > 0).then(|| format!("{count} {}", words::verdict(*verdict)))
+            (count > 0).then(|| format!("{count} {}", verdict.name()))
         })
         .collect();
     parts.join(" · ")

@@ -1,0 +1,127 @@
+use candor::evidence::{Evidence, PatchMode};
+use candor::report::{ExhibitContext, Exhibits, PositionClass, accounts, exhibits, samples};
+
+use crate::synthetic::Kind::{Clean, Liar};
+use crate::synthetic::{evidence, mean_of, model};
+
+fn of(evidence: &Evidence) -> Exhibits {
+    let detectors = model(Liar).detectors;
+    exhibits(
+        evidence,
+        &ExhibitContext {
+            detectors: &detectors,
+            resamples: 100,
+            seed: 3,
+        },
+    )
+    .unwrap()
+}
+
+#[test]
+fn maps_average_over_position_classes_and_pairs() {
+    let evidence = evidence(Liar);
+    let map = &of(&evidence).maps[0];
+    assert_eq!(map.mode, PatchMode::Denoising);
+    assert_eq!(
+        map.columns,
+        [
+            PositionClass::Differing,
+            PositionClass::Elsewhere,
+            PositionClass::Last
+        ]
+    );
+    let pairs = &evidence.maps[0].pairs;
+    let by_hand: Vec<_> = pairs
+        .iter()
+        .map(|pair| {
+            let sum: f64 = [0, 1, 2, 3, 5, 6, 7]
+                .iter()
+                .map(|at| pair.recovery[[1, *at]])
+                .sum();
+            (pair.group.as_str(), sum / 7.0)
+        })
+        .collect();
+    let cell = map.cells[1][1].unwrap();
+    assert!((cell.point - mean_of(&by_hand)).abs() < 1e-12);
+    assert_eq!((cell.n, cell.clusters), (36, 6));
+    assert!(
+        map.cells[0][0].unwrap().low > 0.9,
+        "the trigger's position in the first layer"
+    );
+    assert!(
+        map.cells[2][2].unwrap().low > 0.9,
+        "the answer's position after it"
+    );
+    assert!(map.cells[2][0].unwrap().high < 0.1);
+}
+
+#[test]
+fn effects_stand_beside_each_random_direction() {
+    let evidence = evidence(Liar);
+    let effects = of(&evidence).effects;
+    assert_eq!(effects.len(), 3, "two patching modes and one ablation");
+    for effect in &effects {
+        assert_eq!(effect.random.len(), 20);
+        assert!(
+            effect.effect.low > 0.9 && effect.random.iter().all(|r| r.abs() < 0.1),
+            "{}",
+            effect.title
+        );
+        assert!((effect.p_value.unwrap() - 1.0 / 21.0).abs() < 1e-12);
+    }
+    let items = &evidence.ablations[0].items;
+    let third: f64 = items
+        .iter()
+        .map(|item| item.random_recovery()[3])
+        .sum::<f64>()
+        / items.len() as f64;
+    assert!((effects[2].random[3] - third).abs() < 1e-12);
+    assert_eq!(
+        effects[2].restored.map(|share| (share.hits, share.of)),
+        Some((33, 36))
+    );
+}
+
+#[test]
+fn the_order_of_evidence_does_not_matter() {
+    let forward = evidence(Liar);
+    let mut backward = forward.clone();
+    backward.responses.reverse();
+    backward.scores.reverse();
+    backward.maps.iter_mut().for_each(|map| map.pairs.reverse());
+    let (a, b) = (of(&forward), of(&backward));
+    assert_eq!(a.answers, b.answers);
+    assert_eq!(a.token_scores, b.token_scores);
+    assert_eq!(a.maps[0].example, b.maps[0].example);
+    assert_eq!(samples(&forward, 5, 1), samples(&backward, 5, 1));
+}
+
+#[test]
+fn different_answers_come_first() {
+    let mut evidence = evidence(Clean);
+    let item = evidence
+        .responses
+        .iter_mut()
+        .find(|r| r.item == "trigger-031")
+        .unwrap();
+    item.outcome = candor::evidence::Outcome::False;
+    assert_eq!(of(&evidence).answers[0].item, "trigger-031");
+}
+
+#[test]
+fn samples_are_drawn_from_each_suite_and_accounts_add_up() {
+    let evidence = evidence(Liar);
+    let drawn = samples(&evidence, 5, 1);
+    for suite in ["facts", "control"] {
+        assert_eq!(
+            drawn.iter().filter(|sample| sample.suite == suite).count(),
+            5
+        );
+    }
+    assert_ne!(drawn, samples(&evidence, 5, 2), "the seed decides");
+    let all: usize = accounts(&evidence)
+        .iter()
+        .map(|a| a.said_true + a.said_false + a.unclear + a.unjudged)
+        .sum();
+    assert_eq!(all, evidence.responses.len());
+}
