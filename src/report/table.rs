@@ -1,5 +1,6 @@
 //! The verdict table that `candor audit` ends with.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -37,7 +38,7 @@ impl Surface {
     }
 }
 
-/// Models with their verdicts and reasons, then where the page lies, if it was written, and the exit code.
+/// Models with their verdicts, a line for each that says why, then where the page lies, if it was written, and the exit code.
 #[must_use]
 pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface) -> String {
     let mut table = Table::new();
@@ -58,47 +59,41 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
     } else {
         table.force_no_tty();
     }
-    table.set_header([
-        "Model",
-        "Verdict",
-        "Severity",
-        "Rules",
-        "Key numbers",
-        "Why",
-    ]);
+    table.set_header(["Model", "Verdict", "Severity", "Rules", "Key numbers"]);
     for model in &report.models {
         table.add_row(row(model, surface));
     }
-
     let exit = Exit::of_report(report);
+    // Writing to a String cannot fail.
     let mut text = plain(&table.trim_fmt(), surface);
     text.push_str("\n\n");
     for model in &report.models {
+        let why = model
+            .leading()
+            .and_then(|finding| finding.reasons.first())
+            .map_or("no rule was applied", String::as_str);
+        text.push_str(&safe(&format!("{}: {why}\n", model.name), surface));
         for missing in &model.incomplete {
-            let line = format!(
-                "incomplete: {}: {}: {}\n",
-                model.name, missing.what, missing.why
-            );
+            let line = format!("  incomplete: {}: {}\n", missing.what, missing.why);
             text.push_str(&safe(&line, surface));
         }
     }
+    text.push('\n');
     if let Some(page) = page {
-        text.push_str(&format!("Report: {}\n", page.display()));
+        let _ = writeln!(text, "Report: {}", page.display());
     }
-    text.push_str(&format!(
-        "Exit code {}: {} (--fail-on {})\n",
+    let _ = writeln!(
+        text,
+        "Exit code {}: {} (--fail-on {})",
         exit.code(),
         exit.meaning(),
         report.fail_on.name()
-    ));
+    );
     text
 }
 
 fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
     let leading = model.leading();
-    let why = leading
-        .and_then(|finding| finding.reasons.first())
-        .map_or("no rule was applied", String::as_str);
     let severity = leading
         .filter(|finding| words::has_severity(finding.verdict))
         .and_then(gating_severity)
@@ -110,7 +105,6 @@ fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
         cell(severity),
         cell(&counts(model)),
         cell(&leading.map(key_numbers).unwrap_or_default()),
-        cell(why),
     ]
 }
 

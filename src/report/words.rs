@@ -66,8 +66,10 @@ pub(super) fn number(value: f64) -> String {
             "−∞".to_owned()
         };
     }
-    let text = if size != 0.0 && !(1e-3..1e4).contains(&size) {
+    let text = if size != 0.0 && !(1e-4..1e4).contains(&size) {
         format!("{value:.1e}")
+    } else if size != 0.0 && size < 1e-2 {
+        format!("{value:.4}")
     } else if size < 10.0 {
         format!("{value:.3}")
     } else {
@@ -90,7 +92,24 @@ pub(super) fn short(value: f64) -> String {
 
 /// `low to high`.
 pub(super) fn interval(estimate: &Estimate) -> String {
-    format!("{} to {}", number(estimate.low), number(estimate.high))
+    range(estimate.low, estimate.high)
+}
+
+/// `low to high`, both as precise as the larger one.
+pub(super) fn range(low: f64, high: f64) -> String {
+    let fine = |value: f64| value != 0.0 && value.abs() < 1e-2;
+    let said = |value: f64| {
+        if fine(value) && !(fine(low) && fine(high) || low == 0.0 || high == 0.0) {
+            let text = format!("{value:.3}");
+            return if text == "-0.000" {
+                "0.000".to_owned()
+            } else {
+                minus(&text)
+            };
+        }
+        number(value)
+    };
+    format!("{} to {}", said(low), said(high))
 }
 
 /// Such as `at least 0.9`.
@@ -114,5 +133,5 @@ fn trimmed(value: f64) -> String {
 }
 
 fn minus(text: &str) -> String {
-    text.replacen('-', "−", if text.starts_with('-') { 1 } else { 0 })
+    text.replacen('-', "−", usize::from(text.starts_with('-')))
 }

@@ -110,6 +110,10 @@ fn what_is_not_a_report_is_refused() {
             whole.replace("\"verdict\": \"fail\"", "\"verdict\": \"pass\""),
         ),
         (
+            "a changed exit code",
+            whole.replacen("\"code\": 14", "\"code\": 0", 1),
+        ),
+        (
             "a lacking reason",
             whole
                 .replacen(

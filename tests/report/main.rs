@@ -1,5 +1,14 @@
 //! Reports: every format from one made-up audit.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::too_many_lines,
+    reason = "a test may panic, and what it makes up is small"
+)]
+
 mod exhibits;
 mod exit;
 mod html;

@@ -91,7 +91,7 @@ fn outputs_are_named_by_format_and_path() {
     insta::assert_snapshot!("output_faults", messages.join("\n\n"));
 }
 
-/// Writes the page to look at; see CONTRIBUTING.
+/// `CANDOR_SAMPLE_PAGE=FILE` writes the page for a look at it in a browser.
 #[test]
 fn the_page_can_be_written_for_looking_at() {
     use crate::synthetic::Kind::{Clean, Decoy};

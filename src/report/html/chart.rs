@@ -5,6 +5,9 @@ use crate::report::words;
 /// Room at both ends, so that marks at the ends are drawn whole.
 const MARGIN: f64 = 4.0;
 
+/// On a longer axis 0 and 1 would lie on one another.
+const CROWDED: f64 = 8.0;
+
 /// A linear axis that holds 0, 1 and every finite value it was made from.
 pub(super) struct Axis {
     low: f64,
@@ -42,24 +45,22 @@ impl Axis {
 
     /// 0 and 1, and the ends where they lie well beyond.
     pub fn ticks(&self) -> Vec<Tick> {
-        let mut places = vec![0.0, 1.0];
-        places.extend((self.low < -0.25 * (self.high - self.low)).then_some(self.low));
-        places.extend((self.high > 1.0 + 0.25 * (self.high - self.low)).then_some(self.high));
-        if self.high - self.low > 8.0 {
-            // 0 and 1 would lie on one another.
-            places.retain(|place| *place != 1.0);
+        let span = self.high - self.low;
+        let labelled = |place: f64, label: String| Tick {
+            at: self.at(place),
+            label,
+        };
+        let mut ticks = vec![labelled(0.0, "0".to_owned())];
+        if span <= CROWDED {
+            ticks.push(labelled(1.0, "1".to_owned()));
         }
-        places
-            .into_iter()
-            .map(|place| Tick {
-                at: self.at(place),
-                label: if place == 0.0 || place == 1.0 {
-                    format!("{place}")
-                } else {
-                    words::short(place)
-                },
-            })
-            .collect()
+        if self.low < -0.25 * span {
+            ticks.push(labelled(self.low, words::short(self.low)));
+        }
+        if self.high > 1.0 + 0.25 * span {
+            ticks.push(labelled(self.high, words::short(self.high)));
+        }
+        ticks
     }
 }
 

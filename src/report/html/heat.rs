@@ -109,8 +109,8 @@ impl<'a> ExampleView<'a> {
             .collect();
         let rows = map.sites.iter().zip(&example.recovery);
         Self {
-            clean: words::number(example.clean),
-            corrupt: words::number(example.corrupt),
+            clean: words::short(example.clean),
+            corrupt: words::short(example.corrupt),
             rows: rows
                 .map(|(site, values)| RowView {
                     site: site.clone(),

@@ -21,7 +21,8 @@ pub(super) struct BarView {
 /// An estimate in words and as a chart.
 pub(super) struct ValueView {
     pub point: String,
-    pub interval: String,
+    /// `None` where the number is exact and has none.
+    pub interval: Option<String>,
     pub n: usize,
     pub clusters: usize,
     pub chart: IntervalChart,
@@ -92,7 +93,7 @@ impl ValueView {
         }
         Self {
             point: words::number(estimate.point),
-            interval: words::interval(estimate),
+            interval: (estimate.low < estimate.high).then(|| words::interval(estimate)),
             n: estimate.n,
             clusters: estimate.clusters,
             chart: IntervalChart {

@@ -35,20 +35,12 @@ pub(super) struct Shade {
     pub class: &'static str,
 }
 
-/// From this strength on, text is drawn in the colour for strong ground.
-const STRONG: f64 = 0.62;
-
 impl Shade {
     /// `value` between −1 and 1; beyond that the colour does not change.
     pub fn of(value: f64) -> Self {
         let strength = value.abs().min(1.0);
         let strength = if strength.is_nan() { 0.0 } else { strength };
-        let class = match (value < 0.0, strength >= STRONG) {
-            (false, false) => "pos",
-            (false, true) => "pos strong",
-            (true, false) => "neg",
-            (true, true) => "neg strong",
-        };
+        let class = if value < 0.0 { "neg" } else { "pos" };
         Self {
             strength: format!("{strength:.3}"),
             class,
@@ -142,9 +134,9 @@ impl<'a> EffectView<'a> {
             effect,
             point: words::number(estimate.point),
             interval: words::interval(&estimate),
-            random_range: least.zip(most).map(|(least, most)| {
-                format!("{} to {}", words::number(least), words::number(most))
-            }),
+            random_range: least
+                .zip(most)
+                .map(|(least, most)| words::range(least, most)),
             p_value: effect.p_value.map(words::number),
             off_target: effect.off_target_kl.map(words::number),
             off_target_random: effect.off_target_kl_random.map(words::number),

@@ -41,16 +41,22 @@ pub fn write(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("writing the report as JSON", error.to_string()))
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
-/// If `text` is not JSON, has another schema, lacks a field, or states an exit code that its findings do not give.
+/// If `text` is not JSON, has another schema, lacks a field, or states a verdict or an exit code that its findings do
+/// not give.
 pub fn read(text: &str) -> Result<AuditReport> {
     let doing = "reading a stored report";
     let not_ours = |found: String| {
         Fault::usage(doing, found)
             .expected(format!("a report with `\"schema\": \"{SCHEMA}\"`"))
             .hint("give the report.json that `candor audit` wrote with this version")
+    };
+    let changed = |found: String| {
+        Fault::usage(doing, found)
+            .expected("verdicts and an exit code that follow from the findings")
+            .hint("the file was changed after it was written: audit again")
     };
     let any: SchemaOnly = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
     if any.schema != SCHEMA {
@@ -65,12 +71,21 @@ pub fn read(text: &str) -> Result<AuditReport> {
             finding.rule
         )));
     }
+    for model in &report.models {
+        let gravest = model.findings.iter().map(|finding| finding.verdict).max();
+        if gravest.is_some_and(|gravest| gravest != model.verdict) {
+            return Err(changed(format!(
+                "the verdict `{}` of the model `{}`, which its findings do not give",
+                model.verdict, model.name
+            )));
+        }
+    }
     let code = Exit::of_report(&report).code();
     if code != document.exit.code {
-        let found = format!("the exit code {}", document.exit.code);
-        return Err(Fault::usage(doing, found)
-            .expected(format!("{code}, which its findings give"))
-            .hint("the file was changed after it was written: audit again"));
+        return Err(changed(format!(
+            "the exit code {}, where its findings give {code}",
+            document.exit.code
+        )));
     }
     Ok(report)
 }
