@@ -1,4 +1,9 @@
 //! The architecture finder on exported models of many kinds. They lie outside the project; without them the test says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::path::PathBuf;
 

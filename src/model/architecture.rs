@@ -5,7 +5,7 @@ use super::site::SiteName;
 /// A place found in the graph and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// TransformerLens's name.
+    /// The name as `TransformerLens` spells it.
     pub name: SiteName,
     /// Where the values are.
     pub tensor: SiteTensor,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use super::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+};
 use super::tensor;
 use crate::fault::{Fault, Result};
 
@@ -54,7 +56,7 @@ fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
         .external_data
         .iter()
         .find(|entry| entry.key() == key)
-        .map(|entry| entry.value())
+        .map(StringStringEntryProto::value)
 }
 
 fn location(tensor: &TensorProto, doing: &str) -> Result<String> {

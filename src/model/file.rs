@@ -196,13 +196,12 @@ impl Model {
             return Ok(tensor.raw_data.clone());
         }
         let reference = external::reference(tensor, &self.files, doing)?;
-        let map = match maps.get(&reference.file) {
-            Some(map) => map.clone(),
-            None => {
-                let map = mapped::map(&self.folder.join(&reference.file), doing)?;
-                maps.insert(reference.file.clone(), map.clone());
-                map
-            }
+        let map = if let Some(map) = maps.get(&reference.file) {
+            map.clone()
+        } else {
+            let map = mapped::map(&self.folder.join(&reference.file), doing)?;
+            maps.insert(reference.file.clone(), map.clone());
+            map
         };
         let end = reference.offset.saturating_add(reference.len);
         if end > map.len() {

@@ -41,17 +41,17 @@ pub(super) fn check(data: &[(&TensorProto, Option<Bytes>)], doing: &str) -> Resu
 fn odd(tensor: &TensorProto, raw: Option<&[u8]>) -> Option<(usize, f64)> {
     match (tensor::data_type(tensor), raw) {
         (DataType::Float, Some(raw)) => {
-            first(words::<4>(raw).map(|word| f64::from(f32::from_le_bytes(word))))
+            first(&words::<4>(raw).map(|word| f64::from(f32::from_le_bytes(word))))
         }
-        (DataType::Double, Some(raw)) => first(words::<8>(raw).map(f64::from_le_bytes)),
+        (DataType::Double, Some(raw)) => first(&words::<8>(raw).map(f64::from_le_bytes)),
         (DataType::Float16, Some(raw)) => {
-            first(tensor::halves(raw).map(|bits| half::f16::from_bits(bits).to_f64()))
+            first(&tensor::halves(raw).map(|bits| half::f16::from_bits(bits).to_f64()))
         }
         (DataType::Bfloat16, Some(raw)) => {
-            first(tensor::halves(raw).map(|bits| half::bf16::from_bits(bits).to_f64()))
+            first(&tensor::halves(raw).map(|bits| half::bf16::from_bits(bits).to_f64()))
         }
-        (DataType::Double, None) => first(tensor.double_data.iter().copied()),
-        (_, None) => first(tensor::floats(tensor, None)?.into_iter().map(f64::from)),
+        (DataType::Double, None) => first(&tensor.double_data.iter().copied()),
+        (_, None) => first(&tensor::floats(tensor, None)?.into_iter().map(f64::from)),
         _ => None,
     }
 }
@@ -61,12 +61,15 @@ fn words<const N: usize>(raw: &[u8]) -> impl Iterator<Item = [u8; N]> + Clone + 
         .filter_map(|chunk| chunk.try_into().ok())
 }
 
-fn first(values: impl Iterator<Item = f64> + Clone) -> Option<(usize, f64)> {
+fn first<I: Iterator<Item = f64> + Clone>(values: &I) -> Option<(usize, f64)> {
     let (position, value) = values
         .clone()
         .enumerate()
         .find(|(_, value)| !value.is_finite())?;
     let scalar = !value.is_nan() && values.clone().nth(1).is_none();
-    let is_mask = |value: f64| value == f64::NEG_INFINITY || value == 0.0 || value == 1.0;
-    (!scalar && !values.clone().all(is_mask)).then_some((position, value))
+    let of_masks = [0.0, 1.0, f64::NEG_INFINITY].map(f64::to_bits);
+    let mask = values
+        .clone()
+        .all(|value| of_masks.contains(&value.to_bits()));
+    (!scalar && !mask).then_some((position, value))
 }

@@ -6,6 +6,8 @@ use super::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoP
 use super::tensor;
 use crate::fault::{Fault, Result};
 
+/// How many identities and casts may lie before a constant.
+const FAR: usize = 64;
 const DOING: &str = "indexing the graph";
 
 /// A graph's edges, looked up by the tensor's name. Every name that a node reads exists, every tensor has one producer,
@@ -281,7 +283,7 @@ impl<'g> GraphIndex<'g> {
     #[must_use]
     pub fn constant(&self, tensor: &str) -> Option<&'g TensorProto> {
         let mut at = tensor;
-        loop {
+        for _ in 0..FAR {
             if let Some(found) = self.initializer(at) {
                 return Some(found);
             }
@@ -294,6 +296,7 @@ impl<'g> GraphIndex<'g> {
                 _ => return None,
             }
         }
+        None
     }
 
     /// Integers of a constant, `Constant` nodes with `value_int` and `value_ints` too.

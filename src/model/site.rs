@@ -1,4 +1,4 @@
-//! Names of the places in a transformer that can be read or written, as TransformerLens spells them.
+//! Names of the places in a transformer that can be read or written, as `TransformerLens` spells them.
 
 use std::fmt;
 use std::str::FromStr;

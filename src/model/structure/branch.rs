@@ -48,6 +48,9 @@ const ON_SCORES: [&str; 21] = [
     "Dropout",
 ];
 
+/// How many operators may stand between a softmax and the product that its scores are from.
+const FAR: usize = 256;
+
 /// What a branch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -131,7 +134,7 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
         let Some((node, _)) = reach.index.producer(at) else {
             continue;
         };
-        if !computed.contains(at) || !seen.insert(node) {
+        if !computed.contains(at) || seen.len() > FAR || !seen.insert(node) {
             continue;
         }
         if let Some(factors) = linear::factors(reach, node) {

@@ -8,6 +8,9 @@ use super::reach::Reach;
 use super::shape;
 use crate::fault::Result;
 
+/// How many casts may stand between a cache and its reader.
+const FAR: usize = 16;
+
 /// Dimensions with `None` for the batch and `Some(0)` for the past.
 ///
 /// # Errors
@@ -49,7 +52,7 @@ pub(super) fn dims(reach: &Reach<'_, '_>, input: &ValueInfoProto) -> Result<Vec<
 /// The node that joins the past with the present, and the axis of the past.
 fn reader(reach: &Reach<'_, '_>, input: &str, rank: usize) -> Option<(usize, usize)> {
     let mut at = input;
-    loop {
+    for _ in 0..FAR {
         let consumers = reach.index.consumers(at);
         for &(node, _) in consumers {
             let message = reach.index.node(node)?;
@@ -77,6 +80,7 @@ fn reader(reach: &Reach<'_, '_>, input: &str, rank: usize) -> Option<(usize, usi
         })?;
         at = through.output.first()?;
     }
+    None
 }
 
 fn kv_heads(reach: &Reach<'_, '_>, reader: usize) -> Option<usize> {
@@ -102,11 +106,9 @@ fn head_size(reach: &Reach<'_, '_>, reader: usize, past: usize) -> Option<usize>
     let heads = integer(reach, reader, "num_heads")?;
     let kv_heads = integer(reach, reader, "kv_num_heads").unwrap_or(heads);
     let keys = message.input.get(1).filter(|keys| !keys.is_empty());
-    match keys {
-        Some(keys) => Some(shape::width(reach, keys)? / kv_heads),
-        None => {
-            let packed = heads.checked_add(kv_heads.checked_mul(2)?)?;
-            Some(shape::width(reach, message.input.first()?)? / packed)
-        }
+    if let Some(keys) = keys {
+        return shape::width(reach, keys)?.checked_div(kv_heads);
     }
+    let packed = heads.checked_add(kv_heads.checked_mul(2)?)?;
+    shape::width(reach, message.input.first()?)?.checked_div(packed)
 }

@@ -43,10 +43,11 @@ fn reshaped(reach: &Reach<'_, '_>, scores: &str) -> Option<usize> {
     for _ in 0..FAR {
         let (node, _) = reach.index.producer(at)?;
         let message = reach.index.node(node)?;
-        if let Some([queries, keys]) = linear::factors(reach, node) {
-            if reach.is_live(queries) && reach.is_live(keys) {
-                return from_queries(reach, queries);
-            }
+        if let Some([queries, keys]) = linear::factors(reach, node)
+            && reach.is_live(queries)
+            && reach.is_live(keys)
+        {
+            return from_queries(reach, queries);
         }
         at = message.input.iter().find(|name| reach.is_live(name))?;
     }

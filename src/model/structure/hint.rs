@@ -1,7 +1,7 @@
 //! A guess at the model's family for people to read. Nothing is decided by it.
 
 use super::super::architecture::Block;
-use super::super::onnx::ModelProto;
+use super::super::onnx::{ModelProto, TensorProto};
 
 /// Parts of weight names and metadata that families are known by, the more telling first.
 const FAMILIES: [(&str, &str); 16] = [
@@ -31,7 +31,7 @@ pub(super) fn family(proto: &ModelProto, blocks: &[Block]) -> String {
         .iter()
         .map(|entry| entry.value().to_ascii_lowercase());
     let names = graph.flat_map(|graph| {
-        let weights = graph.initializer.iter().map(|tensor| tensor.name());
+        let weights = graph.initializer.iter().map(TensorProto::name);
         weights.chain([graph.name()]).map(str::to_ascii_lowercase)
     });
     let texts: Vec<String> = metadata.chain(names).collect();

@@ -12,6 +12,9 @@ use super::reach::Reach;
 use super::shape;
 use crate::fault::{Fault, Result};
 
+/// How many operators are looked at to tell what an input is for.
+const FAR: usize = 512;
+
 /// Lists the inputs with their roles.
 ///
 /// # Errors
@@ -84,7 +87,7 @@ fn token_ids<'g>(reach: &Reach<'_, 'g>, embedding: &'g str, vocab_size: usize) -
 /// The graph input behind a tensor if nothing is computed on the way.
 fn fed_directly<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
     let mut at = tensor;
-    loop {
+    for _ in 0..FAR {
         if reach.index.input(at).is_some() {
             return Some(at);
         }
@@ -96,6 +99,7 @@ fn fed_directly<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
             _ => return None,
         }
     }
+    None
 }
 
 fn element(input: &ValueInfoProto) -> Result<Element> {
@@ -206,7 +210,7 @@ fn follow<'g>(
                 Some(true) => return true,
                 Some(false) => {}
                 None => {
-                    if seen.insert(consumer) {
+                    if seen.len() < FAR && seen.insert(consumer) {
                         open.extend(node.output.iter().map(String::as_str));
                     }
                 }

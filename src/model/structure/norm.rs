@@ -12,6 +12,9 @@ const FUSED: [&str; 4] = [
     "LpNormalization",
 ];
 
+/// How many operators a norm may be spread over, one after the other.
+const FAR: usize = 16;
+
 /// What a norm normalises, if `tensor` is the direct output of one (before gain and bias where those are apart).
 pub(super) fn input<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<Value<'g>> {
     let (node, slot) = reach.index.producer(tensor)?;
@@ -44,12 +47,13 @@ pub(super) fn input<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<Value<
 /// What is normalised if `tensor` is a norm's output after its gain, bias and casts.
 pub(super) fn input_behind_affine<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<Value<'g>> {
     let mut at = tensor;
-    loop {
+    for _ in 0..FAR {
         if let Some(found) = input(reach, at) {
             return Some(found);
         }
         at = behind_affine(reach, at).or_else(|| behind_transparent(reach, at))?;
     }
+    None
 }
 
 /// The tensor behind a gain or a bias: one that has a value for each feature, so that a scalar factor is none.
@@ -75,7 +79,7 @@ fn same<'g>(reach: &Reach<'_, 'g>, a: &'g str, b: &'g str) -> bool {
 /// From a statistic such as `1/√(mean(x²) + ε)` to the `x` it is taken of.
 fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
     let mut at = tensor;
-    loop {
+    for _ in 0..FAR {
         let (node, _) = reach.index.producer(at)?;
         let message = reach.index.node(node)?;
         let live = reach.live_inputs(node);
@@ -92,6 +96,7 @@ fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
             _ => return None,
         }
     }
+    None
 }
 
 /// `x` of `x²`.

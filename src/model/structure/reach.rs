@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::super::index::GraphIndex;
+use super::super::onnx::ValueInfoProto;
 use super::value::{SKIP_NORMS, SKIP_SUM_SLOT};
 use crate::fault::Result;
 
-/// Steps allowed for each node before a graph counts as too tangled. Real models take fewer than ten.
+/// Steps allowed for each node before a graph counts as too tangled; exported models take a few dozen.
 const STEPS_PER_NODE: usize = 256;
 
 /// Answers questions of dependence over one graph.
@@ -19,7 +20,7 @@ pub(super) struct Reach<'i, 'g> {
 
 impl<'i, 'g> Reach<'i, 'g> {
     pub fn new(index: &'i GraphIndex<'g>) -> Self {
-        let mut live: HashSet<&'g str> = index.inputs().map(|input| input.name()).collect();
+        let mut live: HashSet<&'g str> = index.inputs().map(ValueInfoProto::name).collect();
         for &node in index.order() {
             if !cuts(index, node) && index.reads(node).any(|name| live.contains(name)) {
                 live.extend(outputs(index, node));
@@ -39,13 +40,11 @@ impl<'i, 'g> Reach<'i, 'g> {
 
     /// The inputs of a node that are live, without repetition.
     pub fn live_inputs(&self, node: usize) -> Vec<&'g str> {
-        let mut all: Vec<&'g str> = Vec::new();
-        for name in self.index.reads(node) {
-            if self.is_live(name) && !all.contains(&name) {
-                all.push(name);
-            }
-        }
-        all
+        let mut seen = HashSet::new();
+        self.index
+            .reads(node)
+            .filter(|name| self.is_live(name) && seen.insert(*name))
+            .collect()
     }
 
     /// Whether the values of `of` are computed from `tensor`.
@@ -61,7 +60,6 @@ impl<'i, 'g> Reach<'i, 'g> {
             if same.contains(&at) {
                 return Ok(true);
             }
-            self.step()?;
             let Some((node, _)) = self.index.producer(at) else {
                 continue;
             };
@@ -71,6 +69,7 @@ impl<'i, 'g> Reach<'i, 'g> {
                 continue;
             }
             for name in self.index.reads(node) {
+                self.step()?;
                 if self.is_live(name) && seen.insert(name) {
                     open.push(name);
                 }
@@ -130,7 +129,8 @@ impl<'i, 'g> Reach<'i, 'g> {
         all
     }
 
-    fn step(&self) -> Result<()> {
+    /// Counts a step of a search.
+    pub fn step(&self) -> Result<()> {
         let steps = self.steps.get() + 1;
         self.steps.set(steps);
         let allowed = STEPS_PER_NODE * (self.index.order().len() + 1000);

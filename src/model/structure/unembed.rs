@@ -50,6 +50,7 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
     let mut unembedding = None;
     let mut at = logits;
     loop {
+        reach.step()?;
         let Some((node, slot)) = reach.index.producer(at) else {
             return Err(broken(
                 format!("the way back from `{logits}` ends at the input `{at}`"),

@@ -66,7 +66,9 @@ impl<'g> Value<'g> {
             return None;
         }
         let mut live = message.input.iter().filter(|name| reach.is_live(name));
-        Some([live.next()?.as_str(), live.next()?.as_str()])
+        let terms = [live.next()?.as_str(), live.next()?.as_str()];
+        // x + x is twice x and no branch.
+        (terms[0] != terms[1]).then_some(terms)
     }
 }
 
@@ -98,11 +100,15 @@ pub(super) fn behind_scale<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'
     }
 }
 
-/// The tensor behind a cast or an identity.
+/// How many casts may follow one another.
+const CASTS: usize = 8;
+
+/// The tensor behind casts and identities.
 pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str {
     let mut at = tensor;
-    while let Some((node, _)) = reach.index.producer(at) {
-        let Some(message) = reach.index.node(node) else {
+    for _ in 0..CASTS {
+        let producer = reach.index.producer(at);
+        let Some(message) = producer.and_then(|(node, _)| reach.index.node(node)) else {
             break;
         };
         match (message.op_type(), message.input.first()) {
