@@ -36,15 +36,6 @@ pub(super) fn ints_attribute(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
-pub(super) fn float_attribute(name: &str, value: f32) -> AttributeProto {
-    AttributeProto {
-        name: Some(name.to_owned()),
-        r#type: Some(AttributeType::Float.into()),
-        f: Some(value),
-        ..AttributeProto::default()
-    }
-}
-
 /// A float32 tensor; `dims` and the number of values agree.
 pub(super) fn float_tensor(
     name: String,

@@ -74,7 +74,7 @@ pub(super) fn apply(
     let restore = Restore::of(editor, tensor).map_err(refuse)?;
     let raw = editor.fresh(&format!("candor.raw.{site}"));
     editor.declare_like(&raw, tensor);
-    let norm = detach(editor, producer, &raw, tensor).map_err(|fault| Fault {
+    let behind = detach(editor, producer, &raw, tensor).map_err(|fault| Fault {
         doing: format!("planning a write at `{site}`: {}", fault.doing),
         ..fault
     })?;
@@ -102,8 +102,8 @@ pub(super) fn apply(
             editor.compute_as(place, "CastLike", &[&x, &raw], tensor.to_owned());
         }
     }
-    if let Some(norm) = norm {
-        editor.push(place, norm);
+    for node in behind {
+        editor.push(place, node);
     }
     Ok(())
 }
@@ -135,16 +135,16 @@ impl Restore {
     }
 }
 
-/// Lets the producer of `tensor` put out `raw` instead. Returns the norm that must follow `tensor` where the producer
-/// was a fused one.
+/// Lets the producer of `tensor` put out `raw` instead. Returns what must follow `tensor` where the producer was a
+/// fused norm.
 fn detach(
     editor: &mut Editor,
     producer: Producer,
     raw: &str,
     tensor: &str,
-) -> Result<Option<NodeProto>> {
+) -> Result<Vec<NodeProto>> {
     let Some(node) = editor.graph.node.get(producer.node) else {
-        return Ok(None);
+        return Ok(vec![]);
     };
     if is_skip_norm(node) && producer.output == SUM_OUTPUT {
         return split(editor, producer.node, raw, tensor);
@@ -154,9 +154,8 @@ fn detach(
         .output
         .iter()
         .filter(|name| !name.is_empty() && *name != tensor);
-    if !matches!(node.domain(), "" | "ai.onnx")
-        && let Some(other) = others.find(|name| editor.reads(name))
-    {
+    let from_it = !matches!(node.domain(), "" | "ai.onnx") && !is_skip_norm(node);
+    if from_it && let Some(other) = others.find(|name| editor.reads(name)) {
         return Err(Fault::usage(
             format!(
                 "editing an output of the fused operator `{}`",
@@ -170,7 +169,7 @@ fn detach(
     if let Some(slot) = node.and_then(|node| node.output.get_mut(producer.output)) {
         raw.clone_into(slot);
     }
-    Ok(None)
+    Ok(vec![])
 }
 
 fn edit(

@@ -1,8 +1,10 @@
 //! Models in sessions, with what others recorded of them.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use candor::instrument::{Instrumented, Manifest, Plan, instrument, rewrite};
 use candor::model::{Architecture, Model, SiteName, encode};
@@ -17,7 +19,8 @@ pub struct Lab {
     pub arch: Architecture,
     pub ids: Array2<i64>,
     pub reference: BTreeMap<String, ArrayD<f32>>,
-    source: std::rc::Rc<Source>,
+    source: Rc<Source>,
+    plain: OnceCell<ArrayD<f32>>,
 }
 
 enum Source {
@@ -82,6 +85,7 @@ impl Lab {
             ids,
             reference,
             source: Source::File(model).into(),
+            plain: OnceCell::new(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Lab {
             ids,
             reference: BTreeMap::new(),
             source: Source::Tiny(tiny.model).into(),
+            plain: OnceCell::new(),
         }
     }
 
@@ -103,12 +108,14 @@ impl Lab {
             ids,
             reference: BTreeMap::new(),
             source: self.source.clone(),
+            plain: OnceCell::new(),
         }
     }
 
     /// The logits of the model as it is.
-    pub fn plain(&self) -> ArrayD<f32> {
-        self.run(&Plan::default(), |feed, _| feed).logits().clone()
+    pub fn plain(&self) -> &ArrayD<f32> {
+        self.plain
+            .get_or_init(|| self.run(&Plan::default(), |feed, _| feed).logits().clone())
     }
 
     /// Everything that the instrumented model puts out.

@@ -18,7 +18,7 @@ pub const F16: i32 = DataType::Float16 as i32;
 pub const BF16: i32 = DataType::Bfloat16 as i32;
 pub const F64: i32 = DataType::Double as i32;
 pub const WIDTH: usize = 4;
-pub const EPSILON: f32 = 1e-6;
+const EPSILON: f32 = 1e-6;
 
 pub struct Tiny {
     pub model: ModelProto,
@@ -166,13 +166,6 @@ impl Tiny {
                 node.op_type = Some("Max".into());
             }
         }
-    }
-
-    /// Makes the graph read the fused norm's mean.
-    pub fn read_statistics(&mut self) {
-        let graph = self.model.graph.as_mut().unwrap();
-        graph.node[2].output.push("mean".into());
-        graph.output.push(typed("mean", F32, &["N", "T", "1"]));
     }
 
     fn new(
