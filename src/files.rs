@@ -25,7 +25,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     {
         use std::os::unix::fs::PermissionsExt as _;
         // Temporary files are private; what the user asked for follows the usual rights.
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(fault)?;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))
+            .map_err(fault)?;
     }
     file.persist(path).map_err(|error| fault(error.error))?;
     Ok(())
@@ -46,5 +48,9 @@ pub fn writable(path: &Path) -> Result<()> {
     };
     tempfile::NamedTempFile::new_in(folder)
         .map(drop)
-        .map_err(|error| Fault::usage(doing(), error.to_string()).expected("a writable folder").hint("create the folder, or give another path with --out"))
+        .map_err(|error| {
+            Fault::usage(doing(), error.to_string())
+                .expected("a writable folder")
+                .hint("create the folder, or give another path with --out")
+        })
 }

@@ -17,7 +17,8 @@ pub fn request() {
 /// An interruption was requested.
 pub fn check() -> Result<()> {
     if REQUESTED.load(Ordering::Relaxed) {
-        return Err(Fault::failed("working", "an interruption (Ctrl-C)").hint("nothing was written; run the command again"));
+        return Err(Fault::failed("working", "an interruption (Ctrl-C)")
+            .hint("nothing was written; run the command again"));
     }
     Ok(())
 }

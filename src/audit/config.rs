@@ -78,10 +78,12 @@ impl AuditConfig {
                 .hint("or give --model, --suite, --detectors and --rules")
         })?;
         let wire: Wire = serde_yaml::from_str(&text).map_err(|error| {
-            Fault::usage(&doing, error.to_string()).expected("keys schema, title, seed, fail_on, models, suites, rules")
+            Fault::usage(&doing, error.to_string())
+                .expected("keys schema, title, seed, fail_on, models, suites, rules")
         })?;
         if wire.schema != SCHEMA {
-            return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema)).expected(format!("schema `{SCHEMA}`")));
+            return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema))
+                .expected(format!("schema `{SCHEMA}`")));
         }
         let base = path.with_file_name("");
         let here = |path: PathBuf| base.join(path);
@@ -114,7 +116,10 @@ impl AuditConfig {
     /// # Errors
     /// No model, suite or rule is named, or two models share a name.
     pub fn check(&self, doing: &str) -> Result<()> {
-        let empty = |what: &str| Err(Fault::no_inputs(doing, format!("no {what}")).expected(format!("at least one {what}")));
+        let empty = |what: &str| {
+            Err(Fault::no_inputs(doing, format!("no {what}"))
+                .expected(format!("at least one {what}")))
+        };
         if self.models.is_empty() {
             return empty("model");
         }
@@ -125,8 +130,14 @@ impl AuditConfig {
             return empty("rule file");
         }
         for (index, model) in self.models.iter().enumerate() {
-            if self.models[..index].iter().any(|other| other.name == model.name) {
-                return Err(Fault::usage(doing, format!("two models named `{}`", model.name)).expected("a name for each model"));
+            if self.models[..index]
+                .iter()
+                .any(|other| other.name == model.name)
+            {
+                return Err(
+                    Fault::usage(doing, format!("two models named `{}`", model.name))
+                        .expected("a name for each model"),
+                );
             }
         }
         Ok(())

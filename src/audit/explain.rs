@@ -23,7 +23,12 @@ const CONTROL_PROMPTS: usize = 64;
 /// The union of what the rules demand.
 #[must_use]
 pub fn requests(rules: &RulePack) -> BTreeSet<CausalRequest> {
-    rules.rules.iter().flat_map(|rule| rule.evidence()).cloned().collect()
+    rules
+        .rules
+        .iter()
+        .flat_map(|rule| rule.evidence())
+        .cloned()
+        .collect()
 }
 
 /// Runs every request on every contrast suite. Where the condition changes no answer there is nothing to explain, and
@@ -31,15 +36,33 @@ pub fn requests(rules: &RulePack) -> BTreeSet<CausalRequest> {
 ///
 /// # Errors
 /// A run fails.
-pub fn explain(seed: u64, bench: &Bench, suites: &[Suite], engine: &Engine, requests: &BTreeSet<CausalRequest>, evidence: &mut Evidence, progress: &dyn Progress) -> Result<()> {
+pub fn explain(
+    seed: u64,
+    bench: &Bench,
+    suites: &[Suite],
+    engine: &Engine,
+    requests: &BTreeSet<CausalRequest>,
+    evidence: &mut Evidence,
+    progress: &dyn Progress,
+) -> Result<()> {
     let control = control_prompts(bench, suites)?;
     for suite in suites {
-        let Some(contrast) = &suite.contrast else { continue };
+        let Some(contrast) = &suite.contrast else {
+            continue;
+        };
         let _span = tracing::info_span!("explain", suite = suite.id).entered();
         let pairs = diverging_pairs(seed, bench, suite, contrast, evidence)?;
         for request in requests {
             if !pairs.is_empty() {
-                let work = Work { seed, bench, suite, contrast, engine, pairs: &pairs, control: &control };
+                let work = Work {
+                    seed,
+                    bench,
+                    suite,
+                    contrast,
+                    engine,
+                    pairs: &pairs,
+                    control: &control,
+                };
                 work.run(request, evidence)?;
             }
             progress.step(1);
@@ -59,14 +82,32 @@ fn control_prompts(bench: &Bench, suites: &[Suite]) -> Result<Vec<Vec<i64>>> {
 }
 
 /// Pairs to which the model gives different answers, in an order that visits every group before any group twice.
-fn diverging_pairs(seed: u64, bench: &Bench, suite: &Suite, contrast: &Contrast, evidence: &mut Evidence) -> Result<Vec<Pair>> {
-    let said: BTreeMap<&str, &Response> = evidence.responses.iter().filter(|response| response.suite == suite.id).map(|response| (response.item.as_str(), response)).collect();
+fn diverging_pairs(
+    seed: u64,
+    bench: &Bench,
+    suite: &Suite,
+    contrast: &Contrast,
+    evidence: &mut Evidence,
+) -> Result<Vec<Pair>> {
+    let said: BTreeMap<&str, &Response> = evidence
+        .responses
+        .iter()
+        .filter(|response| response.suite == suite.id)
+        .map(|response| (response.item.as_str(), response))
+        .collect();
     let tokenizer = &bench.subject.tokenizer;
     let mut pairs = Vec::new();
     let mut refused = Vec::new();
     for item in suite.of_condition(&contrast.tested) {
-        let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else { continue };
-        let (Some(tested), Some(against)) = (said.get(item.id.as_str()), said.get(counterpart.id.as_str())) else { continue };
+        let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else {
+            continue;
+        };
+        let (Some(tested), Some(against)) = (
+            said.get(item.id.as_str()),
+            said.get(counterpart.id.as_str()),
+        ) else {
+            continue;
+        };
         if tested.text == against.text {
             continue;
         }
@@ -84,14 +125,18 @@ fn diverging_pairs(seed: u64, bench: &Bench, suite: &Suite, contrast: &Contrast,
                 answer_text: against.text.clone(),
                 foil_text: tested.text.clone(),
             }),
-            (Ok(_), Ok(_)) => refused.push((item.id.clone(), "the two answers begin with the same token")),
+            (Ok(_), Ok(_)) => {
+                refused.push((item.id.clone(), "the two answers begin with the same token"))
+            }
             _ => refused.push((item.id.clone(), "one of the answers has no token")),
         }
     }
-    evidence.unmeasured.extend(refused.into_iter().map(|(item, why)| Unmeasured {
-        what: format!("causal evidence on the pair of `{item}`"),
-        why: why.to_owned(),
-    }));
+    evidence
+        .unmeasured
+        .extend(refused.into_iter().map(|(item, why)| Unmeasured {
+            what: format!("causal evidence on the pair of `{item}`"),
+            why: why.to_owned(),
+        }));
     pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     pairs.sort_by_cached_key(|pair| {
@@ -122,10 +167,15 @@ impl Work<'_> {
                 random_directions,
             } => {
                 let arch = self.engine.arch();
-                let sites: Vec<SiteName> = (0..arch.n_layers).map(|layer| SiteName::block(layer, *point)).filter(|&site| arch.site(site).is_some()).collect();
+                let sites: Vec<SiteName> = (0..arch.n_layers)
+                    .map(|layer| SiteName::block(layer, *point))
+                    .filter(|&site| arch.site(site).is_some())
+                    .collect();
                 let pairs = self.at_most(*max_pairs);
                 for &mode in modes {
-                    let _span = tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len()).entered();
+                    let _span =
+                        tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len())
+                            .entered();
                     let mut map = patch_map(self.engine, &self.suite.id, pairs, &sites, mode)?;
                     random_control(self.engine, &mut map, pairs, *random_directions, self.seed)?;
                     evidence.maps.push(map);
@@ -136,12 +186,24 @@ impl Work<'_> {
                 role,
                 random_directions,
                 max_items,
-            } => self.ablate_role(role, *random_directions, *max_items, AblationKind::Directional, evidence),
+            } => self.ablate_role(
+                role,
+                *random_directions,
+                *max_items,
+                AblationKind::Directional,
+                evidence,
+            ),
             CausalRequest::FeatureAblation {
                 role,
                 random_directions,
                 max_items,
-            } => self.ablate_role(role, *random_directions, *max_items, AblationKind::Feature, evidence),
+            } => self.ablate_role(
+                role,
+                *random_directions,
+                *max_items,
+                AblationKind::Feature,
+                evidence,
+            ),
         }
     }
 
@@ -149,13 +211,29 @@ impl Work<'_> {
         &self.pairs[..n.min(self.pairs.len())]
     }
 
-    fn ablate_role(&self, role: &str, n_directions: usize, max_items: usize, kind: AblationKind, evidence: &mut Evidence) -> Result<()> {
-        for detector in self.bench.detectors.iter().filter(|detector| detector.card.role == role) {
+    fn ablate_role(
+        &self,
+        role: &str,
+        n_directions: usize,
+        max_items: usize,
+        kind: AblationKind,
+        evidence: &mut Evidence,
+    ) -> Result<()> {
+        for detector in self
+            .bench
+            .detectors
+            .iter()
+            .filter(|detector| detector.card.role == role)
+        {
             let _span = tracing::info_span!("ablate", detector = detector.card.id).entered();
             if detector.card.span != Span::PromptLast {
                 evidence.unmeasured.push(Unmeasured {
                     what: format!("ablation of the detector `{}`", detector.card.id),
-                    why: format!("it reads `{}`, and ablations are made where the answer is read (`{}`)", detector.card.span, Span::PromptLast),
+                    why: format!(
+                        "it reads `{}`, and ablations are made where the answer is read (`{}`)",
+                        detector.card.span,
+                        Span::PromptLast
+                    ),
                 });
                 continue;
             }
@@ -164,12 +242,25 @@ impl Work<'_> {
             let removal = Removal {
                 kind,
                 detector: detector.card.id.clone(),
-                features: detector.card.features.iter().map(|feature| feature.index).collect(),
+                features: detector
+                    .card
+                    .features
+                    .iter()
+                    .map(|feature| feature.index)
+                    .collect(),
                 site: detector.card.site,
                 delta: delta.as_ref(),
             };
             let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
-            evidence.ablations.push(ablate(self.engine, &self.suite.id, pairs, &removal, &control, n_directions, self.seed)?);
+            evidence.ablations.push(ablate(
+                self.engine,
+                &self.suite.id,
+                pairs,
+                &removal,
+                &control,
+                n_directions,
+                self.seed,
+            )?);
         }
         Ok(())
     }
@@ -181,14 +272,23 @@ impl Work<'_> {
                 let norm = probe.weight.dot(&probe.weight).sqrt();
                 let direction = &probe.weight / norm;
                 let mean = self.baseline_mean(detector.card.site, &direction, pairs)?;
-                Ok(Box::new(move |x: ArrayView1<f32>| &direction * (mean - x.dot(&direction))))
+                Ok(Box::new(move |x: ArrayView1<f32>| {
+                    &direction * (mean - x.dot(&direction))
+                }))
             }
             Loaded::Sae(sae) => {
-                let features: Vec<usize> = detector.card.features.iter().map(|feature| feature.index).collect();
+                let features: Vec<usize> = detector
+                    .card
+                    .features
+                    .iter()
+                    .map(|feature| feature.index)
+                    .collect();
                 // Width and features were checked when the detector was opened; what cannot be encoded is left alone.
                 Ok(Box::new(move |x: ArrayView1<f32>| {
                     let row = x.insert_axis(Axis(0));
-                    let part = sae.encode(row).and_then(|acts| sae.contribution(acts.view(), row, &features));
+                    let part = sae
+                        .encode(row)
+                        .and_then(|acts| sae.contribution(acts.view(), row, &features));
                     part.map_or_else(|_| Array1::zeros(x.len()), |part| -part.row(0).to_owned())
                 }))
             }
@@ -196,13 +296,29 @@ impl Work<'_> {
     }
 
     /// Mean projection on a unit direction at the last position of the baseline prompts.
-    fn baseline_mean(&self, site: SiteName, direction: &Array1<f32>, pairs: &[Pair]) -> Result<f32> {
+    fn baseline_mean(
+        &self,
+        site: SiteName,
+        direction: &Array1<f32>,
+        pairs: &[Pair],
+    ) -> Result<f32> {
         tracing::debug!(site = %site, against = self.contrast.against, "baseline mean");
         let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
-        let tap = self.engine.taps().position(|tapped| tapped == site).unwrap_or(0);
+        let tap = self
+            .engine
+            .taps()
+            .position(|tapped| tapped == site)
+            .unwrap_or(0);
         let activations = self.engine.activations(&prompts)?;
-        let projections = activations.iter().zip(pairs).map(|(of_prompt, pair)| f64::from(of_prompt[tap].row(pair.last()).dot(direction)));
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a mean of float32 activations")]
+        let projections = activations
+            .iter()
+            .zip(pairs)
+            .map(|(of_prompt, pair)| f64::from(of_prompt[tap].row(pair.last()).dot(direction)));
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "a mean of float32 activations"
+        )]
         let mean = (projections.sum::<f64>() / pairs.len() as f64) as f32;
         Ok(mean)
     }

@@ -4,7 +4,9 @@ use super::preflight::{Bench, Prepared};
 use super::record;
 use crate::evidence::Evidence;
 use crate::report::{Bar, BlockLine, Finding, Side, SignalLine};
-use crate::rules::{self, Comparison, Context, DetectorInfo, RuleOutcome, SignalValue, Truth, judge as judge_rule};
+use crate::rules::{
+    self, Comparison, Context, DetectorInfo, RuleOutcome, SignalValue, Truth, judge as judge_rule,
+};
 use crate::tokens::{Purpose, Suite};
 
 /// One finding for each rule and contrast suite.
@@ -18,11 +20,17 @@ pub fn judge(prepared: &Prepared, bench: &Bench, evidence: &Evidence) -> Vec<Fin
         .flat_map(|rule| {
             let doc = record::rule_doc(rule);
             let name = &bench.subject.name;
-            contexts.iter().map(move |context| {
-                let outcome = judge_rule(rule, evidence, context);
-                let suite = context.contrast.as_ref().map(|contrast| contrast.suite.as_str());
-                finding(Finding::of(&doc, name, suite), outcome)
-            }).collect::<Vec<_>>()
+            contexts
+                .iter()
+                .map(move |context| {
+                    let outcome = judge_rule(rule, evidence, context);
+                    let suite = context
+                        .contrast
+                        .as_ref()
+                        .map(|contrast| contrast.suite.as_str());
+                    finding(Finding::of(&doc, name, suite), outcome)
+                })
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -31,15 +39,28 @@ pub fn judge(prepared: &Prepared, bench: &Bench, evidence: &Evidence) -> Vec<Fin
 fn contexts(suites: &[Suite], bench: &Bench) -> Vec<Context> {
     let base = Context {
         contrast: None,
-        control_suites: suites.iter().filter(|suite| suite.purpose == Purpose::Control).map(|suite| suite.id.clone()).collect(),
+        control_suites: suites
+            .iter()
+            .filter(|suite| suite.purpose == Purpose::Control)
+            .map(|suite| suite.id.clone())
+            .collect(),
         detectors: bench
             .detectors
             .iter()
             .map(|detector| DetectorInfo {
                 id: detector.card.id.clone(),
                 role: detector.card.role.clone(),
-                threshold: detector.card.calibration.as_ref().map_or(0.0, |calibration| calibration.threshold),
-                features: detector.card.features.iter().map(|feature| feature.index).collect(),
+                threshold: detector
+                    .card
+                    .calibration
+                    .as_ref()
+                    .map_or(0.0, |calibration| calibration.threshold),
+                features: detector
+                    .card
+                    .features
+                    .iter()
+                    .map(|feature| feature.index)
+                    .collect(),
             })
             .collect(),
     };
@@ -57,12 +78,18 @@ fn contexts(suites: &[Suite], bench: &Bench) -> Vec<Context> {
             })
         })
         .collect();
-    if contexts.is_empty() { vec![base] } else { contexts }
+    if contexts.is_empty() {
+        vec![base]
+    } else {
+        contexts
+    }
 }
 
 fn finding(of: crate::report::FindingOf<'_>, outcome: RuleOutcome) -> Finding {
     let mut reasons = outcome.reasons.into_iter();
-    let first = reasons.next().unwrap_or_else(|| outcome.verdict.to_string());
+    let first = reasons
+        .next()
+        .unwrap_or_else(|| outcome.verdict.to_string());
     reasons
         .fold(of.concludes(outcome.verdict, first), Finding::reason)
         .blocks(

@@ -34,7 +34,12 @@ pub struct Audited {
 ///
 /// # Errors
 /// A file is missing, malformed or does not fit the others, or a run fails.
-pub fn run(config: &AuditConfig, command: &str, obtain: impl FnOnce() -> Result<Runtime>, progress: &dyn Progress) -> Result<Audited> {
+pub fn run(
+    config: &AuditConfig,
+    command: &str,
+    obtain: impl FnOnce() -> Result<Runtime>,
+    progress: &dyn Progress,
+) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
     let runtime = obtain()?;
@@ -49,7 +54,13 @@ pub fn run(config: &AuditConfig, command: &str, obtain: impl FnOnce() -> Result<
     Ok(Audited { report, evidence })
 }
 
-fn audit_model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, runtime: &Runtime, progress: &dyn Progress) -> Result<(ModelAudit, Evidence)> {
+fn audit_model(
+    config: &AuditConfig,
+    prepared: &Prepared,
+    bench: &Bench,
+    runtime: &Runtime,
+    progress: &dyn Progress,
+) -> Result<(ModelAudit, Evidence)> {
     let name = &bench.subject.name;
     let _span = tracing::info_span!("audit", model = name).entered();
     let mut evidence = Evidence::default();
@@ -58,14 +69,29 @@ fn audit_model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, runtime
     let engine = score::instrument(runtime, bench, &prepared.rules)?;
 
     progress.stage(&format!("{name}: asking"), prepared.suites.len());
-    ask::ask(runtime, bench, &prepared.suites, &engine, &mut evidence, progress)?;
+    ask::ask(
+        runtime,
+        bench,
+        &prepared.suites,
+        &engine,
+        &mut evidence,
+        progress,
+    )?;
 
     progress.stage(&format!("{name}: reading detectors"), prepared.suites.len());
     let measured = score::score(bench, &prepared.suites, &engine, &mut evidence, progress)?;
 
     let requests = explain::requests(&prepared.rules);
     progress.stage(&format!("{name}: causal evidence"), requests.len());
-    explain::explain(config.seed, bench, &prepared.suites, &engine, &requests, &mut evidence, progress)?;
+    explain::explain(
+        config.seed,
+        bench,
+        &prepared.suites,
+        &engine,
+        &requests,
+        &mut evidence,
+        progress,
+    )?;
 
     let findings = findings::judge(prepared, bench, &evidence);
     let audit = record::model(config, prepared, bench, &evidence, &measured, findings)?;

@@ -33,10 +33,22 @@ pub struct Bench {
 pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let _span = tracing::info_span!("preflight").entered();
     let rules = RulePack::open(&config.rules)?;
-    let suites = config.suites.iter().map(|path| Suite::open(path)).collect::<Result<Vec<_>>>()?;
+    let suites = config
+        .suites
+        .iter()
+        .map(|path| Suite::open(path))
+        .collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
-    let benches = config.models.iter().map(|model| bench(model, &suites)).collect::<Result<Vec<_>>>()?;
-    Ok(Prepared { suites, rules, benches })
+    let benches = config
+        .models
+        .iter()
+        .map(|model| bench(model, &suites))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Prepared {
+        suites,
+        rules,
+        benches,
+    })
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {
@@ -48,7 +60,10 @@ fn check_suites(suites: &[Suite]) -> Result<()> {
                 .hint("detectors were trained on calibration items: auditing on them would flatter the detectors"));
         }
         if suites[..index].iter().any(|other| other.id == suite.id) {
-            return Err(Fault::usage(doing(), format!("two suites with the id `{}`", suite.id)).expected("an id for each suite"));
+            return Err(
+                Fault::usage(doing(), format!("two suites with the id `{}`", suite.id))
+                    .expected("an id for each suite"),
+            );
         }
     }
     Ok(())
@@ -65,7 +80,11 @@ fn bench(config: &ModelConfig, suites: &[Suite]) -> Result<Bench> {
         detector.fits(&subject.arch, subject.sha256())?;
         let id = &detector.card.id;
         if detectors.iter().any(|other| other.card.id == *id) {
-            return Err(Fault::usage(format!("opening the detector `{}`", folder.display()), format!("a second detector with the id `{id}`")).expected("an id for each detector"));
+            return Err(Fault::usage(
+                format!("opening the detector `{}`", folder.display()),
+                format!("a second detector with the id `{id}`"),
+            )
+            .expected("an id for each detector"));
         }
         detectors.push(detector);
     }
@@ -77,7 +96,10 @@ fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
     for item in &suite.items {
         let encoded = subject.tokenizer.encode(&item.prompt)?;
         if let Some(pair) = item.pair.as_deref().and_then(|id| suite.item(id)) {
-            equal_length((&pair.id, &subject.tokenizer.encode(&pair.prompt)?), (&item.id, &encoded))?;
+            equal_length(
+                (&pair.id, &subject.tokenizer.encode(&pair.prompt)?),
+                (&item.id, &encoded),
+            )?;
         }
     }
     Ok(())

@@ -9,7 +9,10 @@ use crate::detect::Detector;
 use crate::digest::sha256_of;
 use crate::evidence::{Evidence, Unmeasured};
 use crate::fault::{Fault, Result};
-use crate::report::{ArchitectureSummary, AuditReport, DetectorRecord, ExhibitContext, FileDigest, Finding, ModelAudit, RuleDoc, RuntimeRecord, SuiteRecord, accounts, exhibits, samples};
+use crate::report::{
+    ArchitectureSummary, AuditReport, DetectorRecord, ExhibitContext, FileDigest, Finding,
+    ModelAudit, RuleDoc, RuntimeRecord, SuiteRecord, accounts, exhibits, samples,
+};
 use crate::rules::{RESAMPLES, Rule, SEED, worst};
 use crate::run::Runtime;
 use crate::stats::{Estimate, auroc_interval};
@@ -44,7 +47,14 @@ pub fn rule_doc(rule: &Rule) -> RuleDoc {
 ///
 /// # Errors
 /// A rule file or the runtime's library cannot be read again for its size and digest.
-pub fn report(config: &AuditConfig, command: &str, started: &str, prepared: &Prepared, runtime: &Runtime, models: Vec<ModelAudit>) -> Result<AuditReport> {
+pub fn report(
+    config: &AuditConfig,
+    command: &str,
+    started: &str,
+    prepared: &Prepared,
+    runtime: &Runtime,
+    models: Vec<ModelAudit>,
+) -> Result<AuditReport> {
     Ok(AuditReport {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.to_owned(),
@@ -60,12 +70,19 @@ pub fn report(config: &AuditConfig, command: &str, started: &str, prepared: &Pre
         },
         models,
         rules: prepared.rules.rules.iter().map(rule_doc).collect(),
-        rule_files: prepared.rules.files.iter().map(|file| digest(&file.path)).collect::<Result<_>>()?,
+        rule_files: prepared
+            .rules
+            .files
+            .iter()
+            .map(|file| digest(&file.path))
+            .collect::<Result<_>>()?,
     })
 }
 
 fn digest(path: &Path) -> Result<FileDigest> {
-    let bytes = std::fs::read(path).map_err(|error| Fault::failed(format!("digesting `{}`", path.display()), error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        Fault::failed(format!("digesting `{}`", path.display()), error.to_string())
+    })?;
     Ok(FileDigest {
         path: path.display().to_string(),
         sha256: sha256_of(&bytes),
@@ -75,9 +92,24 @@ fn digest(path: &Path) -> Result<FileDigest> {
 
 /// Everything that was found on one model.
 #[allow(clippy::too_many_arguments, reason = "each is one part of the record")]
-pub fn model(config: &AuditConfig, prepared: &Prepared, bench: &Bench, evidence: &Evidence, fits: &[Fit], findings: Vec<Finding>) -> Result<ModelAudit> {
-    let detectors: Vec<DetectorRecord> = bench.detectors.iter().map(|detector| detector_record(detector, prepared, evidence, fits)).collect();
-    let context = ExhibitContext { detectors: &detectors, resamples: RESAMPLES, seed: config.seed };
+pub fn model(
+    config: &AuditConfig,
+    prepared: &Prepared,
+    bench: &Bench,
+    evidence: &Evidence,
+    fits: &[Fit],
+    findings: Vec<Finding>,
+) -> Result<ModelAudit> {
+    let detectors: Vec<DetectorRecord> = bench
+        .detectors
+        .iter()
+        .map(|detector| detector_record(detector, prepared, evidence, fits))
+        .collect();
+    let context = ExhibitContext {
+        detectors: &detectors,
+        resamples: RESAMPLES,
+        seed: config.seed,
+    };
     let exhibits = exhibits(evidence, &context)?;
     let subject = &bench.subject;
     let arch = &subject.arch;
@@ -127,7 +159,12 @@ fn suite_record(suite: &Suite) -> SuiteRecord {
     }
 }
 
-fn detector_record(detector: &Detector, prepared: &Prepared, evidence: &Evidence, fits: &[Fit]) -> DetectorRecord {
+fn detector_record(
+    detector: &Detector,
+    prepared: &Prepared,
+    evidence: &Evidence,
+    fits: &[Fit],
+) -> DetectorRecord {
     let card = &detector.card;
     let fit = fits.iter().find(|fit| fit.detector == card.id);
     let rate = |rates: &crate::detect::FalsePositives| Estimate {
@@ -149,24 +186,46 @@ fn detector_record(detector: &Detector, prepared: &Prepared, evidence: &Evidence
         l0: fit.map(|fit| fit.l0),
         explained_variance: fit.map(|fit| fit.explained_variance),
         fpr_control: calibration.map(|calibration| rate(&calibration.control)),
-        fpr_matched: calibration.and_then(|calibration| calibration.matched_honest.as_ref()).map(rate),
-        digest: sha256_of(detector.digests.iter().map(|file| file.sha256.as_str()).collect::<String>().as_bytes()),
-        calibration_digest: calibration.map(|calibration| calibration.control.corpus_digest.clone()),
+        fpr_matched: calibration
+            .and_then(|calibration| calibration.matched_honest.as_ref())
+            .map(rate),
+        digest: sha256_of(
+            detector
+                .digests
+                .iter()
+                .map(|file| file.sha256.as_str())
+                .collect::<String>()
+                .as_bytes(),
+        ),
+        calibration_digest: calibration
+            .map(|calibration| calibration.control.corpus_digest.clone()),
         model_digest: Some(card.model.sha256.clone()),
     }
 }
 
 /// AUROC of a probe between the conditions of the first contrast suite.
-fn measured_auroc(detector: &Detector, prepared: &Prepared, evidence: &Evidence) -> Option<Estimate> {
-    let (suite, contrast) = prepared.suites.iter().find_map(|suite| Some((suite, suite.contrast.as_ref()?)))?;
+fn measured_auroc(
+    detector: &Detector,
+    prepared: &Prepared,
+    evidence: &Evidence,
+) -> Option<Estimate> {
+    let (suite, contrast) = prepared
+        .suites
+        .iter()
+        .find_map(|suite| Some((suite, suite.contrast.as_ref()?)))?;
     let scores: Vec<_> = evidence
         .scores
         .iter()
-        .filter(|score| score.suite == suite.id && score.detector == detector.card.id && score.feature.is_none())
+        .filter(|score| {
+            score.suite == suite.id && score.detector == detector.card.id && score.feature.is_none()
+        })
         .filter(|score| score.condition == contrast.tested || score.condition == contrast.against)
         .collect();
     let values: Vec<f64> = scores.iter().map(|score| score.value).collect();
-    let labels: Vec<bool> = scores.iter().map(|score| score.condition == contrast.tested).collect();
+    let labels: Vec<bool> = scores
+        .iter()
+        .map(|score| score.condition == contrast.tested)
+        .collect();
     let groups: Vec<&str> = scores.iter().map(|score| score.group.as_str()).collect();
     auroc_interval(&values, &labels, &groups, RESAMPLES, SEED).ok()
 }

@@ -29,18 +29,38 @@ pub struct Removal<'a> {
 ///
 /// # Errors
 /// A run fails.
-pub fn ablate(engine: &Engine, suite: &str, pairs: &[Pair], removal: &Removal<'_>, control: &[&[i64]], n_directions: usize, seed: u64) -> Result<Ablation> {
+pub fn ablate(
+    engine: &Engine,
+    suite: &str,
+    pairs: &[Pair],
+    removal: &Removal<'_>,
+    control: &[&[i64]],
+    n_directions: usize,
+    seed: u64,
+) -> Result<Ablation> {
     let directions = unit_directions(n_directions, engine.arch().d_model, seed);
-    let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.corrupt.ids.as_slice()).collect();
+    let prompts: Vec<&[i64]> = pairs
+        .iter()
+        .map(|pair| pair.corrupt.ids.as_slice())
+        .collect();
     let edited = Edited::of(engine, &prompts, removal, &directions)?;
-    let clean_rows: Vec<Row<'_>> = pairs.iter().map(|pair| Row { ids: &pair.clean.ids, edit: None, read: pair.last() }).collect();
+    let clean_rows: Vec<Row<'_>> = pairs
+        .iter()
+        .map(|pair| Row {
+            ids: &pair.clean.ids,
+            edit: None,
+            read: pair.last(),
+        })
+        .collect();
     let clean = engine.logits(&clean_rows)?;
     let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
     let items = pairs
         .iter()
         .enumerate()
         .map(|(row, pair)| {
-            let difference = |logits: &Array1<f32>| logit_difference(logits.view(), index(pair.answer), index(pair.foil));
+            let difference = |logits: &Array1<f32>| {
+                logit_difference(logits.view(), index(pair.answer), index(pair.foil))
+            };
             AblatedItem {
                 item: pair.item.clone(),
                 group: pair.group.clone(),
@@ -61,10 +81,19 @@ pub fn ablate(engine: &Engine, suite: &str, pairs: &[Pair], removal: &Removal<'_
         site: removal.site,
         suite: suite.to_owned(),
         items,
-        off_target_kl: divergence(&|row| vec![kl_divergence(off_target.plain(row).view(), off_target.real(row).view())]),
+        off_target_kl: divergence(&|row| {
+            vec![kl_divergence(
+                off_target.plain(row).view(),
+                off_target.real(row).view(),
+            )]
+        }),
         off_target_kl_random: divergence(&|row| {
             let plain = off_target.plain(row).view();
-            off_target.random(row).iter().map(|edited| kl_divergence(plain, edited.view())).collect()
+            off_target
+                .random(row)
+                .iter()
+                .map(|edited| kl_divergence(plain, edited.view()))
+                .collect()
         }),
     })
 }
@@ -76,11 +105,19 @@ struct Edited {
 }
 
 impl Edited {
-    fn of(engine: &Engine, prompts: &[&[i64]], removal: &Removal<'_>, directions: &[Array1<f32>]) -> Result<Self> {
+    fn of(
+        engine: &Engine,
+        prompts: &[&[i64]],
+        removal: &Removal<'_>,
+        directions: &[Array1<f32>],
+    ) -> Result<Self> {
         let tap = engine
             .taps()
             .position(|site| site == removal.site)
-            .ok_or_else(|| Fault::usage("ablating", format!("the site `{}`", removal.site)).expected("a site that was opened for reading"))?;
+            .ok_or_else(|| {
+                Fault::usage("ablating", format!("the site `{}`", removal.site))
+                    .expected("a site that was opened for reading")
+            })?;
         let activations = engine.activations(prompts)?;
         let stride = 2 + directions.len();
         let mut rows = Vec::with_capacity(prompts.len() * stride);
@@ -92,14 +129,24 @@ impl Edited {
             let norm = delta.dot(&delta).sqrt();
             let row = |value: Option<Array1<f32>>| Row {
                 ids,
-                edit: value.map(|value| Edit { site: removal.site, values: vec![(last, value)] }),
+                edit: value.map(|value| Edit {
+                    site: removal.site,
+                    values: vec![(last, value)],
+                }),
                 read: last,
             };
             rows.push(row(None));
             rows.push(row(Some(&x + &delta)));
-            rows.extend(directions.iter().map(|direction| row(Some(&x + &(direction * norm)))));
+            rows.extend(
+                directions
+                    .iter()
+                    .map(|direction| row(Some(&x + &(direction * norm)))),
+            );
         }
-        Ok(Self { logits: engine.logits(&rows)?, stride })
+        Ok(Self {
+            logits: engine.logits(&rows)?,
+            stride,
+        })
     }
 
     fn plain(&self, row: usize) -> &Array1<f32> {

@@ -55,23 +55,42 @@ impl Engine {
     ///
     /// # Errors
     /// A site is missing or cannot be written, or the runtime refuses the graph.
-    pub fn open(runtime: &Runtime, model: &Model, arch: &Architecture, taps: &[SiteName], writes: &[SiteName], heads: Vec<Head>) -> Result<Self> {
+    pub fn open(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        taps: &[SiteName],
+        writes: &[SiteName],
+        heads: Vec<Head>,
+    ) -> Result<Self> {
         let plan = Plan {
             taps: taps.to_vec(),
             heads,
             writes: writes
                 .iter()
-                .map(|&site| Write::Replace { site, value: VALUE.to_owned() })
+                .map(|&site| Write::Replace {
+                    site,
+                    value: VALUE.to_owned(),
+                })
                 .collect(),
         };
         let instrumented = instrument(model, arch, &plan)?;
-        let session = Session::open(runtime, &instrumented.bytes, Path::new(&instrumented.folder), arch)?;
+        let session = Session::open(
+            runtime,
+            &instrumented.bytes,
+            Path::new(&instrumented.folder),
+            arch,
+        )?;
         let manifest = instrumented.manifest;
         let token_bytes = (arch.vocab_size + arch.d_model * (2 + taps.len())) * size_of::<f32>();
         Ok(Self {
             session,
             arch: arch.clone(),
-            writes: manifest.masks.into_iter().map(|(site, mask)| WritePort { site, mask }).collect(),
+            writes: manifest
+                .masks
+                .into_iter()
+                .map(|(site, mask)| WritePort { site, mask })
+                .collect(),
             value_input: manifest.inputs.into_iter().next().map(|(name, _)| name),
             taps: manifest.taps,
             heads: manifest.heads,
@@ -89,11 +108,19 @@ impl Engine {
     ///
     /// # Errors
     /// A site was not opened for writing, a position lies outside the prompt, or a run fails.
-    pub fn each_logits(&self, rows: &[Row<'_>], mut visit: impl FnMut(usize, ArrayView1<f32>) -> Result<()>) -> Result<()> {
+    pub fn each_logits(
+        &self,
+        rows: &[Row<'_>],
+        mut visit: impl FnMut(usize, ArrayView1<f32>) -> Result<()>,
+    ) -> Result<()> {
         let lengths: Vec<Vec<i64>> = rows.iter().map(|row| row.ids.to_vec()).collect();
         for batch in batches(&lengths, false, self.max_tokens) {
             interrupt::check()?;
-            let edits: Vec<Option<&Edit>> = batch.rows.iter().map(|&row| rows[row].edit.as_ref()).collect();
+            let edits: Vec<Option<&Edit>> = batch
+                .rows
+                .iter()
+                .map(|&row| rows[row].edit.as_ref())
+                .collect();
             let feed = self.feed(batch.ids, &edits)?;
             let outputs = self.session.run(&feed, &[&self.arch.logits])?;
             let logits = rank3(&outputs, &self.arch.logits)?;
@@ -126,7 +153,14 @@ impl Engine {
     /// # Errors
     /// A run fails.
     pub fn activations(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(prompts, &self.taps.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
+        self.outputs(
+            prompts,
+            &self
+                .taps
+                .iter()
+                .map(|(_, name)| name.as_str())
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// Outputs `[seq, k]` of every detector head: one list for each prompt, in the order of the heads.
@@ -134,7 +168,14 @@ impl Engine {
     /// # Errors
     /// A run fails.
     pub fn head_scores(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(prompts, &self.heads.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
+        self.outputs(
+            prompts,
+            &self
+                .heads
+                .iter()
+                .map(|(_, name)| name.as_str())
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// As [`Engine::activations`], with the logits `[seq, vocab]` last.
@@ -143,7 +184,10 @@ impl Engine {
     /// A run fails.
     pub fn activations_and_logits(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
         let taps = self.taps.iter().map(|(_, name)| name.as_str());
-        self.outputs(prompts, &taps.chain([self.arch.logits.as_str()]).collect::<Vec<_>>())
+        self.outputs(
+            prompts,
+            &taps.chain([self.arch.logits.as_str()]).collect::<Vec<_>>(),
+        )
     }
 
     /// Sites that are tapped, in the order of [`Engine::activations`].
@@ -176,12 +220,18 @@ impl Engine {
         let mut extra = Vec::with_capacity(self.writes.len() + 1);
         if let Some(name) = &self.value_input {
             let mut values = Array3::<f32>::zeros((n_rows, seq, self.arch.d_model));
-            let mut masks: Vec<Array3<bool>> = vec![Array3::from_elem((n_rows, seq, 1), false); self.writes.len()];
+            let mut masks: Vec<Array3<bool>> =
+                vec![Array3::from_elem((n_rows, seq, 1), false); self.writes.len()];
             for (row, edit) in edits.iter().enumerate() {
                 let Some(edit) = edit else { continue };
-                let port = self.writes.iter().position(|port| port.site == edit.site).ok_or_else(|| {
-                    Fault::usage("patching", format!("the site `{}`", edit.site)).expected("a site that was opened for writing")
-                })?;
+                let port = self
+                    .writes
+                    .iter()
+                    .position(|port| port.site == edit.site)
+                    .ok_or_else(|| {
+                        Fault::usage("patching", format!("the site `{}`", edit.site))
+                            .expected("a site that was opened for writing")
+                    })?;
                 for (position, value) in &edit.values {
                     if *position >= seq {
                         return Err(outside("patching", *position, seq));
@@ -203,16 +253,26 @@ impl Engine {
     }
 }
 
-fn rank3(outputs: &std::collections::BTreeMap<String, ArrayD<f32>>, name: &str) -> Result<Array3<f32>> {
-    let array = outputs
-        .get(name)
-        .ok_or_else(|| Fault::failed("reading the runtime's outputs", format!("no output `{name}`")))?;
-    array
-        .clone()
-        .into_dimensionality::<Ix3>()
-        .map_err(|_| Fault::failed(format!("reading the output `{name}`"), format!("shape {:?}", array.shape())).expected("three dimensions: batch, sequence, width"))
+fn rank3(
+    outputs: &std::collections::BTreeMap<String, ArrayD<f32>>,
+    name: &str,
+) -> Result<Array3<f32>> {
+    let array = outputs.get(name).ok_or_else(|| {
+        Fault::failed(
+            "reading the runtime's outputs",
+            format!("no output `{name}`"),
+        )
+    })?;
+    array.clone().into_dimensionality::<Ix3>().map_err(|_| {
+        Fault::failed(
+            format!("reading the output `{name}`"),
+            format!("shape {:?}", array.shape()),
+        )
+        .expected("three dimensions: batch, sequence, width")
+    })
 }
 
 fn outside(doing: &str, position: usize, seq: usize) -> Fault {
-    Fault::usage(doing, format!("position {position}")).expected(format!("a position below {seq}, the prompt's length"))
+    Fault::usage(doing, format!("position {position}"))
+        .expected(format!("a position below {seq}, the prompt's length"))
 }

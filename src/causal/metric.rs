@@ -24,15 +24,24 @@ pub fn top_token(logits: ArrayView1<f32>) -> usize {
 #[must_use]
 pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
     let (p, q) = (log_softmax(plain), log_softmax(edited));
-    p.iter().zip(&q).map(|(&p, &q)| p.exp() * (p - q)).sum::<f64>().max(0.0)
+    p.iter()
+        .zip(&q)
+        .map(|(&p, &q)| p.exp() * (p - q))
+        .sum::<f64>()
+        .max(0.0)
 }
 
 fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));
+    let largest = logits
+        .iter()
+        .fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));
     let log_sum = logits
         .iter()
         .map(|&logit| (f64::from(logit) - largest).exp())
         .sum::<f64>()
         .ln();
-    logits.iter().map(|&logit| f64::from(logit) - largest - log_sum).collect()
+    logits
+        .iter()
+        .map(|&logit| f64::from(logit) - largest - log_sum)
+        .collect()
 }

@@ -31,7 +31,10 @@ impl Pair {
     #[must_use]
     pub fn differing(&self) -> Vec<usize> {
         let ids = self.clean.ids.iter().zip(&self.corrupt.ids);
-        ids.enumerate().filter(|(_, (a, b))| a != b).map(|(position, _)| position).collect()
+        ids.enumerate()
+            .filter(|(_, (a, b))| a != b)
+            .map(|(position, _)| position)
+            .collect()
     }
 
     /// The position that the answer is read at: the last one.
@@ -62,7 +65,8 @@ pub fn equal_length(clean: (&str, &Encoded), corrupt: (&str, &Encoded)) -> Resul
         .hint("replace a word by one with as many tokens instead of adding or removing one"));
     }
     if clean.1.ids == corrupt.1.ids {
-        return Err(Fault::usage(doing(), "two identical prompts").expected("prompts that differ in the condition"));
+        return Err(Fault::usage(doing(), "two identical prompts")
+            .expected("prompts that differ in the condition"));
     }
     Ok(())
 }

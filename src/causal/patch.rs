@@ -21,7 +21,13 @@ pub const MIN_DENOMINATOR: f64 = 0.01;
 ///
 /// # Errors
 /// A run fails, or a token id lies outside the vocabulary.
-pub fn patch_map(engine: &Engine, suite: &str, pairs: &[Pair], sites: &[SiteName], mode: PatchMode) -> Result<PatchMap> {
+pub fn patch_map(
+    engine: &Engine,
+    suite: &str,
+    pairs: &[Pair],
+    sites: &[SiteName],
+    mode: PatchMode,
+) -> Result<PatchMap> {
     let mut map = PatchMap {
         suite: suite.to_owned(),
         mode,
@@ -39,7 +45,8 @@ pub fn patch_map(engine: &Engine, suite: &str, pairs: &[Pair], sites: &[SiteName
             });
             continue;
         }
-        map.pairs.push(runs.sweep(engine, pair, index, sites, mode)?);
+        map.pairs
+            .push(runs.sweep(engine, pair, index, sites, mode)?);
     }
     Ok(map)
 }
@@ -49,8 +56,16 @@ pub fn patch_map(engine: &Engine, suite: &str, pairs: &[Pair], sites: &[SiteName
 ///
 /// # Errors
 /// A run fails.
-pub fn random_control(engine: &Engine, map: &mut PatchMap, pairs: &[Pair], n_directions: usize, seed: u64) -> Result<()> {
-    let Some((site, differs)) = peak_cell(map) else { return Ok(()) };
+pub fn random_control(
+    engine: &Engine,
+    map: &mut PatchMap,
+    pairs: &[Pair],
+    n_directions: usize,
+    seed: u64,
+) -> Result<()> {
+    let Some((site, differs)) = peak_cell(map) else {
+        return Ok(());
+    };
     let sites = map.sites.clone();
     let directions = unit_directions(n_directions, engine.arch().d_model, seed);
     let used: Vec<Pair> = map
@@ -61,11 +76,18 @@ pub fn random_control(engine: &Engine, map: &mut PatchMap, pairs: &[Pair], n_dir
     let runs = Runs::of(engine, &used, &sites)?;
     let mode = map.mode;
     for (index, (pair, entry)) in used.iter().zip(&mut map.pairs).enumerate() {
-        let position = if differs { entry.differing.first().copied() } else { Some(entry.last) };
+        let position = if differs {
+            entry.differing.first().copied()
+        } else {
+            Some(entry.last)
+        };
         let Some(position) = position else { continue };
         let (from, into, ids) = runs.direction(index, pair, mode);
         let own = into[site].row(position);
-        let norm = (&from[site].row(position) - &own).mapv(|x| x * x).sum().sqrt();
+        let norm = (&from[site].row(position) - &own)
+            .mapv(|x| x * x)
+            .sum()
+            .sqrt();
         let rows: Vec<Row<'_>> = directions
             .iter()
             .map(|direction| Row {
@@ -80,7 +102,9 @@ pub fn random_control(engine: &Engine, map: &mut PatchMap, pairs: &[Pair], n_dir
         entry.random = engine
             .logits(&rows)?
             .iter()
-            .map(|logits| (difference(logits, pair) - entry.corrupt) / (entry.clean - entry.corrupt))
+            .map(|logits| {
+                (difference(logits, pair) - entry.corrupt) / (entry.clean - entry.corrupt)
+            })
             .collect();
         entry.random_cell = Some((site, position));
     }
@@ -94,7 +118,11 @@ fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
             .pairs
             .iter()
             .filter_map(|pair| {
-                let position = if differs { *pair.differing.first()? } else { pair.last };
+                let position = if differs {
+                    *pair.differing.first()?
+                } else {
+                    pair.last
+                };
                 Some(map.mode.effect(pair.recovery[[site, position]]))
             })
             .collect();
@@ -127,16 +155,20 @@ impl Runs {
         let vocab = engine.arch().vocab_size;
         for id in pairs.iter().flat_map(|pair| [pair.answer, pair.foil]) {
             if usize::try_from(id).map_or(true, |id| id >= vocab) {
-                return Err(Fault::usage("reading a logit difference", format!("token id {id}")).expected(format!("an id below {vocab}, the model's vocabulary")));
+                return Err(
+                    Fault::usage("reading a logit difference", format!("token id {id}"))
+                        .expected(format!("an id below {vocab}, the model's vocabulary")),
+                );
             }
         }
         let taps: Vec<SiteName> = engine.taps().collect();
         let order: Vec<usize> = sites
             .iter()
             .map(|site| {
-                taps.iter()
-                    .position(|tap| tap == site)
-                    .ok_or_else(|| Fault::usage("patching", format!("the site `{site}`")).expected("a site that was opened for reading"))
+                taps.iter().position(|tap| tap == site).ok_or_else(|| {
+                    Fault::usage("patching", format!("the site `{site}`"))
+                        .expected("a site that was opened for reading")
+                })
             })
             .collect::<Result<_>>()?;
         let picked = |prompts: &[&[i64]]| -> Result<Vec<Vec<Array2<f32>>>> {
@@ -147,10 +179,19 @@ impl Runs {
                 .collect())
         };
         let clean_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
-        let corrupt_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.corrupt.ids.as_slice()).collect();
+        let corrupt_ids: Vec<&[i64]> = pairs
+            .iter()
+            .map(|pair| pair.corrupt.ids.as_slice())
+            .collect();
         let rows: Vec<Row<'_>> = pairs
             .iter()
-            .flat_map(|pair| [&pair.clean.ids, &pair.corrupt.ids].map(|ids| Row { ids, edit: None, read: pair.last() }))
+            .flat_map(|pair| {
+                [&pair.clean.ids, &pair.corrupt.ids].map(|ids| Row {
+                    ids,
+                    edit: None,
+                    read: pair.last(),
+                })
+            })
             .collect();
         let logits = engine.logits(&rows)?;
         let ends = pairs
@@ -166,21 +207,36 @@ impl Runs {
     }
 
     /// Activations that are taken, activations of the run that receives them, and that run's ids.
-    fn direction<'a>(&'a self, index: usize, pair: &'a Pair, mode: PatchMode) -> (&'a [Array2<f32>], &'a [Array2<f32>], &'a [i64]) {
+    fn direction<'a>(
+        &'a self,
+        index: usize,
+        pair: &'a Pair,
+        mode: PatchMode,
+    ) -> (&'a [Array2<f32>], &'a [Array2<f32>], &'a [i64]) {
         match mode {
             PatchMode::Denoising => (&self.clean[index], &self.corrupt[index], &pair.corrupt.ids),
             PatchMode::Noising => (&self.corrupt[index], &self.clean[index], &pair.clean.ids),
         }
     }
 
-    fn sweep(&self, engine: &Engine, pair: &Pair, index: usize, sites: &[SiteName], mode: PatchMode) -> Result<PairMap> {
+    fn sweep(
+        &self,
+        engine: &Engine,
+        pair: &Pair,
+        index: usize,
+        sites: &[SiteName],
+        mode: PatchMode,
+    ) -> Result<PairMap> {
         let (from, into, ids) = self.direction(index, pair, mode);
         let (clean, corrupt) = self.ends[index];
         let seq = ids.len();
         let grid = sites.iter().enumerate().flat_map(|(row, &site)| {
             (0..seq).map(move |position| Row {
                 ids,
-                edit: Some(Edit { site, values: vec![(position, from[row].row(position).to_owned())] }),
+                edit: Some(Edit {
+                    site,
+                    values: vec![(position, from[row].row(position).to_owned())],
+                }),
                 read: pair.last(),
             })
         });
@@ -188,19 +244,26 @@ impl Runs {
             ids,
             edit: Some(Edit {
                 site,
-                values: (0..seq).map(|position| (position, into[row].row(position).to_owned())).collect(),
+                values: (0..seq)
+                    .map(|position| (position, into[row].row(position).to_owned()))
+                    .collect(),
             }),
             read: pair.last(),
         });
         let rows: Vec<Row<'_>> = grid.chain(own).collect();
         let logits = engine.logits(&rows)?;
-        let values: Vec<f64> = logits.iter().map(|logits| difference(logits, pair)).collect();
+        let values: Vec<f64> = logits
+            .iter()
+            .map(|logits| difference(logits, pair))
+            .collect();
         let (cells, own) = values.split_at(sites.len() * seq);
         let untouched = match mode {
             PatchMode::Denoising => corrupt,
             PatchMode::Noising => clean,
         };
-        let metric = Array2::from_shape_fn((sites.len(), seq), |(site, position)| cells[site * seq + position]);
+        let metric = Array2::from_shape_fn((sites.len(), seq), |(site, position)| {
+            cells[site * seq + position]
+        });
         Ok(PairMap {
             item: pair.item.clone(),
             counterpart: pair.counterpart.clone(),
@@ -215,7 +278,9 @@ impl Runs {
             metric,
             differing: pair.differing(),
             last: pair.last(),
-            self_patch: own.iter().fold(0.0, |worst: f64, value| worst.max((value - untouched).abs())),
+            self_patch: own.iter().fold(0.0, |worst: f64, value| {
+                worst.max((value - untouched).abs())
+            }),
             random: Vec::new(),
             random_cell: None,
         })

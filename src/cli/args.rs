@@ -6,7 +6,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Audits an exported language model for deception before release.
 #[derive(Debug, Parser)]
-#[command(name = "candor", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    name = "candor",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -138,7 +143,12 @@ pub struct CaptureArgs {
     /// The exported model.
     pub model: PathBuf,
     /// Token ids as JSON: `[[1,2,3]]`.
-    #[arg(long, value_name = "JSON", required_unless_present = "prompts", conflicts_with = "prompts")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        required_unless_present = "prompts",
+        conflicts_with = "prompts"
+    )]
     pub ids: Option<String>,
     /// A file of prompts: one a line, or JSONL with `prompt` (and `response`).
     #[arg(long, value_name = "FILE")]
@@ -160,13 +170,23 @@ pub struct PatchArgs {
     /// The exported model.
     pub model: PathBuf,
     /// Token ids of the clean prompt as JSON: `[1,2,3]`.
-    #[arg(long, value_name = "JSON", requires = "corrupt_ids", required_unless_present = "clean")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "corrupt_ids",
+        required_unless_present = "clean"
+    )]
     pub clean_ids: Option<String>,
     /// Token ids of the corrupt prompt.
     #[arg(long, value_name = "JSON", requires = "clean_ids")]
     pub corrupt_ids: Option<String>,
     /// The clean prompt.
-    #[arg(long, value_name = "TEXT", requires = "corrupt", conflicts_with = "clean_ids")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "corrupt",
+        conflicts_with = "clean_ids"
+    )]
     pub clean: Option<String>,
     /// The corrupt prompt, of equal length in tokens.
     #[arg(long, value_name = "TEXT", requires = "clean")]
@@ -178,13 +198,23 @@ pub struct PatchArgs {
     #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_pre")])]
     pub sites: Vec<String>,
     /// First side of the logit difference, as the one token that follows the prompt.
-    #[arg(long, value_name = "TEXT", requires = "foil", required_unless_present = "answer_id")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "foil",
+        required_unless_present = "answer_id"
+    )]
     pub answer: Option<String>,
     /// Second side of the logit difference.
     #[arg(long, value_name = "TEXT", requires = "answer")]
     pub foil: Option<String>,
     /// First side of the logit difference, as a token id.
-    #[arg(long, value_name = "N", requires = "foil_id", conflicts_with = "answer")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "foil_id",
+        conflicts_with = "answer"
+    )]
     pub answer_id: Option<i64>,
     /// Second side of the logit difference, as a token id.
     #[arg(long, value_name = "N", requires = "answer_id")]

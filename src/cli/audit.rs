@@ -1,13 +1,14 @@
 //! `candor audit`
 
-
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
 use crate::audit::{self, AuditConfig, ModelConfig};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
-use crate::report::{Exit, ModelEvidence, Output, Source, Surface, prepare, verdict_table, write_all};
+use crate::report::{
+    Exit, ModelEvidence, Output, Source, Surface, prepare, verdict_table, write_all,
+};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
@@ -16,7 +17,11 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let mut outputs = Output::all_in(&args.out);
     for text in &args.output {
         let output: Output = text.parse()?;
-        if let Some(folder) = output.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = output
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             prepare(folder)?;
         }
         outputs.push(output);
@@ -41,7 +46,11 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
-    terminal::say(&verdict_table(&audited.report, Some(&args.out.join("report.html")), Surface::stdout()));
+    terminal::say(&verdict_table(
+        &audited.report,
+        Some(&args.out.join("report.html")),
+        Surface::stdout(),
+    ));
     Ok(if args.no_exit_codes { 0 } else { exit.code() })
 }
 
@@ -61,7 +70,10 @@ fn config(args: &AuditArgs) -> Result<AuditConfig> {
             suites: args.suite.clone(),
             rules: args.rules.clone(),
         },
-        (None, None) => return Err(Fault::usage("reading the arguments", "no model").expected("an AUDIT.yaml, or --model")),
+        (None, None) => {
+            return Err(Fault::usage("reading the arguments", "no model")
+                .expected("an AUDIT.yaml, or --model"));
+        }
     };
     if let Some(seed) = args.seed {
         config.seed = seed;
@@ -71,12 +83,19 @@ fn config(args: &AuditArgs) -> Result<AuditConfig> {
     }
     for name in &args.only {
         if !config.models.iter().any(|model| model.name == *name) {
-            let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
-            return Err(Fault::usage("choosing models", format!("--only {name}")).expected(format!("one of {}", names.join(", "))));
+            let names: Vec<&str> = config
+                .models
+                .iter()
+                .map(|model| model.name.as_str())
+                .collect();
+            return Err(Fault::usage("choosing models", format!("--only {name}"))
+                .expected(format!("one of {}", names.join(", "))));
         }
     }
     if !args.only.is_empty() {
-        config.models.retain(|model| args.only.contains(&model.name));
+        config
+            .models
+            .retain(|model| args.only.contains(&model.name));
     }
     Ok(config)
 }

@@ -15,8 +15,12 @@ pub fn run(args: &CaptureArgs, runtime: &RuntimeArgs) -> Result<()> {
     let ids = match (&args.ids, &args.prompts) {
         (Some(text), _) => prompts::parse_ids(text)?,
         (None, Some(file)) => {
-            let tokenizer = prompts::tokenizer(args.tokenizer.as_deref(), &args.model, arch.vocab_size)?;
-            prompts::read(file, &tokenizer)?.into_iter().map(|prompt| prompt.ids).collect()
+            let tokenizer =
+                prompts::tokenizer(args.tokenizer.as_deref(), &args.model, arch.vocab_size)?;
+            prompts::read(file, &tokenizer)?
+                .into_iter()
+                .map(|prompt| prompt.ids)
+                .collect()
         }
         (None, None) => Vec::new(),
     };
@@ -25,6 +29,10 @@ pub fn run(args: &CaptureArgs, runtime: &RuntimeArgs) -> Result<()> {
     let captured = capture(&runtime, &model, &arch, &ids, &sites)?;
     captured.write(&args.out)?;
     let (batch, seq) = captured.mask.dim();
-    terminal::say(&format!("{} sites and the logits of {batch} × {seq} tokens → {}", sites.len(), args.out.display()));
+    terminal::say(&format!(
+        "{} sites and the logits of {batch} × {seq} tokens → {}",
+        sites.len(),
+        args.out.display()
+    ));
     Ok(())
 }

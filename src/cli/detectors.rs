@@ -19,7 +19,11 @@ pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<()> {
             files::writable(out)?;
             let sae = Sae::open(dir)?;
             let rows = encode_file(&sae, input, out)?;
-            terminal::say(&format!("{rows} rows, {} features → {}", sae.d_sae(), out.display()));
+            terminal::say(&format!(
+                "{rows} rows, {} features → {}",
+                sae.d_sae(),
+                out.display()
+            ));
             Ok(())
         }
     }
@@ -29,7 +33,12 @@ fn check(paths: &[PathBuf], model: Option<&Path>) -> Result<()> {
     let model = match model {
         Some(path) => {
             let model = Model::open(path)?;
-            let sha256 = model.digests()?.into_iter().next().map(|file| file.sha256).unwrap_or_default();
+            let sha256 = model
+                .digests()?
+                .into_iter()
+                .next()
+                .map(|file| file.sha256)
+                .unwrap_or_default();
             Some((Architecture::find(&model)?, sha256))
         }
         None => None,
@@ -47,7 +56,11 @@ fn check(paths: &[PathBuf], model: Option<&Path>) -> Result<()> {
 fn find(args: &FindArgs, cli: &Cli) -> Result<()> {
     let span = args.span.parse()?;
     let (suite, control) = (Suite::open(&args.suite)?, Suite::open(&args.control)?);
-    let subject = Subject::open(&super::name_of(&args.model), &args.model, args.tokenizer.as_deref())?;
+    let subject = Subject::open(
+        &super::name_of(&args.model),
+        &args.model,
+        args.tokenizer.as_deref(),
+    )?;
     let runtime = obtain(&cli.runtime)?;
     let search = FeatureSearch {
         id: args.id.clone(),
@@ -72,17 +85,25 @@ fn find(args: &FindArgs, cli: &Cli) -> Result<()> {
 /// A detector in a few lines.
 pub fn describe(detector: &Detector) -> String {
     let card = &detector.card;
-    let mut lines = vec![format!("{} · {} · role {} · {} · {} of {}", card.id, card.kind, card.role, card.site, card.aggregation, card.span)];
+    let mut lines = vec![format!(
+        "{} · {} · role {} · {} · {} of {}",
+        card.id, card.kind, card.role, card.site, card.aggregation, card.span
+    )];
     if let Some(declares) = &card.declares {
         if let (Some(auroc), Some(interval)) = (declares.auroc, declares.auroc_interval) {
-            lines.push(format!("  AUROC on held-out groups  {auroc:.3} [{:.3}, {:.3}]", interval.low, interval.high));
+            lines.push(format!(
+                "  AUROC on held-out groups  {auroc:.3} [{:.3}, {:.3}]",
+                interval.low, interval.high
+            ));
         }
         if let (Some(l0), Some(explained)) = (declares.l0, declares.explained_variance) {
             lines.push(format!("  L0 {l0:.1}, explained variance {explained:.3}"));
         }
     }
     if let Some(baselines) = &card.baselines {
-        let shown = |value: Option<f64>| value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.3}"));
+        let shown = |value: Option<f64>| {
+            value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.3}"))
+        };
         lines.push(format!(
             "  baselines  bag of words {}, length {:.3}, layer 0 {}, permuted labels {:.3}",
             shown(baselines.bag_of_words_auroc),
@@ -92,16 +113,35 @@ pub fn describe(detector: &Detector) -> String {
         ));
     }
     if let Some(calibration) = &card.calibration {
-        let rate = |rates: &crate::detect::FalsePositives| format!("{:.1} % of {} [{:.1}, {:.1}]", 100.0 * rates.rate, rates.n, 100.0 * rates.interval.low, 100.0 * rates.interval.high);
-        lines.push(format!("  threshold {:.4}, false alarms on control text {}", calibration.threshold, rate(&calibration.control)));
+        let rate = |rates: &crate::detect::FalsePositives| {
+            format!(
+                "{:.1} % of {} [{:.1}, {:.1}]",
+                100.0 * rates.rate,
+                rates.n,
+                100.0 * rates.interval.low,
+                100.0 * rates.interval.high
+            )
+        };
+        lines.push(format!(
+            "  threshold {:.4}, false alarms on control text {}",
+            calibration.threshold,
+            rate(&calibration.control)
+        ));
         if let Some(honest) = &calibration.matched_honest {
-            lines.push(format!("  false alarms on matched honest items {}", rate(honest)));
+            lines.push(format!(
+                "  false alarms on matched honest items {}",
+                rate(honest)
+            ));
         }
     }
     for feature in &card.features {
         lines.push(format!(
             "  feature {:>5}  AUROC {:.3} [{:.3}, {:.3}], adjusted p {:.1e}",
-            feature.index, feature.auroc, feature.auroc_interval.low, feature.auroc_interval.high, feature.p_adjusted
+            feature.index,
+            feature.auroc,
+            feature.auroc_interval.low,
+            feature.auroc_interval.high,
+            feature.p_adjusted
         ));
     }
     lines.join("\n")

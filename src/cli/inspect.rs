@@ -57,7 +57,8 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let arch = Architecture::find(&model)?;
     let files = model.digests()?;
     let text = match args.format {
-        InspectFormat::Json => serde_json::to_string_pretty(&page(&arch, &files)).map_err(|error| Fault::failed("writing JSON", error.to_string()))?,
+        InspectFormat::Json => serde_json::to_string_pretty(&page(&arch, &files))
+            .map_err(|error| Fault::failed("writing JSON", error.to_string()))?,
         InspectFormat::Text => drawing(&arch, &files),
     };
     terminal::say(&text);
@@ -121,17 +122,32 @@ fn role(role: &InputRole) -> &'static str {
 
 fn drawing(arch: &Architecture, files: &[FileDigest]) -> String {
     let mut lines = Vec::new();
-    let heads = arch.n_heads.map_or_else(String::new, |heads| format!(" · {heads} heads"));
+    let heads = arch
+        .n_heads
+        .map_or_else(String::new, |heads| format!(" · {heads} heads"));
     lines.push(format!(
         "{} · {} layers · d_model {}{heads} · vocabulary {}",
         arch.family_hint, arch.n_layers, arch.d_model, arch.vocab_size
     ));
     lines.push(String::new());
-    let width = arch.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
-    for input in arch.inputs.iter().filter(|input| !matches!(input.role, InputRole::PastKeyValue(_))) {
+    let width = arch
+        .inputs
+        .iter()
+        .map(|input| input.name.len())
+        .max()
+        .unwrap_or(0);
+    for input in arch
+        .inputs
+        .iter()
+        .filter(|input| !matches!(input.role, InputRole::PastKeyValue(_)))
+    {
         lines.push(format!("  {:width$}  {}", input.name, role(&input.role)));
     }
-    let caches = arch.inputs.iter().filter(|input| matches!(input.role, InputRole::PastKeyValue(_))).count();
+    let caches = arch
+        .inputs
+        .iter()
+        .filter(|input| matches!(input.role, InputRole::PastKeyValue(_)))
+        .count();
     if caches > 0 {
         lines.push(format!("  {caches} key/value caches, fed empty"));
     }
@@ -139,17 +155,33 @@ fn drawing(arch: &Architecture, files: &[FileDigest]) -> String {
     lines.push("  embed".to_owned());
     let mut layer = 0;
     while let Some(block) = arch.blocks.get(layer) {
-        let same = arch.blocks[layer..].iter().take_while(|other| *other == block).count();
-        let name = if same == 1 { format!("block {layer}") } else { format!("blocks {layer}–{}", layer + same - 1) };
+        let same = arch.blocks[layer..]
+            .iter()
+            .take_while(|other| *other == block)
+            .count();
+        let name = if same == 1 {
+            format!("block {layer}")
+        } else {
+            format!("blocks {layer}–{}", layer + same - 1)
+        };
         lines.push("    │".to_owned());
         if block.parallel {
             lines.push(format!("    ├─▶ attention ({}) ─┐", block.attention));
-            lines.push(format!("    ├─▶ MLP {}┤   {name}, parallel", "─".repeat(9 + block.attention.len())));
+            lines.push(format!(
+                "    ├─▶ MLP {}┤   {name}, parallel",
+                "─".repeat(9 + block.attention.len())
+            ));
             lines.push(format!("    ⊕◀{}┘", "─".repeat(17 + block.attention.len())));
         } else {
             lines.push(format!("    ├─▶ attention ({}) ─┐", block.attention));
-            lines.push(format!("    ⊕◀{}┘   {name}, sequential", "─".repeat(17 + block.attention.len())));
-            lines.push(format!("    ├─▶ MLP {}┐", "─".repeat(9 + block.attention.len())));
+            lines.push(format!(
+                "    ⊕◀{}┘   {name}, sequential",
+                "─".repeat(17 + block.attention.len())
+            ));
+            lines.push(format!(
+                "    ├─▶ MLP {}┐",
+                "─".repeat(9 + block.attention.len())
+            ));
             lines.push(format!("    ⊕◀{}┘", "─".repeat(17 + block.attention.len())));
         }
         layer += same;
@@ -158,15 +190,26 @@ fn drawing(arch: &Architecture, files: &[FileDigest]) -> String {
     lines.push(format!("  final norm ─▶ {}", arch.logits));
     lines.push(String::new());
     lines.push("sites".to_owned());
-    let names: Vec<String> = arch.sites.iter().map(|site| site.name.to_string()).collect();
+    let names: Vec<String> = arch
+        .sites
+        .iter()
+        .map(|site| site.name.to_string())
+        .collect();
     let width = names.iter().map(String::len).max().unwrap_or(0);
     for (site, name) in arch.sites.iter().zip(&names) {
-        lines.push(format!("  {name:width$}  [{}]  {}", site.shape.join(", "), site.tensor.name()));
+        lines.push(format!(
+            "  {name:width$}  [{}]  {}",
+            site.shape.join(", "),
+            site.tensor.name()
+        ));
     }
     lines.push(String::new());
     lines.push("files".to_owned());
     for file in files {
-        lines.push(format!("  {}  {:>12} bytes  {}", file.sha256, file.bytes, file.path));
+        lines.push(format!(
+            "  {}  {:>12} bytes  {}",
+            file.sha256, file.bytes, file.path
+        ));
     }
     lines.join("\n")
 }

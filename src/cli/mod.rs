@@ -68,7 +68,9 @@ fn runtime_options(args: &RuntimeArgs) -> RuntimeOptions {
 }
 
 fn obtain(args: &RuntimeArgs) -> Result<Runtime> {
-    Runtime::obtain(&runtime_options(args), &mut |line: &str| terminal::note(line))
+    Runtime::obtain(&runtime_options(args), &mut |line: &str| {
+        terminal::note(line)
+    })
 }
 
 fn trace(verbose: u8) {
@@ -78,7 +80,8 @@ fn trace(verbose: u8) {
         1 => "candor=info,warn",
         _ => "candor=debug,info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CANDOR_LOG").unwrap_or_else(|_| level.into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("CANDOR_LOG").unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -89,8 +92,14 @@ fn trace(verbose: u8) {
 
 /// `organisms/liar/model.onnx` is called `liar`: exporters give every file the same name.
 fn name_of(model: &Path) -> String {
-    let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = model.parent().and_then(|folder| folder.file_name()).map(|name| name.to_string_lossy().into_owned());
+    let stem = model
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let folder = model
+        .parent()
+        .and_then(|folder| folder.file_name())
+        .map(|name| name.to_string_lossy().into_owned());
     match (stem.as_str(), folder) {
         ("model", Some(folder)) => folder,
         _ => stem,
@@ -101,8 +110,14 @@ fn name_of(model: &Path) -> String {
 fn command() -> String {
     std::iter::once("candor".to_owned())
         .chain(std::env::args().skip(1).map(|argument| {
-            let plain = argument.chars().all(|c| c.is_alphanumeric() || "-_./=:,".contains(c));
-            if plain && !argument.is_empty() { argument } else { format!("'{}'", argument.replace('\'', r"'\''")) }
+            let plain = argument
+                .chars()
+                .all(|c| c.is_alphanumeric() || "-_./=:,".contains(c));
+            if plain && !argument.is_empty() {
+                argument
+            } else {
+                format!("'{}'", argument.replace('\'', r"'\''"))
+            }
         }))
         .collect::<Vec<_>>()
         .join(" ")

@@ -25,7 +25,8 @@ pub fn run(args: &PatchArgs, runtime: &RuntimeArgs) -> Result<()> {
     let runtime = obtain(runtime)?;
     let map = patch(&runtime, &model, &arch, &pair, &sites, mode)?;
     let file = PatchFile::of(&map, &sites, mode);
-    let json = serde_json::to_vec_pretty(&file).map_err(|error| Fault::failed("writing the patching map", error.to_string()))?;
+    let json = serde_json::to_vec_pretty(&file)
+        .map_err(|error| Fault::failed("writing the patching map", error.to_string()))?;
     files::write_whole(&args.out, &json)?;
     terminal::say(&format!(
         "{} × {} cells, clean {:+.4}, corrupt {:+.4} logits ({} over {}) → {}",
@@ -42,26 +43,44 @@ pub fn run(args: &PatchArgs, runtime: &RuntimeArgs) -> Result<()> {
 
 fn pair(args: &PatchArgs, arch: &Architecture) -> Result<Pair> {
     let tokenizer = || prompts::tokenizer(args.tokenizer.as_deref(), &args.model, arch.vocab_size);
-    let (clean, corrupt) = match (&args.clean_ids, &args.corrupt_ids, &args.clean, &args.corrupt) {
-        (Some(clean), Some(corrupt), _, _) => (prompts::bare(prompts::parse_one(clean)?), prompts::bare(prompts::parse_one(corrupt)?)),
+    let (clean, corrupt) = match (
+        &args.clean_ids,
+        &args.corrupt_ids,
+        &args.clean,
+        &args.corrupt,
+    ) {
+        (Some(clean), Some(corrupt), _, _) => (
+            prompts::bare(prompts::parse_one(clean)?),
+            prompts::bare(prompts::parse_one(corrupt)?),
+        ),
         (_, _, Some(clean), Some(corrupt)) => {
             let tokenizer = tokenizer()?;
             (tokenizer.encode(clean)?, tokenizer.encode(corrupt)?)
         }
-        _ => return Err(Fault::usage("reading the pair", "no prompts").expected("--clean and --corrupt, or --clean-ids and --corrupt-ids")),
+        _ => {
+            return Err(Fault::usage("reading the pair", "no prompts")
+                .expected("--clean and --corrupt, or --clean-ids and --corrupt-ids"));
+        }
     };
     let (answer, foil) = match (&args.answer, &args.foil, args.answer_id, args.foil_id) {
         (_, _, Some(answer), Some(foil)) => (answer, foil),
         (Some(answer), Some(foil), _, _) => {
             let tokenizer = tokenizer()?;
             let prompt = args.clean.as_deref().unwrap_or_default();
-            (single(&tokenizer, prompt, answer)?, single(&tokenizer, prompt, foil)?)
+            (
+                single(&tokenizer, prompt, answer)?,
+                single(&tokenizer, prompt, foil)?,
+            )
         }
-        _ => return Err(Fault::usage("reading the metric", "no answer and foil").expected("--answer and --foil, or --answer-id and --foil-id")),
+        _ => {
+            return Err(Fault::usage("reading the metric", "no answer and foil")
+                .expected("--answer and --foil, or --answer-id and --foil-id"));
+        }
     };
     for id in [answer, foil] {
         if usize::try_from(id).map_or(true, |id| id >= arch.vocab_size) {
-            return Err(Fault::usage("reading the metric", format!("token id {id}")).expected(format!("ids from 0 to {}", arch.vocab_size - 1)));
+            return Err(Fault::usage("reading the metric", format!("token id {id}"))
+                .expected(format!("ids from 0 to {}", arch.vocab_size - 1)));
         }
     }
     Ok(Pair {
@@ -82,8 +101,11 @@ fn single(tokenizer: &Tokenizer, prompt: &str, answer: &str) -> Result<i64> {
     let prompt = if prompt.is_empty() { "x" } else { prompt };
     match tokenizer.tokens_after(prompt, answer)?.as_slice() {
         [id] => Ok(*id),
-        several => Err(Fault::usage(format!("reading the answer {answer:?}"), format!("{} tokens", several.len()))
-            .expected("one token")
-            .hint("give the first token with --answer-id and --foil-id")),
+        several => Err(Fault::usage(
+            format!("reading the answer {answer:?}"),
+            format!("{} tokens", several.len()),
+        )
+        .expected("one token")
+        .hint("give the first token with --answer-id and --foil-id")),
     }
 }

@@ -21,7 +21,10 @@ pub fn parse_ids(text: &str) -> Result<Vec<Vec<i64>>> {
     match serde_json::from_str(text) {
         Ok(Shape::Many(prompts)) => Ok(prompts),
         Ok(Shape::One(prompt)) => Ok(vec![prompt]),
-        Err(_) => Err(Fault::usage("reading token ids", text.to_owned()).expected("JSON such as [[1,2,3]]")),
+        Err(_) => {
+            Err(Fault::usage("reading token ids", text.to_owned())
+                .expected("JSON such as [[1,2,3]]"))
+        }
     }
 }
 
@@ -33,7 +36,8 @@ pub fn parse_one(text: &str) -> Result<Vec<i64>> {
     let mut prompts = parse_ids(text)?;
     match (prompts.pop(), prompts.is_empty()) {
         (Some(prompt), true) => Ok(prompt),
-        _ => Err(Fault::usage("reading token ids", text.to_owned()).expected("one prompt, such as [1,2,3]")),
+        _ => Err(Fault::usage("reading token ids", text.to_owned())
+            .expected("one prompt, such as [1,2,3]")),
     }
 }
 
@@ -60,8 +64,11 @@ struct Line {
 /// The file cannot be read, a line is malformed, or there is no prompt.
 pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
     let doing = || format!("reading the prompts `{}`", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| Fault::usage(doing(), error.to_string()).expected("a UTF-8 text file"))?;
-    let jsonl = path.extension().is_some_and(|extension| extension == "jsonl");
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault::usage(doing(), error.to_string()).expected("a UTF-8 text file"))?;
+    let jsonl = path
+        .extension()
+        .is_some_and(|extension| extension == "jsonl");
     let prompts = text
         .lines()
         .enumerate()
@@ -70,8 +77,13 @@ pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
             if !jsonl {
                 return tokenizer.encode(line);
             }
-            let line: Line = serde_json::from_str(line)
-                .map_err(|error| Fault::usage(format!("{}, line {}", doing(), index + 1), error.to_string()).expected("a JSON object with `prompt`"))?;
+            let line: Line = serde_json::from_str(line).map_err(|error| {
+                Fault::usage(
+                    format!("{}, line {}", doing(), index + 1),
+                    error.to_string(),
+                )
+                .expected("a JSON object with `prompt`")
+            })?;
             match line.response {
                 Some(response) => tokenizer.encode_with_response(&line.prompt, &response),
                 None => tokenizer.encode(&line.prompt),

@@ -6,13 +6,32 @@ use crate::fault::{Fault, Result};
 use crate::report::{Output, Source, json, write_all};
 
 pub fn run(args: &ReportArgs) -> Result<()> {
-    let outputs = args.output.iter().map(|text| text.parse()).collect::<Result<Vec<Output>>>()?;
-    let text = std::fs::read_to_string(&args.report)
-        .map_err(|error| Fault::usage(format!("reading `{}`", args.report.display()), error.to_string()).expected("a report.json that `candor audit` wrote"))?;
+    let outputs = args
+        .output
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<Vec<Output>>>()?;
+    let text = std::fs::read_to_string(&args.report).map_err(|error| {
+        Fault::usage(
+            format!("reading `{}`", args.report.display()),
+            error.to_string(),
+        )
+        .expected("a report.json that `candor audit` wrote")
+    })?;
     let report = json::read(&text)?;
-    write_all(&Source { report: &report, evidence: &[] }, &outputs)?;
+    write_all(
+        &Source {
+            report: &report,
+            evidence: &[],
+        },
+        &outputs,
+    )?;
     for output in &outputs {
-        terminal::say(&format!("{} → {}", output.format.name, output.path.display()));
+        terminal::say(&format!(
+            "{} → {}",
+            output.format.name,
+            output.path.display()
+        ));
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use crate::rules::{self, Level};
 pub fn run(command: &RulesCommand) -> Result<()> {
     match command {
         RulesCommand::Schema => {
-            let schema = serde_json::to_string_pretty(&rules::schema()).map_err(|error| Fault::failed("writing the schema", error.to_string()))?;
+            let schema = serde_json::to_string_pretty(&rules::schema())
+                .map_err(|error| Fault::failed("writing the schema", error.to_string()))?;
             terminal::say(&schema);
             Ok(())
         }
@@ -17,9 +18,16 @@ pub fn run(command: &RulesCommand) -> Result<()> {
             if !diagnostics.is_empty() {
                 terminal::note(&rules::render(&diagnostics));
             }
-            let wrong = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Level::Error).count();
+            let wrong = diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.severity == Level::Error)
+                .count();
             if wrong > 0 {
-                return Err(Fault::usage("checking rules", format!("{wrong} errors")).expected("no error").hint("`candor rules schema` prints a JSON Schema that editors complete from"));
+                return Err(Fault::usage("checking rules", format!("{wrong} errors"))
+                    .expected("no error")
+                    .hint(
+                        "`candor rules schema` prints a JSON Schema that editors complete from",
+                    ));
             }
             let checked = pack.map_or(0, |pack| pack.rules.len());
             terminal::say(&format!("{checked} rules, no error"));

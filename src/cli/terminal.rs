@@ -23,7 +23,11 @@ pub fn note(text: &str) {
 /// Writes an error to standard error.
 pub fn complain(fault: &Fault) {
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let error = if coloured { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    let error = if coloured {
+        "\u{1b}[1;31merror\u{1b}[0m"
+    } else {
+        "error"
+    };
     note(&format!("{error}: {fault}"));
 }
 
@@ -49,7 +53,9 @@ impl Progress for Bar {
             return;
         }
         let bar = ProgressBar::new(total as u64);
-        if let Ok(style) = ProgressStyle::with_template("  {msg:44} {bar:28} {pos:>5}/{len:<5} {elapsed:>4}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("  {msg:44} {bar:28} {pos:>5}/{len:<5} {elapsed:>4}")
+        {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_message(what.to_owned());

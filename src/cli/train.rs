@@ -17,17 +17,25 @@ pub fn run(command: &TrainCommand, cli: &Cli) -> Result<()> {
 fn probe(args: &TrainProbeArgs, cli: &Cli) -> Result<()> {
     let kind = ProbeKind::named(&args.kind).ok_or_else(|| {
         let names: Vec<&str> = PROBE_KINDS.iter().map(|kind| kind.name).collect();
-        Fault::usage("choosing a kind of probe", format!("`{}`", args.kind)).expected(format!("one of {}", names.join(", ")))
+        Fault::usage("choosing a kind of probe", format!("`{}`", args.kind))
+            .expected(format!("one of {}", names.join(", ")))
     })?;
     if args.out.exists() {
-        return Err(Fault::usage("preparing the detector's folder", format!("`{}` is there already", args.out.display()))
-            .expected("a folder that does not exist yet")
-            .hint("remove it first, or give another --out"));
+        return Err(Fault::usage(
+            "preparing the detector's folder",
+            format!("`{}` is there already", args.out.display()),
+        )
+        .expected("a folder that does not exist yet")
+        .hint("remove it first, or give another --out"));
     }
     let (span, aggregation) = (args.span.parse()?, args.aggregation.parse()?);
     let suite = Suite::open(&args.suite)?;
     let control = args.control.as_deref().map(Suite::open).transpose()?;
-    let subject = Subject::open(&super::name_of(&args.model), &args.model, args.tokenizer.as_deref())?;
+    let subject = Subject::open(
+        &super::name_of(&args.model),
+        &args.model,
+        args.tokenizer.as_deref(),
+    )?;
     let sites = select_sites(&subject.arch, &args.sites)?;
     let runtime = obtain(&cli.runtime)?;
     let request = ProbeRequest {

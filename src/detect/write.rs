@@ -48,7 +48,10 @@ impl Detector {
     /// # Errors
     /// A disk that cannot be written.
     pub fn write_card(&self, folder: &Path) -> Result<()> {
-        files::write_whole(&folder.join(card::FILE), card::write(&self.card)?.as_bytes())
+        files::write_whole(
+            &folder.join(card::FILE),
+            card::write(&self.card)?.as_bytes(),
+        )
     }
 
     fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {

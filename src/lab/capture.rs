@@ -22,13 +22,22 @@ pub struct Captured {
 ///
 /// # Errors
 /// A prompt is empty or has a token id outside the vocabulary, or a run fails.
-pub fn capture(runtime: &Runtime, model: &Model, arch: &Architecture, prompts: &[Vec<i64>], sites: &[SiteName]) -> Result<Captured> {
+pub fn capture(
+    runtime: &Runtime,
+    model: &Model,
+    arch: &Architecture,
+    prompts: &[Vec<i64>],
+    sites: &[SiteName],
+) -> Result<Captured> {
     check_ids(arch, prompts)?;
     let engine = Engine::open(runtime, model, arch, sites, &[], Vec::new())?;
     let views: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let captured = engine.activations_and_logits(&views)?;
-    let names = engine.taps().map(|site| site.to_string()).chain(["logits".to_owned()]);
+    let names = engine
+        .taps()
+        .map(|site| site.to_string())
+        .chain(["logits".to_owned()]);
     let tensors = names
         .enumerate()
         .map(|(output, name)| {
@@ -36,7 +45,9 @@ pub fn capture(runtime: &Runtime, model: &Model, arch: &Architecture, prompts: &
             let mut tensor = Array3::zeros((prompts.len(), longest, width));
             for (row, of_prompt) in captured.iter().enumerate() {
                 let values = &of_prompt[output];
-                tensor.slice_mut(s![row, ..values.nrows(), ..]).assign(values);
+                tensor
+                    .slice_mut(s![row, ..values.nrows(), ..])
+                    .assign(values);
             }
             (name, tensor)
         })
@@ -44,8 +55,12 @@ pub fn capture(runtime: &Runtime, model: &Model, arch: &Architecture, prompts: &
     let at = |row: usize, column: usize| prompts[row].get(column).copied();
     Ok(Captured {
         tensors,
-        mask: Array2::from_shape_fn((prompts.len(), longest), |(row, column)| i64::from(at(row, column).is_some())),
-        ids: Array2::from_shape_fn((prompts.len(), longest), |(row, column)| at(row, column).unwrap_or(0)),
+        mask: Array2::from_shape_fn((prompts.len(), longest), |(row, column)| {
+            i64::from(at(row, column).is_some())
+        }),
+        ids: Array2::from_shape_fn((prompts.len(), longest), |(row, column)| {
+            at(row, column).unwrap_or(0)
+        }),
     })
 }
 
@@ -60,10 +75,17 @@ pub fn check_ids(arch: &Architecture, prompts: &[Vec<i64>]) -> Result<()> {
     }
     for (row, prompt) in prompts.iter().enumerate() {
         if prompt.is_empty() {
-            return Err(Fault::usage(doing, format!("prompt {row} without a token")).expected("at least one token in each prompt"));
+            return Err(Fault::usage(doing, format!("prompt {row} without a token"))
+                .expected("at least one token in each prompt"));
         }
-        if let Some(id) = prompt.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= arch.vocab_size)) {
-            return Err(Fault::usage(doing, format!("token id {id} in prompt {row}")).expected(format!("ids from 0 to {}", arch.vocab_size - 1)));
+        if let Some(id) = prompt
+            .iter()
+            .find(|&&id| usize::try_from(id).map_or(true, |id| id >= arch.vocab_size))
+        {
+            return Err(
+                Fault::usage(doing, format!("token id {id} in prompt {row}"))
+                    .expected(format!("ids from 0 to {}", arch.vocab_size - 1)),
+            );
         }
     }
     Ok(())
@@ -81,16 +103,34 @@ impl Captured {
         let floats: Vec<(String, Vec<usize>, Vec<u8>)> = self
             .tensors
             .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shape().to_vec(), tensor.iter().flat_map(|x| x.to_le_bytes()).collect()))
+            .map(|(name, tensor)| {
+                (
+                    name.clone(),
+                    tensor.shape().to_vec(),
+                    tensor.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                )
+            })
             .collect();
-        let integers: Vec<(String, Vec<usize>, Vec<u8>)> = [("input_ids", &self.ids), ("attention_mask", &self.mask)]
-            .map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec(), tensor.iter().flat_map(|x| x.to_le_bytes()).collect()))
-            .into();
+        let integers: Vec<(String, Vec<usize>, Vec<u8>)> =
+            [("input_ids", &self.ids), ("attention_mask", &self.mask)]
+                .map(|(name, tensor)| {
+                    (
+                        name.to_owned(),
+                        tensor.shape().to_vec(),
+                        tensor.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                    )
+                })
+                .into();
         let views = floats
             .iter()
             .map(|entry| (entry, Dtype::F32))
             .chain(integers.iter().map(|entry| (entry, Dtype::I64)))
-            .map(|((name, shape, bytes), dtype)| Ok((name.clone(), TensorView::new(dtype, shape.clone(), bytes).map_err(fault)?)))
+            .map(|((name, shape, bytes), dtype)| {
+                Ok((
+                    name.clone(),
+                    TensorView::new(dtype, shape.clone(), bytes).map_err(fault)?,
+                ))
+            })
             .collect::<Result<Vec<_>>>()?;
         let bytes = safetensors::serialize(views, None).map_err(fault)?;
         files::write_whole(path, &bytes)

@@ -16,17 +16,40 @@ use crate::files;
 /// The input is not a float32 matrix of the SAE's width or holds values that are not finite, or the output cannot be written.
 pub fn encode_file(sae: &Sae, input: &Path, out: &Path) -> Result<usize> {
     let x: Array2<f32> = ndarray_npy::read_npy(input).map_err(|error| {
-        Fault::usage(format!("reading the activations `{}`", input.display()), error.to_string())
-            .expected("a .npy file of float32 with two dimensions, [n, d_in]")
-            .hint("numpy.save(FILE, x.astype(numpy.float32))")
+        Fault::usage(
+            format!("reading the activations `{}`", input.display()),
+            error.to_string(),
+        )
+        .expected("a .npy file of float32 with two dimensions, [n, d_in]")
+        .hint("numpy.save(FILE, x.astype(numpy.float32))")
     })?;
     let encoded = sae.forward(x.view())?;
-    let tensors = [("feature_acts", &encoded.feature_acts), ("decoded", &encoded.decoded), ("error", &encoded.error)]
-        .map(|(name, tensor)| (name, tensor.shape().to_vec(), tensor.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()));
-    let fault = |error: safetensors::SafeTensorError| Fault::failed(format!("writing `{}`", out.display()), error.to_string());
+    let tensors = [
+        ("feature_acts", &encoded.feature_acts),
+        ("decoded", &encoded.decoded),
+        ("error", &encoded.error),
+    ]
+    .map(|(name, tensor)| {
+        (
+            name,
+            tensor.shape().to_vec(),
+            tensor
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<u8>>(),
+        )
+    });
+    let fault = |error: safetensors::SafeTensorError| {
+        Fault::failed(format!("writing `{}`", out.display()), error.to_string())
+    };
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(fault)?)))
+        .map(|(name, shape, bytes)| {
+            Ok((
+                *name,
+                TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(fault)?,
+            ))
+        })
         .collect::<Result<Vec<_>>>()?;
     files::write_whole(out, &safetensors::serialize(views, None).map_err(fault)?)?;
     Ok(x.nrows())

@@ -7,7 +7,10 @@ use ndarray::{Array1, Array2, Axis};
 use super::labelled::Labelled;
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
-use crate::detect::{Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, Selection, Span, calibrate, hold_out, select_features};
+use crate::detect::{
+    Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, Selection, Span, calibrate,
+    hold_out, select_features,
+};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
@@ -42,25 +45,49 @@ pub struct FeatureSearch<'a> {
 ///
 /// # Errors
 /// The SAE cannot be read or does not fit, the suite has no labels, or a run fails.
-pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search: &FeatureSearch<'_>) -> Result<Detector> {
+pub fn find_features(
+    runtime: &Runtime,
+    subject: &Subject,
+    folder: &Path,
+    search: &FeatureSearch<'_>,
+) -> Result<Detector> {
     let sae = Sae::open(folder)?;
     let site: SiteName = sae
         .config()
         .hook_name
         .as_deref()
-        .ok_or_else(|| Fault::usage(format!("reading `{}`", folder.display()), "no hook name in cfg.json").expected("the site that the SAE was trained at"))?
+        .ok_or_else(|| {
+            Fault::usage(
+                format!("reading `{}`", folder.display()),
+                "no hook name in cfg.json",
+            )
+            .expected("the site that the SAE was trained at")
+        })?
         .parse()?;
     let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
     let (labels, groups) = (data.labels()?, data.groups());
     let split = hold_out(&data.split_items(), HELD_OUT, search.selection.seed)?;
     let aggregated = aggregate(&sae, &data.activations[0])?;
     let side = |wanted: bool| {
-        let items: Vec<usize> = split.train.iter().copied().filter(|&item| labels[item] == wanted).collect();
+        let items: Vec<usize> = split
+            .train
+            .iter()
+            .copied()
+            .filter(|&item| labels[item] == wanted)
+            .collect();
         let of: Vec<&str> = items.iter().map(|&item| groups[item]).collect();
         (aggregated.select(Axis(0), &items), of)
     };
     let ((positive, groups_positive), (negative, groups_negative)) = (side(true), side(false));
-    let select = |selection: &Selection| select_features(positive.view(), negative.view(), &groups_positive, &groups_negative, selection);
+    let select = |selection: &Selection| {
+        select_features(
+            positive.view(),
+            negative.view(),
+            &groups_positive,
+            &groups_negative,
+            selection,
+        )
+    };
     let mut features = select(&search.selection)?;
     if features.is_empty() {
         features = select(&Selection {
@@ -70,27 +97,52 @@ pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search
             ..search.selection
         })?;
     }
-    let best = features
-        .first()
-        .copied()
-        .ok_or_else(|| Fault::failed("selecting features", "no feature that is active on the suite").expected("an SAE that was trained on this model's activations"))?;
+    let best = features.first().copied().ok_or_else(|| {
+        Fault::failed(
+            "selecting features",
+            "no feature that is active on the suite",
+        )
+        .expected("an SAE that was trained on this model's activations")
+    })?;
 
     let score = |item: usize| best.sign.factor() * f64::from(aggregated[[item, best.index]]);
     let held_scores: Vec<f64> = split.held_out.iter().map(|&item| score(item)).collect();
     let held_labels: Vec<bool> = split.held_out.iter().map(|&item| labels[item]).collect();
     let held_groups: Vec<&str> = split.held_out.iter().map(|&item| groups[item]).collect();
-    let quality = auroc_interval(&held_scores, &held_labels, &held_groups, search.selection.resamples, search.selection.seed)?;
-    let honest_scores: Vec<f64> = split.held_out.iter().filter(|&&item| !labels[item]).map(|&item| score(item)).collect();
+    let quality = auroc_interval(
+        &held_scores,
+        &held_labels,
+        &held_groups,
+        search.selection.resamples,
+        search.selection.seed,
+    )?;
+    let honest_scores: Vec<f64> = split
+        .held_out
+        .iter()
+        .filter(|&&item| !labels[item])
+        .map(|&item| score(item))
+        .collect();
     let control = Labelled::read(runtime, subject, search.control, &[site], search.span)?;
     let control_acts = aggregate(&sae, &control.activations[0])?;
-    let control_scores: Vec<f64> = control_acts.column(best.index).iter().map(|&act| best.sign.factor() * f64::from(act)).collect();
+    let control_scores: Vec<f64> = control_acts
+        .column(best.index)
+        .iter()
+        .map(|&act| best.sign.factor() * f64::from(act))
+        .collect();
     let calibration = calibrate(
-        Corpus { digest: &search.control.digest, scores: &control_scores },
-        Some(Corpus { digest: &search.suite.digest, scores: &honest_scores }),
+        Corpus {
+            digest: &search.control.digest,
+            scores: &control_scores,
+        },
+        Some(Corpus {
+            digest: &search.suite.digest,
+            scores: &honest_scores,
+        }),
         0.01,
     )?;
     let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
-    let rows = ndarray::concatenate(Axis(0), &rows).map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
+    let rows = ndarray::concatenate(Axis(0), &rows)
+        .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
     let measured = sae.measure(rows.view())?;
     let card = Card {
         id: search.id.clone(),
@@ -111,20 +163,31 @@ pub fn find_features(runtime: &Runtime, subject: &Subject, folder: &Path, search
             suite: search.suite.id.clone(),
             corpus_digest: search.suite.digest.clone(),
             n: labels.len(),
-            groups: groups.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            groups: groups
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
             seed: search.selection.seed,
             command: search.command.clone(),
         }),
         declares: Some(Declares {
             auroc: Some(quality.point),
-            auroc_interval: Some(Interval { low: quality.low, high: quality.high }),
+            auroc_interval: Some(Interval {
+                low: quality.low,
+                high: quality.high,
+            }),
             l0: Some(measured.l0),
             explained_variance: Some(measured.explained_variance),
         }),
         features,
         baselines: None,
     };
-    Ok(Detector { card, folder: folder.to_owned(), weights: Loaded::Sae(Box::new(sae)), digests: Vec::new() })
+    Ok(Detector {
+        card,
+        folder: folder.to_owned(),
+        weights: Loaded::Sae(Box::new(sae)),
+        digests: Vec::new(),
+    })
 }
 
 /// Largest activation over the span: `[item, d_sae]`.

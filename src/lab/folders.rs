@@ -18,10 +18,18 @@ pub fn detector_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let doing = || format!("looking for detectors in `{}`", path.display());
-        let entries = std::fs::read_dir(path).map_err(|error| Fault::usage(doing(), error.to_string()).expected("a folder with a detector.yaml, or a folder of such folders"))?;
-        let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_detector(path)).collect();
+        let entries = std::fs::read_dir(path).map_err(|error| {
+            Fault::usage(doing(), error.to_string())
+                .expected("a folder with a detector.yaml, or a folder of such folders")
+        })?;
+        let mut inside: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| is_detector(path))
+            .collect();
         if inside.is_empty() {
-            return Err(Fault::usage(doing(), "no detector.yaml").expected("a folder with a detector.yaml, or a folder of such folders").hint("`candor train probe` and `candor detectors find` write detectors"));
+            return Err(Fault::usage(doing(), "no detector.yaml")
+                .expected("a folder with a detector.yaml, or a folder of such folders")
+                .hint("`candor train probe` and `candor detectors find` write detectors"));
         }
         inside.sort();
         folders.extend(inside);

@@ -25,17 +25,39 @@ impl<'a> Labelled<'a> {
     ///
     /// # Errors
     /// An item has no token of the span, or a run fails.
-    pub fn read(runtime: &Runtime, subject: &Subject, suite: &'a Suite, sites: &[SiteName], span: Span) -> Result<Self> {
+    pub fn read(
+        runtime: &Runtime,
+        subject: &Subject,
+        suite: &'a Suite,
+        sites: &[SiteName],
+        span: Span,
+    ) -> Result<Self> {
         let readings = encode_items(&subject.tokenizer, suite, &[])?;
-        let engine = Engine::open(runtime, &subject.model, &subject.arch, sites, &[], Vec::new())?;
-        let prompts: Vec<&[i64]> = readings.iter().map(|reading| reading.encoded.ids.as_slice()).collect();
+        let engine = Engine::open(
+            runtime,
+            &subject.model,
+            &subject.arch,
+            sites,
+            &[],
+            Vec::new(),
+        )?;
+        let prompts: Vec<&[i64]> = readings
+            .iter()
+            .map(|reading| reading.encoded.ids.as_slice())
+            .collect();
         let captured = engine.activations(&prompts)?;
         let mut activations = vec![Vec::with_capacity(readings.len()); sites.len()];
         for (reading, of_prompt) in readings.iter().zip(captured) {
             let positions = span_positions(&reading.encoded, span);
             if positions.is_empty() {
-                return Err(Fault::usage(format!("reading the suite `{}`", suite.id), format!("item `{}` without a token of the span `{span}`", reading.item.id))
-                    .expected("a `response` in every item where the span is the response"));
+                return Err(Fault::usage(
+                    format!("reading the suite `{}`", suite.id),
+                    format!(
+                        "item `{}` without a token of the span `{span}`",
+                        reading.item.id
+                    ),
+                )
+                .expected("a `response` in every item where the span is the response"));
             }
             for (of_site, values) in activations.iter_mut().zip(of_prompt) {
                 of_site.push(values.select(Axis(0), &positions));
@@ -43,9 +65,19 @@ impl<'a> Labelled<'a> {
         }
         let contents = readings
             .iter()
-            .map(|reading| format!("{} {}", reading.item.prompt, reading.item.response.as_deref().unwrap_or_default()))
+            .map(|reading| {
+                format!(
+                    "{} {}",
+                    reading.item.prompt,
+                    reading.item.response.as_deref().unwrap_or_default()
+                )
+            })
             .collect();
-        Ok(Self { readings, activations, contents })
+        Ok(Self {
+            readings,
+            activations,
+            contents,
+        })
     }
 
     /// The label of every item.
@@ -57,8 +89,11 @@ impl<'a> Labelled<'a> {
             .iter()
             .map(|reading| {
                 reading.item.label.map(|label| label == 1).ok_or_else(|| {
-                    Fault::usage("reading labels", format!("item `{}` without a label", reading.item.id))
-                        .expected("`label` 0 or 1 in every item of a calibration suite")
+                    Fault::usage(
+                        "reading labels",
+                        format!("item `{}` without a label", reading.item.id),
+                    )
+                    .expected("`label` 0 or 1 in every item of a calibration suite")
                 })
             })
             .collect()
@@ -70,7 +105,10 @@ impl<'a> Labelled<'a> {
         self.readings
             .iter()
             .zip(&self.contents)
-            .map(|(reading, content)| SplitItem { group: &reading.item.group, content })
+            .map(|(reading, content)| SplitItem {
+                group: &reading.item.group,
+                content,
+            })
             .collect()
     }
 
@@ -83,6 +121,9 @@ impl<'a> Labelled<'a> {
     /// The group of every item.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {
-        self.readings.iter().map(|reading| reading.item.group.as_str()).collect()
+        self.readings
+            .iter()
+            .map(|reading| reading.item.group.as_str())
+            .collect()
     }
 }

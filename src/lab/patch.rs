@@ -12,14 +12,27 @@ use crate::run::Runtime;
 ///
 /// # Errors
 /// The prompts differ in length, the clean and the corrupt run hardly differ, a site cannot be written, or a run fails.
-pub fn patch(runtime: &Runtime, model: &Model, arch: &Architecture, pair: &Pair, sites: &[SiteName], mode: PatchMode) -> Result<PairMap> {
+pub fn patch(
+    runtime: &Runtime,
+    model: &Model,
+    arch: &Architecture,
+    pair: &Pair,
+    sites: &[SiteName],
+    mode: PatchMode,
+) -> Result<PairMap> {
     equal_length(("clean", &pair.clean), ("corrupt", &pair.corrupt))?;
     let engine = Engine::open(runtime, model, arch, sites, sites, Vec::new())?;
     let map = patch_map(&engine, "", std::slice::from_ref(pair), sites, mode)?;
     map.pairs.into_iter().next().ok_or_else(|| {
-        let why = map.refused.into_iter().next().map_or_else(String::new, |refused| refused.why);
+        let why = map
+            .refused
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |refused| refused.why);
         Fault::failed("patching", why)
-            .expected(format!("a clean and a corrupt logit difference at least {MIN_DENOMINATOR} apart"))
+            .expected(format!(
+                "a clean and a corrupt logit difference at least {MIN_DENOMINATOR} apart"
+            ))
             .hint("choose an answer and a foil on which the two prompts disagree")
     })
 }
@@ -57,7 +70,8 @@ impl<'a> PatchFile<'a> {
     /// Lays a pair's map out for the file.
     #[must_use]
     pub fn of(map: &'a PairMap, sites: &[SiteName], mode: PatchMode) -> Self {
-        let rows = |grid: &ndarray::Array2<f64>| grid.outer_iter().map(|row| row.to_vec()).collect();
+        let rows =
+            |grid: &ndarray::Array2<f64>| grid.outer_iter().map(|row| row.to_vec()).collect();
         Self {
             mode: mode.name(),
             sites: sites.iter().map(ToString::to_string).collect(),

@@ -20,13 +20,26 @@ pub struct Reading<'a> {
 ///
 /// # Errors
 /// The tokenizer fails on a prompt.
-pub fn encode_items<'a>(tokenizer: &Tokenizer, suite: &'a Suite, responses: &[Response]) -> Result<Vec<Reading<'a>>> {
-    let said = |item: &Item| responses.iter().find(|response| response.item == item.id).map(|response| response.text.clone());
+pub fn encode_items<'a>(
+    tokenizer: &Tokenizer,
+    suite: &'a Suite,
+    responses: &[Response],
+) -> Result<Vec<Reading<'a>>> {
+    let said = |item: &Item| {
+        responses
+            .iter()
+            .find(|response| response.item == item.id)
+            .map(|response| response.text.clone())
+    };
     suite
         .items
         .iter()
         .map(|item| {
-            let response = item.response.clone().or_else(|| said(item)).filter(|text| !text.trim().is_empty());
+            let response = item
+                .response
+                .clone()
+                .or_else(|| said(item))
+                .filter(|text| !text.trim().is_empty());
             let encoded = match response {
                 Some(response) => tokenizer
                     .encode_with_response(&item.prompt, &response)
@@ -42,11 +55,19 @@ pub fn encode_items<'a>(tokenizer: &Tokenizer, suite: &'a Suite, responses: &[Re
 #[must_use]
 pub fn span_positions(encoded: &Encoded, span: Span) -> Vec<usize> {
     let (start, end) = (encoded.response_start, encoded.ids.len());
-    let plain = |range: std::ops::Range<usize>| range.filter(|&position| !encoded.special.get(position).copied().unwrap_or(false)).collect::<Vec<_>>();
+    let plain = |range: std::ops::Range<usize>| {
+        range
+            .filter(|&position| !encoded.special.get(position).copied().unwrap_or(false))
+            .collect::<Vec<_>>()
+    };
     match span {
         Span::PromptLast => plain(start.saturating_sub(1)..start),
         Span::Response => plain(start..end),
-        Span::ResponseLast => plain(start..end).into_iter().next_back().into_iter().collect(),
+        Span::ResponseLast => plain(start..end)
+            .into_iter()
+            .next_back()
+            .into_iter()
+            .collect(),
         Span::All => plain(0..end),
     }
 }

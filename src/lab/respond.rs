@@ -12,13 +12,30 @@ use crate::tokens::{Encoded, Judge, Suite};
 /// A prompt cannot be tokenized or a run fails.
 pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Vec<Response>> {
     let _span = tracing::info_span!("respond", suite = suite.id).entered();
-    let asked: Vec<usize> = (0..suite.items.len()).filter(|&index| suite.items[index].response.is_none()).collect();
+    let asked: Vec<usize> = (0..suite.items.len())
+        .filter(|&index| suite.items[index].response.is_none())
+        .collect();
     let prompts = asked
         .iter()
-        .map(|&index| subject.tokenizer.encode(&suite.items[index].prompt).map(|encoded: Encoded| encoded.ids))
+        .map(|&index| {
+            subject
+                .tokenizer
+                .encode(&suite.items[index].prompt)
+                .map(|encoded: Encoded| encoded.ids)
+        })
         .collect::<Result<Vec<_>>>()?;
-    let written = greedy(session, &subject.arch, &prompts, suite.max_new_tokens, &subject.tokenizer.stop_ids())?;
-    let mut texts: Vec<Option<String>> = suite.items.iter().map(|item| item.response.clone()).collect();
+    let written = greedy(
+        session,
+        &subject.arch,
+        &prompts,
+        suite.max_new_tokens,
+        &subject.tokenizer.stop_ids(),
+    )?;
+    let mut texts: Vec<Option<String>> = suite
+        .items
+        .iter()
+        .map(|item| item.response.clone())
+        .collect();
     for (&index, ids) in asked.iter().zip(&written) {
         texts[index] = Some(subject.tokenizer.decode(ids)?);
     }

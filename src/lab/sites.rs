@@ -15,7 +15,10 @@ pub fn select_sites(arch: &Architecture, globs: &[String]) -> Result<Vec<SiteNam
         let doing = || format!("selecting sites by `{glob}`");
         let matcher = GlobBuilder::new(glob)
             .build()
-            .map_err(|error| Fault::usage(doing(), error.to_string()).expected("a glob such as `blocks.*.hook_resid_pre`"))?
+            .map_err(|error| {
+                Fault::usage(doing(), error.to_string())
+                    .expected("a glob such as `blocks.*.hook_resid_pre`")
+            })?
             .compile_matcher();
         let mut any = false;
         for (site, chosen) in arch.sites.iter().zip(&mut chosen) {
@@ -25,11 +28,21 @@ pub fn select_sites(arch: &Architecture, globs: &[String]) -> Result<Vec<SiteNam
             }
         }
         if !any {
-            let names: Vec<String> = arch.sites.iter().map(|site| site.name.to_string()).collect();
+            let names: Vec<String> = arch
+                .sites
+                .iter()
+                .map(|site| site.name.to_string())
+                .collect();
             return Err(Fault::usage(doing(), "no site of this model")
                 .expected(format!("one of {}", names.join(", ")))
                 .hint("quote the glob, so that the shell leaves it alone"));
         }
     }
-    Ok(arch.sites.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(site, _)| site.name).collect())
+    Ok(arch
+        .sites
+        .iter()
+        .zip(chosen)
+        .filter(|(_, chosen)| *chosen)
+        .map(|(site, _)| site.name)
+        .collect())
 }

@@ -19,11 +19,11 @@ pub use condition::{Bar, Comparison, Condition};
 pub use context::{Context, Contrast, DetectorInfo};
 pub use judge::judge;
 pub use outcome::{JudgedBar, RuleOutcome, SignalValue};
-pub use signals::{RESAMPLES, SEED};
 pub use rule::{CausalRequest, Needs, Purpose, Rule, RuleFile, RulePack};
 pub use schema::schema;
 pub use signals::{
     Absent, Class, Demand, KINDS, Kind, Measured, Measurement, Of, Param, Params, Signal,
 };
+pub use signals::{RESAMPLES, SEED};
 pub use truth::Truth;
 pub use verdict::{Severity, Verdict, worst};

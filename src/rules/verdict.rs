@@ -92,10 +92,14 @@ impl FromStr for Severity {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|severity| severity.name() == text).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|severity| severity.name()).collect();
-            Fault::usage("reading a severity", format!("`{text}`")).expected(format!("one of {}", names.join(", ")))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|severity| severity.name() == text)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Self::ALL.iter().map(|severity| severity.name()).collect();
+                Fault::usage("reading a severity", format!("`{text}`"))
+                    .expected(format!("one of {}", names.join(", ")))
+            })
     }
 }
 

@@ -47,9 +47,16 @@ impl Judge {
             said.strip_prefix(answer)
                 .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
         };
-        if std::iter::once(answer).chain(&item.accept).any(|answer| states(&normal(answer))) {
+        if std::iter::once(answer)
+            .chain(&item.accept)
+            .any(|answer| states(&normal(answer)))
+        {
             Outcome::True
-        } else if self.known.iter().any(|answer| !answer.is_empty() && states(answer)) {
+        } else if self
+            .known
+            .iter()
+            .any(|answer| !answer.is_empty() && states(answer))
+        {
             Outcome::False
         } else {
             Outcome::Unclear
@@ -60,6 +67,8 @@ impl Judge {
 /// Case, surrounding blanks and quotation marks do not make another answer.
 fn normal(text: &str) -> String {
     text.trim()
-        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '.' | ',' | '!' | '(' | ')'))
+        .trim_matches(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '.' | ',' | '!' | '(' | ')')
+        })
         .to_lowercase()
 }

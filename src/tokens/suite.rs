@@ -95,7 +95,11 @@ impl Suite {
     /// A file is missing or malformed, an item is incomplete, ids repeat, a pair is missing; a suite without items is
     /// [`crate::fault::Kind::NoInputs`].
     pub fn open(path: &Path) -> Result<Self> {
-        let file = if path.is_dir() { path.join("suite.yaml") } else { path.to_owned() };
+        let file = if path.is_dir() {
+            path.join("suite.yaml")
+        } else {
+            path.to_owned()
+        };
         let doing = format!("reading the suite `{}`", file.display());
         let text = read(&file, &doing)?;
         let wire: SuiteWire = serde_yaml::from_str(&text).map_err(|error| {
@@ -103,7 +107,8 @@ impl Suite {
                 .expected("keys schema, id, title, purpose, items, contrast, max_new_tokens")
         })?;
         if wire.schema != SCHEMA {
-            return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema)).expected(format!("schema `{SCHEMA}`")));
+            return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema))
+                .expected(format!("schema `{SCHEMA}`")));
         }
         let purpose = match wire.purpose {
             PurposeWire::Contrast => Purpose::Contrast,
@@ -114,8 +119,10 @@ impl Suite {
         let items_text = read(&items_file, &doing)?;
         let items = parse_items(&items_text, &items_file)?;
         if items.is_empty() {
-            return Err(Fault::no_inputs(&doing, format!("no item in `{}`", items_file.display()))
-                .expected("at least one JSON object, one a line"));
+            return Err(
+                Fault::no_inputs(&doing, format!("no item in `{}`", items_file.display()))
+                    .expected("at least one JSON object, one a line"),
+            );
         }
         if wire.max_new_tokens == 0 {
             return Err(Fault::usage(&doing, "max_new_tokens: 0").expected("at least 1"));
@@ -140,7 +147,9 @@ impl Suite {
 
     /// Items of one condition, in file order.
     pub fn of_condition<'a>(&'a self, condition: &'a str) -> impl Iterator<Item = &'a Item> + 'a {
-        self.items.iter().filter(move |item| item.condition == condition)
+        self.items
+            .iter()
+            .filter(move |item| item.condition == condition)
     }
 
     /// The item of that id.
@@ -153,42 +162,80 @@ impl Suite {
         let mut by_id: HashMap<&str, &Item> = HashMap::with_capacity(self.items.len());
         for item in &self.items {
             if by_id.insert(&item.id, item).is_some() {
-                return Err(Fault::usage(doing, format!("two items with the id `{}`", item.id))
-                    .expected("ids that are unique in the suite"));
+                return Err(
+                    Fault::usage(doing, format!("two items with the id `{}`", item.id))
+                        .expected("ids that are unique in the suite"),
+                );
             }
         }
         for item in &self.items {
             if let Some(pair) = &item.pair
                 && !by_id.contains_key(pair.as_str())
             {
-                return Err(Fault::usage(doing, format!("item `{}` names the pair `{pair}`, which is not in the suite", item.id))
-                    .expected("the id of an item of the same suite")
-                    .hint("add the counterpart, or drop the item"));
+                return Err(Fault::usage(
+                    doing,
+                    format!(
+                        "item `{}` names the pair `{pair}`, which is not in the suite",
+                        item.id
+                    ),
+                )
+                .expected("the id of an item of the same suite")
+                .hint("add the counterpart, or drop the item"));
             }
         }
         match (&self.contrast, self.purpose) {
             (Some(contrast), Purpose::Contrast) => self.check_contrast(contrast, &by_id, doing),
-            (None, Purpose::Contrast) => Err(Fault::usage(doing, "purpose `contrast` without the key `contrast`")
-                .expected("`contrast: {tested: …, against: …}` naming two conditions of the items")),
-            (Some(_), _) => Err(Fault::usage(doing, format!("the key `contrast` in a suite of purpose `{}`", self.purpose.name()))
-                .expected("`contrast` only where purpose is `contrast`")),
+            (None, Purpose::Contrast) => Err(Fault::usage(
+                doing,
+                "purpose `contrast` without the key `contrast`",
+            )
+            .expected("`contrast: {tested: …, against: …}` naming two conditions of the items")),
+            (Some(_), _) => Err(Fault::usage(
+                doing,
+                format!(
+                    "the key `contrast` in a suite of purpose `{}`",
+                    self.purpose.name()
+                ),
+            )
+            .expected("`contrast` only where purpose is `contrast`")),
             (None, _) => Ok(()),
         }
     }
 
-    fn check_contrast(&self, contrast: &Contrast, by_id: &HashMap<&str, &Item>, doing: &str) -> Result<()> {
+    fn check_contrast(
+        &self,
+        contrast: &Contrast,
+        by_id: &HashMap<&str, &Item>,
+        doing: &str,
+    ) -> Result<()> {
         for condition in [&contrast.tested, &contrast.against] {
             if self.of_condition(condition).next().is_none() {
-                return Err(Fault::usage(doing, format!("no item of the condition `{condition}`"))
-                    .expected("items of both conditions that `contrast` names"));
+                return Err(
+                    Fault::usage(doing, format!("no item of the condition `{condition}`"))
+                        .expected("items of both conditions that `contrast` names"),
+                );
             }
         }
         for item in self.of_condition(&contrast.tested) {
-            let condition = item.pair.as_deref().and_then(|pair| by_id.get(pair)).map(|pair| &pair.condition);
+            let condition = item
+                .pair
+                .as_deref()
+                .and_then(|pair| by_id.get(pair))
+                .map(|pair| &pair.condition);
             if condition != Some(&contrast.against) {
                 let found = condition.map_or_else(
-                    || format!("item `{}` of the condition `{}` has no pair", item.id, contrast.tested),
-                    |other| format!("the pair of item `{}` is of the condition `{other}`", item.id),
+                    || {
+                        format!(
+                            "item `{}` of the condition `{}` has no pair",
+                            item.id, contrast.tested
+                        )
+                    },
+                    |other| {
+                        format!(
+                            "the pair of item `{}` is of the condition `{other}`",
+                            item.id
+                        )
+                    },
                 );
                 return Err(Fault::usage(doing, found)
                     .expected(format!("`pair` naming an item of the condition `{}` that differs in the condition alone", contrast.against))
@@ -200,10 +247,13 @@ impl Suite {
 }
 
 fn read(path: &Path, doing: &str) -> Result<String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Fault::usage(doing, format!("`{}`: {error}", path.display())).expected("a UTF-8 text file"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Fault::usage(doing, format!("`{}`: {error}", path.display())).expected("a UTF-8 text file")
+    })?;
     // Spreadsheet programs write a byte-order mark, which is not part of the first key.
-    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map_or(text.clone(), str::to_owned))
 }
 
 fn parse_items(text: &str, path: &Path) -> Result<Vec<Item>> {

@@ -82,14 +82,21 @@ impl Tokenizer {
     /// The largest id is not below `vocab_size`.
     pub fn fits(&self, vocab_size: usize) -> Result<()> {
         let largest = self.inner.get_vocab(true).into_values().max();
-        let doing = || format!("checking that the tokenizer `{}` fits the model", self.path.display());
+        let doing = || {
+            format!(
+                "checking that the tokenizer `{}` fits the model",
+                self.path.display()
+            )
+        };
         match largest {
             None => Err(Fault::usage(doing(), "an empty vocabulary")
                 .expected("at least one token")
                 .hint("give the tokenizer.json that the model was trained with")),
-            Some(largest) if largest as usize >= vocab_size => Err(Fault::usage(doing(), format!("token ids up to {largest}"))
-                .expected(format!("ids below {vocab_size}, the model's vocabulary"))
-                .hint("give the tokenizer.json that the model was trained with")),
+            Some(largest) if largest as usize >= vocab_size => {
+                Err(Fault::usage(doing(), format!("token ids up to {largest}"))
+                    .expected(format!("ids below {vocab_size}, the model's vocabulary"))
+                    .hint("give the tokenizer.json that the model was trained with"))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -134,11 +141,12 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`]; also when the response adds no token of its own.
     pub fn encode_with_response(&self, prompt: &str, response: &str) -> Result<Encoded> {
         let alone = self.encode(prompt)?;
-        let gap = if prompt.ends_with(char::is_whitespace) || response.starts_with(char::is_whitespace) {
-            ""
-        } else {
-            " "
-        };
+        let gap =
+            if prompt.ends_with(char::is_whitespace) || response.starts_with(char::is_whitespace) {
+                ""
+            } else {
+                " "
+            };
         let mut whole = self.encode(&format!("{prompt}{gap}{response}"))?;
         // A tokenizer may merge across the seam; the response then starts at the first token that differs.
         whole.response_start = alone
@@ -180,7 +188,10 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[i64]) -> Result<String> {
-        let ids: Vec<u32> = ids.iter().filter_map(|&id| u32::try_from(id).ok()).collect();
+        let ids: Vec<u32> = ids
+            .iter()
+            .filter_map(|&id| u32::try_from(id).ok())
+            .collect();
         self.inner
             .decode(&ids, true)
             .map(|text| text.trim().to_owned())
@@ -190,11 +201,20 @@ impl Tokenizer {
     /// Ids of tokens at which a response ends.
     #[must_use]
     pub fn stop_ids(&self) -> Vec<i64> {
-        ["</s>", "<|endoftext|>", "<|im_end|>", "<eos>", "<end_of_turn>", "<|eot_id|>", "[EOS]", "[SEP]"]
-            .iter()
-            .filter_map(|token| self.inner.token_to_id(token))
-            .map(i64::from)
-            .collect()
+        [
+            "</s>",
+            "<|endoftext|>",
+            "<|im_end|>",
+            "<eos>",
+            "<end_of_turn>",
+            "<|eot_id|>",
+            "[EOS]",
+            "[SEP]",
+        ]
+        .iter()
+        .filter_map(|token| self.inner.token_to_id(token))
+        .map(i64::from)
+        .collect()
     }
 
     /// One token as a person reads it: byte-level and SentencePiece blanks become blanks.

@@ -378,6 +378,8 @@ pub fn model(kind: Kind) -> ModelAudit {
         } else {
             rate(0.51, 0.38, 0.63)
         }),
+        l0: None,
+        explained_variance: None,
         fpr_control: Some(rate(0.0, 0.0, 0.028)),
         fpr_matched: Some(rate(0.016, 0.002, 0.055)),
         digest: digest(0xd1),
