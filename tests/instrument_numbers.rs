@@ -16,7 +16,7 @@ use candor::instrument::{Activation, Head, Plan, Write};
 use candor::model::{Point, SiteName};
 use candor::run::{Feed, Tensor};
 use lab::{Lab, Prepared, Reading, all_labs, difference};
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView, Axis, Dimension, Ix3, s};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView, Axis, Dimension, s};
 use tiny::Tiny;
 
 fn replace(site: SiteName) -> Write {
@@ -82,10 +82,10 @@ impl Stage {
             .run(&self.feed(lab, None, vec![], &mask(lab, |_, _| false)))
     }
 
-    fn replace(&self, lab: &Lab, site: SiteName, value: ArrayD<f32>, mask: Tensor) -> Reading {
+    fn replace(&self, lab: &Lab, site: SiteName, value: ArrayD<f32>, mask: &Tensor) -> Reading {
         let given = vec![("candor.in.v", value)];
         self.prepared
-            .run(&self.feed(lab, Some((site, 0)), given, &mask))
+            .run(&self.feed(lab, Some((site, 0)), given, mask))
     }
 
     fn project(
@@ -94,14 +94,14 @@ impl Stage {
         site: SiteName,
         v: &Array2<f32>,
         c: &Array1<f32>,
-        mask: Tensor,
+        mask: &Tensor,
     ) -> Reading {
         let given = vec![
             ("candor.in.d", v.clone().into_dyn()),
             ("candor.in.c", c.clone().into_dyn()),
         ];
         self.prepared
-            .run(&self.feed(lab, Some((site, 1)), given, &mask))
+            .run(&self.feed(lab, Some((site, 1)), given, mask))
     }
 
     /// `active` says which of the two writes of a site gets the mask.
@@ -175,7 +175,12 @@ fn masks_that_are_all_false_and_a_sites_own_value_change_nothing() {
         let off = difference(still.logits(), lab.plain());
         assert!(off <= 1e-6, "{}: {off:e}", lab.name);
         for &site in &stage.sites {
-            let read = stage.replace(&lab, site, still.tap(site).clone(), mask(&lab, |_, _| true));
+            let read = stage.replace(
+                &lab,
+                site,
+                still.tap(site).clone(),
+                &mask(&lab, |_, _| true),
+            );
             let off = difference(read.logits(), lab.plain());
             assert!(off <= 1e-6, "{} {site}: {off:e}", lab.name);
         }
@@ -204,7 +209,7 @@ fn writing_another_prompts_stream_everywhere_gives_that_prompts_logits() {
                 &lab,
                 site,
                 theirs.tap(site).clone(),
-                mask(&lab, |_, _| true),
+                &mask(&lab, |_, _| true),
             );
             let off = difference(read.logits(), other.plain());
             assert!(off <= 1e-5, "{} {site}: {off:e}", lab.name);
@@ -227,7 +232,7 @@ fn a_written_position_changes_itself_and_what_comes_after_it() {
         let before = stage.still(&lab);
         let threes = ArrayD::from_elem(vec![rows, length, lab.arch.d_model], 3.0);
         for &site in &stage.sites {
-            let here = mask(&lab, |r, p| (r, p) == (row, position));
+            let here = &mask(&lab, |r, p| (r, p) == (row, position));
             let read = stage.replace(&lab, site, threes.clone(), here);
             let mut expected = before.tap(site).clone();
             expected.slice_mut(s![row, position, ..]).fill(3.0);
@@ -267,7 +272,7 @@ fn a_projection_sets_the_component_along_the_direction_of_each_row() {
         let stage = Stage::of(&lab);
         let before = stage.still(&lab);
         for &site in &stage.sites {
-            let later = mask(&lab, |_, position| position > 0);
+            let later = &mask(&lab, |_, position| position > 0);
             let read = stage.project(&lab, site, &directions, &targets, later);
             let moved = read.tap(site) - before.tap(site);
             for row in 0..rows {
@@ -309,7 +314,15 @@ fn heads_are_the_taps_times_the_weights() {
         let weight =
             Array2::from_shape_vec((width, columns), numbers(width * columns, 3.0)).unwrap() / 8.0;
         let bias = Array1::from_vec(numbers(columns, 4.0));
-        let thresholds = Array1::from_vec(vec![-1.0, 0.0, 0.1, 0.5, 1.0]);
+        let tapped = Plan {
+            taps: vec![site],
+            ..Plan::default()
+        };
+        let read = lab.prepare(&tapped).run(&lab.feed());
+        let x = read.tap(site).to_shape((lab.ids.len(), width)).unwrap();
+        let h = x.dot(&weight) + &bias;
+        // Thresholds amid the values, so that every gate opens for some tokens only.
+        let thresholds = h.mean_axis(Axis(0)).unwrap();
         let head = |id: &str, activation| Head {
             id: id.into(),
             site,
@@ -327,9 +340,6 @@ fn heads_are_the_taps_times_the_weights() {
             writes: vec![],
         };
         let read = lab.prepare(&plan).run(&lab.feed());
-        let x = read.tap(site).clone().into_dimensionality::<Ix3>().unwrap();
-        let flat = x.to_shape((x.len() / width, width)).unwrap();
-        let h = flat.dot(&weight) + &bias;
         let (rows, length) = lab.ids.dim();
         let shaped = |h: Array2<f32>| {
             h.into_shape_with_order((rows, length, columns))
@@ -340,6 +350,15 @@ fn heads_are_the_taps_times_the_weights() {
         for (mut column, &threshold) in jump.axis_iter_mut(Axis(1)).zip(&thresholds) {
             column.mapv_inplace(|h| if h > threshold && h > 0.0 { h } else { 0.0 });
         }
+        for (one, other) in [
+            (&h, &jump),
+            (&jump, &h.mapv(|h| h.max(0.0))),
+            (&jump, &(&jump * 0.0)),
+        ] {
+            assert_ne!(one, other, "{}: the activations are told apart", lab.name);
+        }
+        let read_from_x = largest(&(&h - &bias).view());
+        assert!(read_from_x > 1e-2, "{}: {read_from_x:e}", lab.name);
         let expected = [
             ("linear", shaped(h.clone())),
             ("relu", shaped(h.mapv(|h| h.max(0.0)))),
