@@ -2,6 +2,7 @@
 //! read it with detectors, explain what diverges by causal patching, judge, and report.
 
 mod ask;
+mod conclude;
 mod config;
 mod explain;
 mod findings;
