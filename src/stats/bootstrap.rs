@@ -68,7 +68,7 @@ pub fn clustered_bootstrap_of(
     let members = members_of(clusters);
     let spread = resample(&members, resamples, seed, &statistic)?;
     let (mut low, mut high) = (spread.low, spread.high);
-    if low >= high {
+    if no_variation(low, high) {
         (low, high) = unseen(spread.point, range, unseen_share(members.len()));
     }
     Ok(Estimate {
@@ -121,7 +121,7 @@ pub fn auroc_interval(
         auroc(&side(true), &side(false))
     })?;
     let (mut low, mut high) = (spread.low, spread.high);
-    if low >= high {
+    if no_variation(low, high) {
         let with = |wanted: bool| {
             members
                 .iter()
@@ -215,6 +215,11 @@ fn resample(
 )]
 fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// Whether the ends differ by no more than what summing in another order does.
+fn no_variation(low: f64, high: f64) -> bool {
+    high - low <= 1e-12 * low.abs().max(high.abs())
 }
 
 /// How large a share of clusters can behave otherwise although none of `clusters` did.
