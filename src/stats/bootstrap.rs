@@ -82,9 +82,9 @@ pub fn clustered_bootstrap_of(
 
 /// AUROC of scored rows with its 95 % percentile interval over resampled clusters.
 ///
-/// `labels` are true for positives. Where resampling shows no variation (perfect separation), the lower end is that of a
-/// share `p` of the clusters of the smaller side behaving otherwise, and as a pair of rows is spoilt by either,
-/// the share of pairs is `1 − (1−p)²`.
+/// `labels` are true for positives. Where resampling shows no variation (perfect separation), the exact interval takes its
+/// place: with `m` clusters on the smaller side, `m` disjoint pairs of a positive and a negative cluster were all ranked
+/// alike, and `p` is the Clopper–Pearson upper end of 0 in `m`.
 ///
 /// # Errors
 /// Slices of different lengths, scores that are not finite, or only one label.
@@ -128,8 +128,8 @@ pub fn auroc_interval(
                 .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
                 .count()
         };
-        let unspoilt = 1.0 - unseen_share(with(true).min(with(false)));
-        (low, high) = unseen(spread.point, Some((0.0, 1.0)), 1.0 - unspoilt * unspoilt);
+        let share = unseen_share(with(true).min(with(false)));
+        (low, high) = unseen(spread.point, Some((0.0, 1.0)), share);
     }
     Ok(Estimate {
         point: spread.point,
