@@ -1,4 +1,12 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    clippy::format_push_string,
+    clippy::similar_names,
+    clippy::needless_pass_by_value,
+    reason = "tests may unwrap, compare exactly and list many cases"
+)]
 //! SAEs against what SAELens itself computes (`fixtures/detect/make_saelens.py`), and files that are not what they say.
 
 use std::fs;

@@ -3,7 +3,12 @@
     clippy::float_cmp,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "tests"
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    clippy::format_push_string,
+    clippy::similar_names,
+    clippy::needless_pass_by_value,
+    reason = "tests may unwrap, compare exactly and list many cases"
 )]
 //! Probes against scikit-learn (`fixtures/detect/make_probes.py`), splits, baselines, calibration and feature selection.
 

@@ -4,7 +4,12 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "tests"
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    clippy::format_push_string,
+    clippy::similar_names,
+    clippy::needless_pass_by_value,
+    reason = "tests may unwrap, compare exactly and list many cases"
 )]
 //! Statistics against values recorded from SciPy, NumPy and scikit-learn (`fixtures/stats/make_reference.py`), and their
 //! properties.

@@ -116,9 +116,7 @@ struct BaselinesV1 {
 pub fn read(text: &str, path: &Path) -> Result<Card> {
     let doing = || format!("reading the detector's card `{}`", path.display());
     let wire: CardV1 = serde_yaml::from_str(text).map_err(|error| {
-        Fault::usage(doing(), error.to_string())
-            .expected(format!("a card of schema `{SCHEMA}`"))
-            .hint("`candor detectors check` explains the fields of a card")
+        Fault::usage(doing(), error.to_string()).expected(format!("a card of schema `{SCHEMA}`"))
     })?;
     if wire.schema != SCHEMA {
         return Err(
