@@ -6,6 +6,7 @@
     clippy::format_push_string,
     clippy::similar_names,
     clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
     reason = "tests may unwrap, compare exactly and list many cases"
 )]
 //! A detector's folder: what is written is read back, what is damaged is refused, nothing panics.
