@@ -75,12 +75,13 @@ impl Detector {
                 })
             }
             DetectorKind::Sae => {
-                let config = inside(folder, sae::CONFIG_FILE)?;
-                let config = fs::read(&config).map_err(|error| {
-                    Fault::usage(format!("reading `{}`", config.display()), error.to_string())
-                })?;
-                digests.push(FileDigest::of(sae::CONFIG_FILE, &config));
-                let sae = Sae::open_as(folder, &card.weights)?;
+                let config = sae::read_config(&inside(folder, sae::CONFIG_FILE)?)?;
+                digests.push(FileDigest::of(sae::CONFIG_FILE, config.as_bytes()));
+                let sae = Sae::from_files(folder, &config, &weights_path, &bytes)?;
+                if folder.join(sae::SCALER_FILE).exists() {
+                    let scaler = tensors::read_bytes(&inside(folder, sae::SCALER_FILE)?)?;
+                    digests.push(FileDigest::of(sae::SCALER_FILE, &scaler));
+                }
                 agrees(&card, &sae, &path)?;
                 Loaded::Sae(Box::new(sae))
             }
