@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::config::AuditConfig;
 use super::preflight::Prepared;
-use crate::digest::sha256_of;
+use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
 use crate::report::{AuditReport, FileDigest, ModelAudit, RuleDoc, RuntimeRecord};
 use crate::run::Runtime;
@@ -52,12 +52,12 @@ pub fn report(
 }
 
 pub(super) fn digest(path: &Path) -> Result<FileDigest> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let (sha256, bytes) = sha256_of_file(path).map_err(|error| {
         Fault::failed(format!("digesting `{}`", path.display()), error.to_string())
     })?;
     Ok(FileDigest {
         path: path.display().to_string(),
-        sha256: sha256_of(&bytes),
-        bytes: bytes.len() as u64,
+        sha256,
+        bytes,
     })
 }
