@@ -1,7 +1,7 @@
 //! From the rules' own words to findings.
 
 use super::{Bar, BlockLine, Finding, RuleDoc, Side, SignalLine};
-use crate::rules::{Bar as RuleBar, Comparison, Rule, RuleOutcome, SignalValue, Truth};
+use crate::rules::{Comparison, JudgedBar, Rule, RuleOutcome, SignalValue, Truth};
 
 impl From<&Rule> for RuleDoc {
     fn from(rule: &Rule) -> Self {
@@ -31,7 +31,7 @@ impl Finding {
         let finding = Self::of(&doc, model, outcome.suite.as_deref())
             .concludes(outcome.verdict, first)
             .blocks(outcome.blocks.iter().map(block).collect())
-            .signals(outcome.signals.iter().map(|s| line(rule, s)).collect());
+            .signals(outcome.signals.iter().map(line).collect());
         reasons.fold(finding, Self::reason)
     }
 }
@@ -43,42 +43,25 @@ fn block((name, truth): &(&'static str, Truth)) -> BlockLine {
     }
 }
 
-fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
-    let signal = rule.signals.iter().find(|s| s.name == value.name);
+fn line(value: &SignalValue) -> SignalLine {
     SignalLine {
         name: value.name.clone(),
         kind: value.kind.to_owned(),
         estimate: value.estimate,
-        bars: bars(rule, value),
+        bars: value.bars.iter().map(bar).collect(),
         why_not: value.why_not.clone(),
-        meaning: signal.map_or_else(String::new, |s| s.kind.doc.to_owned()),
+        meaning: value.meaning.to_owned(),
         note: value.note.clone(),
     }
 }
 
-/// Every bar that a block of the rule sets for the signal.
-fn bars(rule: &Rule, value: &SignalValue) -> Vec<Bar> {
-    let blocks = [
-        ("behaviour", &rule.behaviour),
-        ("representation", &rule.representation),
-        ("causal", &rule.causal),
-        ("validity", &rule.validity),
-    ];
-    let mut bars = Vec::new();
-    for (name, condition) in blocks {
-        let Some(condition) = condition else { continue };
-        condition.leaves(&mut |signal, bar: RuleBar| {
-            if signal == value.name {
-                bars.push(Bar {
-                    block: name.to_owned(),
-                    side: side(bar.comparison),
-                    value: bar.value,
-                    met: value.estimate.and_then(|e| known(bar.compare(&e))),
-                });
-            }
-        });
+fn bar(judged: &JudgedBar) -> Bar {
+    Bar {
+        block: judged.block.to_owned(),
+        side: side(judged.bar.comparison),
+        value: judged.bar.value,
+        met: known(judged.holds),
     }
-    bars
 }
 
 fn side(comparison: Comparison) -> Side {

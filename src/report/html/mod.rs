@@ -14,8 +14,9 @@ use std::path::Path;
 use askama::Template;
 
 use self::model::ModelView;
-use super::{AuditReport, Exit, Source, Staged, words};
+use super::{AuditReport, Exit, Source, words};
 use crate::fault::{Fault, Result};
+use crate::files::Staged;
 use crate::rules::Verdict;
 
 /// The whole page.
