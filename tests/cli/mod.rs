@@ -1,5 +1,7 @@
 //! The built `candor` binary, and the files that its tests work on.
 
+pub mod bench;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
