@@ -1,7 +1,7 @@
 //! From the rules' own words to findings.
 
 use super::{Bar, BlockLine, Finding, RuleDoc, Side, SignalLine};
-use crate::rules::{Bar as RuleBar, Comparison, Rule, RuleOutcome, SignalValue, Truth};
+use crate::rules::{Bar as RuleBar, Comparison, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
 
 impl From<&Rule> for RuleDoc {
     fn from(rule: &Rule) -> Self {
@@ -48,12 +48,24 @@ fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
     SignalLine {
         name: value.name.clone(),
         kind: value.kind.to_owned(),
+        label: signal.map_or_else(|| value.name.clone(), label),
         estimate: value.estimate,
         bars: bars(rule, value),
         why_not: value.why_not.clone(),
         meaning: signal.map_or_else(String::new, |s| s.kind.doc.to_owned()),
         note: value.note.clone(),
     }
+}
+
+fn label(signal: &Signal) -> String {
+    let qualifier = match (signal.params.mode, signal.params.of) {
+        (Some(mode), _) => mode.name(),
+        (_, Some(Of::Tested)) => "tested",
+        (_, Some(Of::Against)) => "baseline",
+        (_, Some(Of::Control)) => "control",
+        (None, None) => return signal.kind.label.to_owned(),
+    };
+    format!("{} ({qualifier})", signal.kind.label)
 }
 
 /// Every bar that a block of the rule sets for the signal.
