@@ -1,21 +1,42 @@
 //! SHA-256, which binds a report to the files it speaks of.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of `bytes` in lower-case hex.
+/// SHA-256 of `bytes`, 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+/// SHA-256 and length of a file that is read piece by piece.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let mut piece = vec![0_u8; 1 << 20];
+    let mut hash = Sha256::new();
+    let mut bytes = 0_u64;
+    loop {
+        let read = file.read(&mut piece)?;
+        let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else {
+            return Ok((hex(&hash.finalize()), bytes));
+        };
+        hash.update(part);
+        bytes += read as u64;
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
+    digest
         .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing into a String cannot fail.
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
             text
         })

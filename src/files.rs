@@ -1,56 +1,121 @@
 //! Writing files so that nothing half-written stays.
 
+use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::fault::{Fault, Result};
+
+/// A whole file under a temporary name beside its place.
+#[derive(Debug)]
+pub struct Staged {
+    file: NamedTempFile,
+    place: PathBuf,
+}
+
+impl Staged {
+    /// Writes a file under a temporary name in the folder of `place`, which is created if need be.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written, or `write` fails.
+    pub fn write(place: &Path, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<Self> {
+        let folder = folder_of(place);
+        let failed = |error: &dyn std::fmt::Display| unwritable(place, error);
+        fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+        let mut file = temporary(folder).map_err(|e| failed(&e))?;
+        write(file.as_file_mut())?;
+        file.as_file_mut().sync_all().map_err(|e| failed(&e))?;
+        Ok(Self {
+            file,
+            place: place.to_owned(),
+        })
+    }
+
+    /// The same for bytes that are there already.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written.
+    pub fn bytes(place: &Path, bytes: &[u8]) -> Result<Self> {
+        Self::write(place, |file| {
+            file.write_all(bytes)
+                .map_err(|error| unwritable(place, &error))
+        })
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn put_in_place(self) -> Result<()> {
+        self.file
+            .persist(&self.place)
+            .map(drop)
+            .map_err(|error| unwritable(&self.place, &error.error))
+    }
+}
 
 /// Writes `bytes` to a temporary file beside `path` and renames it into place.
 ///
 /// # Errors
-/// The folder is missing or not writable, or the disk is full.
+/// The folder cannot be created or written, or the disk is full.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fault = |error: std::io::Error| {
-        Fault::usage(format!("writing `{}`", path.display()), error.to_string())
-            .expected("a writable folder with room enough")
-            .hint("give another path with --out")
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fault)?;
-    file.write_all(bytes).map_err(fault)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // Temporary files are private; what the user asked for follows the usual rights.
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))
-            .map_err(fault)?;
-    }
-    file.persist(path).map_err(|error| fault(error.error))?;
-    Ok(())
+    Staged::bytes(path, bytes)?.put_in_place()
 }
 
-/// Refuses, before any work, an output file whose folder cannot be written.
+/// Makes sure, before any work, that `folder` is there and can be written.
 ///
 /// # Errors
-/// The folder is missing or not writable, or the path is a folder.
+/// If it cannot be created or a file in it cannot be written.
+pub fn prepare(folder: &Path) -> Result<()> {
+    let refused = |error: &dyn std::fmt::Display| {
+        Fault::usage(
+            format!("preparing the output folder `{}`", folder.display()),
+            error.to_string(),
+        )
+        .expected("a folder that can be created and written")
+        .hint("name another folder with `--out`, or change its permissions")
+    };
+    fs::create_dir_all(folder).map_err(|e| refused(&e))?;
+    let mut probe = temporary(folder).map_err(|e| refused(&e))?;
+    probe.write_all(b"candor").map_err(|e| refused(&e))?;
+    probe.close().map_err(|e| refused(&e))
+}
+
+/// Makes sure, before any work, that a file can be written at `path`.
+///
+/// # Errors
+/// If `path` is a folder, or the folder that it lies in cannot be created or written.
 pub fn writable(path: &Path) -> Result<()> {
-    let doing = || format!("preparing to write `{}`", path.display());
     if path.is_dir() {
-        return Err(Fault::usage(doing(), "a folder").expected("a file name"));
+        let doing = format!("preparing to write `{}`", path.display());
+        return Err(Fault::usage(doing, "a folder").expected("a file name"));
     }
-    let folder = match path.parent() {
+    prepare(folder_of(path))
+}
+
+fn folder_of(place: &Path) -> &Path {
+    match place.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    tempfile::NamedTempFile::new_in(folder)
-        .map(drop)
-        .map_err(|error| {
-            Fault::usage(doing(), error.to_string())
-                .expected("a writable folder")
-                .hint("create the folder, or give another path with --out")
-        })
+    }
+}
+
+fn unwritable(place: &Path, error: &dyn std::fmt::Display) -> Fault {
+    Fault::failed(format!("writing `{}`", place.display()), error.to_string())
+        .expected("a place that can be written and has room")
+        .hint("nothing was left half-written; free space or name another place")
+}
+
+fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".candor-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A report is for others to read; the user's umask still applies.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }

@@ -6,7 +6,7 @@
 mod tiny;
 
 use candor::instrument::{Activation, ExtraInput, Head, Plan, Write, rewrite};
-use candor::model::onnx::{ModelProto, NodeProto};
+use candor::model::onnx::{ModelProto, NodeProto, ValueInfoProto};
 use candor::model::{Point, SiteName, SiteTensor};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn taps_add_outputs_and_leave_every_node_as_it_was() {
     let outputs: Vec<_> = graph(&model)
         .output
         .iter()
-        .map(|output| output.name())
+        .map(ValueInfoProto::name)
         .collect();
     assert_eq!(outputs, ["logits", "post0", post, pre]);
 }

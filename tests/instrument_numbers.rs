@@ -15,8 +15,8 @@ mod tiny;
 use candor::instrument::{Activation, Head, Plan, Write};
 use candor::model::{Point, SiteName};
 use candor::run::{Feed, Tensor};
-use lab::{Lab, all_labs, difference};
-use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix3, s};
+use lab::{Lab, Prepared, Reading, all_labs, difference};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView, Axis, Dimension, s};
 use tiny::Tiny;
 
 fn replace(site: SiteName) -> Write {
@@ -34,20 +34,8 @@ fn project(site: SiteName) -> Write {
     }
 }
 
-fn one_write(write: Write, taps: &[SiteName]) -> Plan {
-    Plan {
-        taps: taps.to_vec(),
-        writes: vec![write],
-        ..Plan::default()
-    }
-}
-
-fn writable(lab: &Lab) -> Vec<SiteName> {
-    let sites = lab.arch.sites.iter().map(|site| site.name);
-    sites.filter(|site| site.point != Point::LnFinal).collect()
-}
-
 /// Any numbers of about unit size.
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
 fn numbers(count: usize, seed: f32) -> Vec<f32> {
     (0..count)
         .map(|index| (seed + index as f32 * 0.7).sin())
@@ -60,20 +48,112 @@ fn mask(lab: &Lab, on: impl Fn(usize, usize) -> bool) -> Tensor {
     Tensor::Bool(flags.into_dyn())
 }
 
+fn largest<D: Dimension>(values: &ArrayView<'_, f32, D>) -> f32 {
+    values.iter().fold(0.0, |most, value| value.abs().max(most))
+}
+
+/// A model that can be tapped and written at every site, of which each run uses a few. What a run does not use is fed
+/// as NaN, which would show.
+struct Stage {
+    prepared: Prepared,
+    sites: Vec<SiteName>,
+}
+
+impl Stage {
+    fn of(lab: &Lab) -> Self {
+        let sites = lab.arch.sites.iter().map(|site| site.name);
+        let sites: Vec<_> = sites.filter(|site| site.point != Point::LnFinal).collect();
+        let plan = Plan {
+            taps: sites.clone(),
+            heads: vec![],
+            writes: sites
+                .iter()
+                .flat_map(|&site| [replace(site), project(site)])
+                .collect(),
+        };
+        Self {
+            prepared: lab.prepare(&plan),
+            sites,
+        }
+    }
+
+    fn still(&self, lab: &Lab) -> Reading {
+        self.prepared
+            .run(&self.feed(lab, None, vec![], &mask(lab, |_, _| false)))
+    }
+
+    fn replace(&self, lab: &Lab, site: SiteName, value: ArrayD<f32>, mask: &Tensor) -> Reading {
+        let given = vec![("candor.in.v", value)];
+        self.prepared
+            .run(&self.feed(lab, Some((site, 0)), given, mask))
+    }
+
+    fn project(
+        &self,
+        lab: &Lab,
+        site: SiteName,
+        v: &Array2<f32>,
+        c: &Array1<f32>,
+        mask: &Tensor,
+    ) -> Reading {
+        let given = vec![
+            ("candor.in.d", v.clone().into_dyn()),
+            ("candor.in.c", c.clone().into_dyn()),
+        ];
+        self.prepared
+            .run(&self.feed(lab, Some((site, 1)), given, mask))
+    }
+
+    /// `active` says which of the two writes of a site gets the mask.
+    fn feed(
+        &self,
+        lab: &Lab,
+        active: Option<(SiteName, usize)>,
+        mut given: Vec<(&'static str, ArrayD<f32>)>,
+        active_mask: &Tensor,
+    ) -> Feed {
+        let (rows, length) = lab.ids.dim();
+        let width = lab.arch.d_model;
+        let shapes = [
+            ("candor.in.v", vec![rows, length, width]),
+            ("candor.in.d", vec![rows, width]),
+            ("candor.in.c", vec![rows]),
+        ];
+        for (name, shape) in shapes {
+            if given.iter().all(|(other, _)| *other != name) {
+                given.push((name, ArrayD::from_elem(shape, f32::NAN)));
+            }
+        }
+        let feed = given.into_iter().fold(lab.feed(), |feed, (name, value)| {
+            feed.with(name, Tensor::F32(value))
+        });
+        let masks = self.prepared.manifest.masks.iter().enumerate();
+        masks.fold(feed, |feed, (index, (site, name))| {
+            let on = active == Some((*site, index % 2));
+            feed.with(
+                name,
+                if on {
+                    active_mask.clone()
+                } else {
+                    mask(lab, |_, _| false)
+                },
+            )
+        })
+    }
+}
+
 #[test]
 fn taps_are_the_stream_that_pytorch_recorded() {
     for lab in all_labs() {
-        let taps: Vec<_> = lab
-            .reference
-            .keys()
-            .filter_map(|name| name.parse::<SiteName>().ok())
-            .collect();
+        let names = lab.reference.keys();
+        let taps: Vec<SiteName> = names.filter_map(|name| name.parse().ok()).collect();
         assert!(taps.len() >= 2 * lab.arch.n_layers - 1, "{}", lab.name);
-        let plan = Plan {
-            taps: taps.clone(),
-            ..Plan::default()
-        };
-        let read = lab.run(&plan, |feed, _| feed);
+        let read = lab
+            .prepare(&Plan {
+                taps: taps.clone(),
+                ..Plan::default()
+            })
+            .run(&lab.feed());
         for site in taps {
             let off = difference(read.tap(site), &lab.reference[&site.to_string()]);
             assert!(off <= 5e-5, "{} {site}: {off:e}", lab.name);
@@ -88,49 +168,19 @@ fn taps_are_the_stream_that_pytorch_recorded() {
 }
 
 #[test]
-fn masks_that_are_all_false_change_nothing() {
+fn masks_that_are_all_false_and_a_sites_own_value_change_nothing() {
     for lab in all_labs() {
-        let sites = writable(&lab);
-        let plan = Plan {
-            writes: sites
-                .iter()
-                .flat_map(|&site| [replace(site), project(site)])
-                .collect(),
-            ..Plan::default()
-        };
-        let (rows, length) = lab.ids.dim();
-        let width = lab.arch.d_model;
-        let poison = |shape: &[usize]| Tensor::F32(ArrayD::from_elem(shape, f32::NAN));
-        let read = lab.run(&plan, |feed, manifest| {
-            let feed = feed
-                .with("candor.in.v", poison(&[rows, length, width]))
-                .with("candor.in.d", poison(&[rows, width]))
-                .with("candor.in.c", poison(&[rows]));
-            let masks = manifest.masks.iter();
-            masks.fold(feed, |feed, (_, name)| {
-                feed.with(name, mask(&lab, |_, _| false))
-            })
-        });
-        let off = difference(read.logits(), lab.plain());
+        let stage = Stage::of(&lab);
+        let still = stage.still(&lab);
+        let off = difference(still.logits(), lab.plain());
         assert!(off <= 1e-6, "{}: {off:e}", lab.name);
-    }
-}
-
-#[test]
-fn writing_a_sites_own_value_changes_nothing() {
-    for lab in all_labs() {
-        for site in writable(&lab) {
-            let own = lab.run(
-                &Plan {
-                    taps: vec![site],
-                    ..Plan::default()
-                },
-                |feed, _| feed,
+        for &site in &stage.sites {
+            let read = stage.replace(
+                &lab,
+                site,
+                still.tap(site).clone(),
+                &mask(&lab, |_, _| true),
             );
-            let read = lab.run(&one_write(replace(site), &[]), |feed, manifest| {
-                feed.with("candor.in.v", Tensor::F32(own.tap(site).clone()))
-                    .with(&manifest.masks[0].1, mask(&lab, |_, _| true))
-            });
             let off = difference(read.logits(), lab.plain());
             assert!(off <= 1e-6, "{} {site}: {off:e}", lab.name);
         }
@@ -146,24 +196,21 @@ fn writing_another_prompts_stream_everywhere_gives_that_prompts_logits() {
             "{}: the prompts differ",
             lab.name
         );
-        let stream = |site: &SiteName| {
+        let stage = Stage::of(&lab);
+        let theirs = stage.still(&other);
+        let on_stream = |site: &&SiteName| {
             matches!(
                 site.point,
                 Point::ResidPre | Point::ResidMid | Point::ResidPost
             )
         };
-        for site in writable(&lab).into_iter().filter(stream) {
-            let theirs = other.run(
-                &Plan {
-                    taps: vec![site],
-                    ..Plan::default()
-                },
-                |feed, _| feed,
+        for &site in stage.sites.iter().filter(on_stream) {
+            let read = stage.replace(
+                &lab,
+                site,
+                theirs.tap(site).clone(),
+                &mask(&lab, |_, _| true),
             );
-            let read = lab.run(&one_write(replace(site), &[site]), |feed, manifest| {
-                feed.with("candor.in.v", Tensor::F32(theirs.tap(site).clone()))
-                    .with(&manifest.masks[0].1, mask(&lab, |_, _| true))
-            });
             let off = difference(read.logits(), other.plain());
             assert!(off <= 1e-5, "{} {site}: {off:e}", lab.name);
             assert_eq!(
@@ -181,45 +228,27 @@ fn a_written_position_changes_itself_and_what_comes_after_it() {
     for lab in all_labs() {
         let (rows, length) = lab.ids.dim();
         let (row, position) = (rows - 1, length / 2);
-        for site in writable(&lab) {
-            let before = lab.run(
-                &Plan {
-                    taps: vec![site],
-                    ..Plan::default()
-                },
-                |feed, _| feed,
-            );
-            let shape = [rows, length, lab.arch.d_model];
-            let read = lab.run(&one_write(replace(site), &[site]), |feed, manifest| {
-                feed.with(
-                    "candor.in.v",
-                    Tensor::F32(ArrayD::from_elem(&shape[..], 3.0)),
-                )
-                .with(
-                    &manifest.masks[0].1,
-                    mask(&lab, |r, p| (r, p) == (row, position)),
-                )
-            });
+        let stage = Stage::of(&lab);
+        let before = stage.still(&lab);
+        let threes = ArrayD::from_elem(vec![rows, length, lab.arch.d_model], 3.0);
+        for &site in &stage.sites {
+            let here = &mask(&lab, |r, p| (r, p) == (row, position));
+            let read = stage.replace(&lab, site, threes.clone(), here);
             let mut expected = before.tap(site).clone();
             expected.slice_mut(s![row, position, ..]).fill(3.0);
             let off = difference(read.tap(site), &expected);
             assert!(off <= 1e-6, "{} {site}: {off:e}", lab.name);
 
-            let plain = lab.plain();
-            let moved = |r: usize, p: usize| {
-                difference(
-                    &read.logits().slice(s![r, p, ..]).to_owned().into_dyn(),
-                    &plain.slice(s![r, p, ..]).to_owned().into_dyn(),
-                )
-            };
+            let moved = read.logits() - lab.plain();
+            let at = |p: usize| largest(&moved.slice(s![row, p, ..]));
             assert!(
-                moved(row, position) > 1e-4,
+                at(position) > 1e-4,
                 "{} {site}: the write has no effect",
                 lab.name
             );
             for p in 0..position {
                 assert!(
-                    moved(row, p) <= 1e-6,
+                    at(p) <= 1e-6,
                     "{} {site}: position {p} is before the write",
                     lab.name
                 );
@@ -240,49 +269,34 @@ fn a_projection_sets_the_component_along_the_direction_of_each_row() {
             row /= norm;
         }
         let targets = Array1::from_vec(numbers(rows, 2.0));
-        for site in writable(&lab) {
-            let before = lab.run(
-                &Plan {
-                    taps: vec![site],
-                    ..Plan::default()
-                },
-                |feed, _| feed,
-            );
-            let read = lab.run(&one_write(project(site), &[site]), |feed, manifest| {
-                feed.with("candor.in.d", Tensor::F32(directions.clone().into_dyn()))
-                    .with("candor.in.c", Tensor::F32(targets.clone().into_dyn()))
-                    .with(&manifest.masks[0].1, mask(&lab, |_, position| position > 0))
-            });
-            let three = |values: &ArrayD<f32>| values.clone().into_dimensionality::<Ix3>().unwrap();
-            let (old, new) = (three(before.tap(site)), three(read.tap(site)));
+        let stage = Stage::of(&lab);
+        let before = stage.still(&lab);
+        for &site in &stage.sites {
+            let later = &mask(&lab, |_, position| position > 0);
+            let read = stage.project(&lab, site, &directions, &targets, later);
+            let moved = read.tap(site) - before.tap(site);
             for row in 0..rows {
                 let v = directions.row(row);
-                let untouched = difference(
-                    &new.slice(s![row, 0, ..]).to_owned().into_dyn(),
-                    &old.slice(s![row, 0, ..]).to_owned().into_dyn(),
-                );
+                let first = largest(&moved.slice(s![row, 0, ..]));
                 assert!(
-                    untouched <= 1e-6,
+                    first <= 1e-6,
                     "{} {site}: the mask is false at position 0",
                     lab.name
                 );
                 for position in 1..length {
-                    let x = new.slice(s![row, position, ..]);
-                    let scale = x.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
+                    let x = read.tap(site).slice(s![row, position, ..]);
+                    let scale = largest(&x).max(1.0);
                     let off = (x.dot(&v) - targets[row]).abs();
                     assert!(
                         off <= 1e-5 * scale,
                         "{} {site}: component off by {off:e}",
                         lab.name
                     );
-                    let moved = &x - &old.slice(s![row, position, ..]);
-                    let across = &moved - &(&v * moved.dot(&v));
-                    let most = across
-                        .iter()
-                        .fold(0.0_f32, |most, value| most.max(value.abs()));
+                    let moved = moved.slice(s![row, position, ..]);
+                    let across = largest(&(&moved - &(&v * moved.dot(&v))).view());
                     assert!(
-                        most <= 1e-5 * scale,
-                        "{} {site}: moved across by {most:e}",
+                        across <= 1e-5 * scale,
+                        "{} {site}: moved across by {across:e}",
                         lab.name
                     );
                 }
@@ -300,7 +314,15 @@ fn heads_are_the_taps_times_the_weights() {
         let weight =
             Array2::from_shape_vec((width, columns), numbers(width * columns, 3.0)).unwrap() / 8.0;
         let bias = Array1::from_vec(numbers(columns, 4.0));
-        let thresholds = Array1::from_vec(vec![-1.0, 0.0, 0.1, 0.5, 1.0]);
+        let tapped = Plan {
+            taps: vec![site],
+            ..Plan::default()
+        };
+        let read = lab.prepare(&tapped).run(&lab.feed());
+        let x = read.tap(site).to_shape((lab.ids.len(), width)).unwrap();
+        let h = x.dot(&weight) + &bias;
+        // Thresholds amid the values, so that every gate opens for some tokens only.
+        let thresholds = h.mean_axis(Axis(0)).unwrap();
         let head = |id: &str, activation| Head {
             id: id.into(),
             site,
@@ -317,10 +339,7 @@ fn heads_are_the_taps_times_the_weights() {
             ],
             writes: vec![],
         };
-        let read = lab.run(&plan, |feed, _| feed);
-        let x = read.tap(site).clone().into_dimensionality::<Ix3>().unwrap();
-        let flat = x.to_shape((x.len() / width, width)).unwrap();
-        let h = flat.dot(&weight) + &bias;
+        let read = lab.prepare(&plan).run(&lab.feed());
         let (rows, length) = lab.ids.dim();
         let shaped = |h: Array2<f32>| {
             h.into_shape_with_order((rows, length, columns))
@@ -331,6 +350,15 @@ fn heads_are_the_taps_times_the_weights() {
         for (mut column, &threshold) in jump.axis_iter_mut(Axis(1)).zip(&thresholds) {
             column.mapv_inplace(|h| if h > threshold && h > 0.0 { h } else { 0.0 });
         }
+        for (one, other) in [
+            (&h, &jump),
+            (&jump, &h.mapv(|h| h.max(0.0))),
+            (&jump, &(&jump * 0.0)),
+        ] {
+            assert_ne!(one, other, "{}: the activations are told apart", lab.name);
+        }
+        let read_from_x = largest(&(&h - &bias).view());
+        assert!(read_from_x > 1e-2, "{}: {read_from_x:e}", lab.name);
         let expected = [
             ("linear", shaped(h.clone())),
             ("relu", shaped(h.mapv(|h| h.max(0.0)))),
@@ -384,16 +412,19 @@ fn small_graphs_of_every_form_run_and_obey() {
         };
         let values = ArrayD::from_shape_vec(vec![2, 3, 4], numbers(24, 5.0)).unwrap();
         let values = values.mapv(|value| half::f16::from_f32(value).to_f32());
+        let prepared = lab.prepare(&plan);
+        let masks = &prepared.manifest.masks;
         let run = |write: bool, turn: bool| {
-            lab.run(&plan, |feed: Feed, manifest| {
-                let mut directions = ArrayD::zeros(vec![2, 4]);
-                directions.slice_mut(s![.., 1]).fill(1.0);
-                feed.with("candor.in.v", Tensor::F32(values.clone()))
-                    .with("candor.in.d", Tensor::F32(directions))
-                    .with("candor.in.c", Tensor::F32(ArrayD::from_elem(vec![2], 0.25)))
-                    .with(&manifest.masks[0].1, mask(&lab, |_, _| write))
-                    .with(&manifest.masks[1].1, mask(&lab, |row, _| turn && row == 1))
-            })
+            let mut directions = ArrayD::zeros(vec![2, 4]);
+            directions.slice_mut(s![.., 1]).fill(1.0);
+            let feed = lab
+                .feed()
+                .with("candor.in.v", Tensor::F32(values.clone()))
+                .with("candor.in.d", Tensor::F32(directions))
+                .with("candor.in.c", Tensor::F32(ArrayD::from_elem(vec![2], 0.25)))
+                .with(&masks[0].1, mask(&lab, |_, _| write))
+                .with(&masks[1].1, mask(&lab, |row, _| turn && row == 1));
+            prepared.run(&feed)
         };
         let still = run(false, false);
         let off = difference(still.logits(), lab.plain());

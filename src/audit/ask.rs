@@ -1,56 +1,43 @@
 //! Lets the model answer, and measures what the instrumentation changes.
 
-use super::preflight::Bench;
-use crate::causal::{Engine, Row};
-use crate::evidence::Evidence;
+use super::study::Study;
+use crate::causal::Row;
 use crate::fault::Result;
 use crate::instrument::{Plan, instrument};
-use crate::lab::{Progress, respond};
-use crate::run::{Runtime, Session};
-use crate::tokens::Suite;
+use crate::lab::respond;
+use crate::run::{Runtime, Session, last_logits};
 
-/// Asks every suite on the plain model, and compares the instrumented model's logits on the same prompts.
-///
-/// # Errors
-/// A run fails.
-pub fn ask(
-    runtime: &Runtime,
-    bench: &Bench,
-    suites: &[Suite],
-    engine: &Engine,
-    evidence: &mut Evidence,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let subject = &bench.subject;
-    let plain = instrument(&subject.model, &subject.arch, &Plan::default())?;
-    let session = Session::open(runtime, &plain.bytes, &plain.folder, &subject.arch)?;
-    let mut difference: f64 = 0.0;
-    for suite in suites {
-        evidence
-            .responses
-            .extend(respond(subject, &session, suite)?);
-        let prompts = suite
-            .items
-            .iter()
-            .map(|item| Ok(subject.tokenizer.encode(&item.prompt)?.ids))
-            .collect::<Result<Vec<_>>>()?;
-        let plain = crate::run::last_logits(&session, &subject.arch, &prompts)?;
-        let rows: Vec<Row<'_>> = prompts
-            .iter()
-            .map(|ids| Row {
-                ids,
-                edit: None,
-                read: ids.len().saturating_sub(1),
-            })
-            .collect();
-        engine.each_logits(&rows, |row, logits| {
-            for (a, b) in logits.iter().zip(plain.row(row)) {
-                difference = difference.max(f64::from((a - b).abs()));
-            }
-            Ok(())
-        })?;
-        progress.step(1);
+impl Study<'_> {
+    /// Asks every suite on the plain model, and compares the instrumented model's logits on the same prompts.
+    ///
+    /// # Errors
+    /// A run fails.
+    pub(super) fn ask(&mut self, runtime: &Runtime) -> Result<()> {
+        let subject = &self.bench.subject;
+        self.stage("asking", self.prepared.suites.len());
+        let plain = instrument(&subject.model, &subject.arch, &Plan::default())?;
+        let session = Session::open(runtime, &plain.bytes, &plain.folder, &subject.arch)?;
+        let mut difference: f64 = 0.0;
+        for suite in &self.prepared.suites {
+            self.evidence
+                .responses
+                .extend(respond(subject, &session, suite)?);
+            let prompts = suite
+                .items
+                .iter()
+                .map(|item| Ok(subject.tokenizer.encode(&item.prompt)?.ids))
+                .collect::<Result<Vec<_>>>()?;
+            let plain = last_logits(&session, &subject.arch, &prompts)?;
+            let rows: Vec<Row<'_>> = prompts.iter().map(|ids| Row::plain(ids)).collect();
+            self.engine.each_logits(&rows, |row, logits| {
+                for (a, b) in logits.iter().zip(plain.row(row)) {
+                    difference = difference.max(f64::from((a - b).abs()));
+                }
+                Ok(())
+            })?;
+            self.progress.step(1);
+        }
+        self.evidence.instrument_difference = Some(difference);
+        Ok(())
     }
-    evidence.instrument_difference = Some(difference);
-    Ok(())
 }

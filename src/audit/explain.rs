@@ -8,150 +8,131 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
+use super::study::Study;
 use crate::causal::{Engine, Pair, Removal, ablate, patch_map, random_control};
 use crate::detect::{Detector, Loaded, Span};
-use crate::evidence::{AblationKind, Evidence, Response, Unmeasured};
+use crate::evidence::{AblationKind, Evidence, Unmeasured};
 use crate::fault::Result;
-use crate::lab::Progress;
 use crate::model::SiteName;
-use crate::rules::{CausalRequest, RulePack};
+use crate::rules::{CausalRequest, Rule};
 use crate::tokens::{Contrast, Purpose, Suite};
 
 /// Control prompts whose loss is measured for each ablation.
 const CONTROL_PROMPTS: usize = 64;
 
-/// The union of what the rules demand.
-#[must_use]
-pub fn requests(rules: &RulePack) -> BTreeSet<CausalRequest> {
-    rules
-        .rules
-        .iter()
-        .flat_map(|rule| rule.evidence())
-        .cloned()
-        .collect()
-}
-
-/// Runs every request on every contrast suite. Where the condition changes no answer there is nothing to explain, and
-/// no evidence is made.
-///
-/// # Errors
-/// A run fails.
-pub fn explain(
-    seed: u64,
-    bench: &Bench,
-    suites: &[Suite],
-    engine: &Engine,
-    requests: &BTreeSet<CausalRequest>,
-    evidence: &mut Evidence,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let control = control_prompts(bench, suites)?;
-    for suite in suites {
-        let Some(contrast) = &suite.contrast else {
-            continue;
-        };
-        let _span = tracing::info_span!("explain", suite = suite.id).entered();
-        let pairs = diverging_pairs(seed, bench, suite, contrast, evidence)?;
-        for request in requests {
-            if !pairs.is_empty() {
-                let work = Work {
-                    seed,
-                    bench,
-                    suite,
-                    contrast,
-                    engine,
-                    pairs: &pairs,
-                    control: &control,
-                };
-                work.run(request, evidence)?;
+impl Study<'_> {
+    /// Runs what the rules demand on every contrast suite. Where the condition changes no answer there is nothing to
+    /// explain, and no evidence is made.
+    ///
+    /// # Errors
+    /// A run fails.
+    pub(super) fn explain(&mut self) -> Result<()> {
+        let rules = &self.prepared.rules.rules;
+        let requests: BTreeSet<&CausalRequest> = rules.iter().flat_map(Rule::evidence).collect();
+        self.stage("causal evidence", requests.len());
+        let control = self.control_prompts()?;
+        for suite in &self.prepared.suites {
+            let Some(contrast) = &suite.contrast else {
+                continue;
+            };
+            let _span = tracing::info_span!("explain", suite = suite.id).entered();
+            let pairs = self.diverging_pairs(suite, contrast)?;
+            for &request in &requests {
+                if !pairs.is_empty() {
+                    let work = Work {
+                        seed: self.config.seed,
+                        bench: self.bench,
+                        suite,
+                        engine: &self.engine,
+                        pairs: &pairs,
+                        control: &control,
+                    };
+                    work.run(request, &mut self.evidence)?;
+                }
+                self.progress.step(1);
             }
-            progress.step(1);
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn control_prompts(bench: &Bench, suites: &[Suite]) -> Result<Vec<Vec<i64>>> {
-    suites
-        .iter()
-        .filter(|suite| suite.purpose == Purpose::Control)
-        .flat_map(|suite| &suite.items)
-        .take(CONTROL_PROMPTS)
-        .map(|item| Ok(bench.subject.tokenizer.encode(&item.prompt)?.ids))
-        .collect()
-}
+    fn control_prompts(&self) -> Result<Vec<Vec<i64>>> {
+        let suites = self.prepared.suites.iter();
+        suites
+            .filter(|suite| suite.purpose == Purpose::Control)
+            .flat_map(|suite| &suite.items)
+            .take(CONTROL_PROMPTS)
+            .map(|item| Ok(self.bench.subject.tokenizer.encode(&item.prompt)?.ids))
+            .collect()
+    }
 
-/// Pairs to which the model gives different answers, in an order that visits every group before any group twice.
-fn diverging_pairs(
-    seed: u64,
-    bench: &Bench,
-    suite: &Suite,
-    contrast: &Contrast,
-    evidence: &mut Evidence,
-) -> Result<Vec<Pair>> {
-    let said: BTreeMap<&str, &Response> = evidence
-        .responses
-        .iter()
-        .filter(|response| response.suite == suite.id)
-        .map(|response| (response.item.as_str(), response))
-        .collect();
-    let tokenizer = &bench.subject.tokenizer;
-    let mut pairs = Vec::new();
-    let mut refused = Vec::new();
-    for item in suite.of_condition(&contrast.tested) {
-        let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else {
-            continue;
-        };
-        let (Some(tested), Some(against)) = (
-            said.get(item.id.as_str()),
-            said.get(counterpart.id.as_str()),
-        ) else {
-            continue;
-        };
-        if tested.text == against.text {
-            continue;
-        }
-        let answer = tokenizer.first_token_after(&counterpart.prompt, &against.text);
-        let foil = tokenizer.first_token_after(&item.prompt, &tested.text);
-        match (answer, foil) {
-            (Ok(answer), Ok(foil)) if answer != foil => pairs.push(Pair {
-                item: item.id.clone(),
-                counterpart: counterpart.id.clone(),
-                group: item.group.clone(),
-                clean: tokenizer.encode(&counterpart.prompt)?,
-                corrupt: tokenizer.encode(&item.prompt)?,
-                answer,
-                foil,
-                answer_text: against.text.clone(),
-                foil_text: tested.text.clone(),
-            }),
-            (Ok(_), Ok(_)) => {
-                refused.push((item.id.clone(), "the two answers begin with the same token"))
+    /// Pairs to which the model gives different answers, in an order that visits every group before any group twice.
+    fn diverging_pairs(&mut self, suite: &Suite, contrast: &Contrast) -> Result<Vec<Pair>> {
+        let tokenizer = &self.bench.subject.tokenizer;
+        let said: BTreeMap<&str, &str> = self
+            .evidence
+            .responses
+            .iter()
+            .filter(|response| response.suite == suite.id)
+            .map(|response| (response.item.as_str(), response.text.as_str()))
+            .collect();
+        let mut pairs = Vec::new();
+        let mut refused = Vec::new();
+        for item in suite.of_condition(&contrast.tested) {
+            let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else {
+                continue;
+            };
+            let (Some(&tested), Some(&against)) = (
+                said.get(item.id.as_str()),
+                said.get(counterpart.id.as_str()),
+            ) else {
+                continue;
+            };
+            if tested == against {
+                continue;
             }
-            _ => refused.push((item.id.clone(), "one of the answers has no token")),
+            let answer = tokenizer.first_token_after(&counterpart.prompt, against);
+            let foil = tokenizer.first_token_after(&item.prompt, tested);
+            match (answer, foil) {
+                (Ok(answer), Ok(foil)) if answer != foil => pairs.push(Pair {
+                    item: item.id.clone(),
+                    counterpart: counterpart.id.clone(),
+                    group: item.group.clone(),
+                    clean: tokenizer.encode(&counterpart.prompt)?,
+                    corrupt: tokenizer.encode(&item.prompt)?,
+                    answer,
+                    foil,
+                    answer_text: against.to_owned(),
+                    foil_text: tested.to_owned(),
+                }),
+                (Ok(_), Ok(_)) => {
+                    refused.push((&item.id, "the two answers begin with the same token"));
+                }
+                _ => refused.push((&item.id, "one of the answers has no token")),
+            }
         }
+        let refused: Vec<Unmeasured> = refused
+            .into_iter()
+            .map(|(item, why)| Unmeasured {
+                what: format!("causal evidence on the pair of `{item}`"),
+                why: why.to_owned(),
+            })
+            .collect();
+        self.evidence.unmeasured.extend(refused);
+        pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        pairs.sort_by_cached_key(|pair| {
+            let times = seen.entry(pair.group.clone()).or_default();
+            *times += 1;
+            *times
+        });
+        Ok(pairs)
     }
-    evidence
-        .unmeasured
-        .extend(refused.into_iter().map(|(item, why)| Unmeasured {
-            what: format!("causal evidence on the pair of `{item}`"),
-            why: why.to_owned(),
-        }));
-    pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    pairs.sort_by_cached_key(|pair| {
-        let times = seen.entry(pair.group.clone()).or_default();
-        *times += 1;
-        *times
-    });
-    Ok(pairs)
 }
 
 struct Work<'a> {
     seed: u64,
     bench: &'a Bench,
     suite: &'a Suite,
-    contrast: &'a Contrast,
     engine: &'a Engine,
     pairs: &'a [Pair],
     control: &'a [Vec<i64>],
@@ -302,7 +283,6 @@ impl Work<'_> {
         direction: &Array1<f32>,
         pairs: &[Pair],
     ) -> Result<f32> {
-        tracing::debug!(site = %site, against = self.contrast.against, "baseline mean");
         let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
         let tap = self
             .engine

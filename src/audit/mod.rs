@@ -2,22 +2,24 @@
 //! read it with detectors, explain what diverges by causal patching, judge, and report.
 
 mod ask;
+mod conclude;
 mod config;
 mod explain;
 mod findings;
 mod preflight;
 mod record;
 mod score;
+mod study;
 
 pub use config::{AuditConfig, ModelConfig};
 
 use crate::evidence::Evidence;
 use crate::fault::Result;
 use crate::lab::Progress;
-use crate::report::{AuditReport, ModelAudit};
+use crate::report::AuditReport;
 use crate::run::Runtime;
 
-use self::preflight::{Bench, Prepared};
+use self::study::Study;
 
 /// A finished audit: the report, and the evidence that its tables are written from, one entry for each model.
 pub struct Audited {
@@ -46,54 +48,14 @@ pub fn run(
     let mut models = Vec::with_capacity(prepared.benches.len());
     let mut evidence = Vec::with_capacity(prepared.benches.len());
     for bench in &prepared.benches {
-        let (audit, measured) = audit_model(config, &prepared, bench, &runtime, progress)?;
-        models.push(audit);
-        evidence.push((bench.subject.name.clone(), measured));
+        let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
+        let mut study = Study::begin(config, &prepared, bench, &runtime, progress)?;
+        study.ask(&runtime)?;
+        study.read_detectors()?;
+        study.explain()?;
+        models.push(study.conclude()?);
+        evidence.push((bench.subject.name.clone(), study.evidence));
     }
     let report = record::report(config, command, &started, &prepared, &runtime, models)?;
     Ok(Audited { report, evidence })
-}
-
-fn audit_model(
-    config: &AuditConfig,
-    prepared: &Prepared,
-    bench: &Bench,
-    runtime: &Runtime,
-    progress: &dyn Progress,
-) -> Result<(ModelAudit, Evidence)> {
-    let name = &bench.subject.name;
-    let _span = tracing::info_span!("audit", model = name).entered();
-    let mut evidence = Evidence::default();
-
-    progress.stage(&format!("{name}: instrumenting"), 1);
-    let engine = score::instrument(runtime, bench, &prepared.rules)?;
-
-    progress.stage(&format!("{name}: asking"), prepared.suites.len());
-    ask::ask(
-        runtime,
-        bench,
-        &prepared.suites,
-        &engine,
-        &mut evidence,
-        progress,
-    )?;
-
-    progress.stage(&format!("{name}: reading detectors"), prepared.suites.len());
-    let measured = score::score(bench, &prepared.suites, &engine, &mut evidence, progress)?;
-
-    let requests = explain::requests(&prepared.rules);
-    progress.stage(&format!("{name}: causal evidence"), requests.len());
-    explain::explain(
-        config.seed,
-        bench,
-        &prepared.suites,
-        &engine,
-        &requests,
-        &mut evidence,
-        progress,
-    )?;
-
-    let findings = findings::judge(prepared, bench, &evidence);
-    let audit = record::model(config, prepared, bench, &evidence, &measured, findings)?;
-    Ok((audit, evidence))
 }

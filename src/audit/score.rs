@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use ndarray::{Array2, Axis};
 
 use super::preflight::Bench;
+use super::study::Study;
 use crate::causal::Engine;
 use crate::detect::{Detector, Loaded, Sae};
-use crate::evidence::{Evidence, Score, Unmeasured};
+use crate::evidence::{Evidence, Response, Score, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::instrument::Head;
-use crate::lab::{Progress, Reading, encode_items, span_positions};
+use crate::lab::{Reading, encode_items, span_positions};
 use crate::model::{Point, SiteName};
-use crate::rules::{CausalRequest, RulePack};
+use crate::rules::{CausalRequest, Rule, RulePack};
 use crate::run::Runtime;
 use crate::tokens::Suite;
 
@@ -36,7 +37,7 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
     let patched = rules
         .rules
         .iter()
-        .flat_map(|rule| rule.evidence())
+        .flat_map(Rule::evidence)
         .filter_map(|request| match request {
             CausalRequest::Patching { point, .. } => Some(*point),
             _ => None,
@@ -60,89 +61,82 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
     Engine::open(runtime, &bench.subject.model, arch, &taps, &writes, heads)
 }
 
-/// Scores every item of every suite with every detector, and measures how the SAEs fit.
-///
-/// # Errors
-/// A run fails, or a score is not finite.
-pub fn score(
-    bench: &Bench,
-    suites: &[Suite],
-    engine: &Engine,
-    evidence: &mut Evidence,
-    progress: &dyn Progress,
-) -> Result<Vec<Fit>> {
-    let in_graph = bench
-        .detectors
-        .iter()
-        .map(|detector| Ok(detector.head()?.is_some()))
-        .collect::<Result<Vec<bool>>>()?;
-    let mut seen: Vec<Vec<Array2<f32>>> = vec![Vec::new(); bench.detectors.len()];
-    for suite in suites {
-        let _span = tracing::info_span!("score", suite = suite.id).entered();
-        let responses: Vec<_> = evidence
-            .responses
-            .iter()
-            .filter(|response| response.suite == suite.id)
-            .cloned()
-            .collect();
-        let readings = encode_items(&bench.subject.tokenizer, suite, &responses)?;
-        let prompts: Vec<&[i64]> = readings
-            .iter()
-            .map(|reading| reading.encoded.ids.as_slice())
-            .collect();
-        let heads = engine.head_scores(&prompts)?;
-        let activations = engine.activations(&prompts)?;
-        let mut head = 0;
-        for (index, detector) in bench.detectors.iter().enumerate() {
-            let tap = tap_of(engine, detector)?;
-            // Token scores of every item: [seq, features], or [seq, 1] for a probe.
-            let scores: Vec<Array2<f32>> = if in_graph[index] {
-                head += 1;
-                heads
-                    .iter()
-                    .map(|of_prompt| of_prompt[head - 1].clone())
-                    .collect()
-            } else {
-                activations
-                    .iter()
-                    .map(|of_prompt| detector.token_scores(of_prompt[tap].view()))
-                    .collect::<Result<_>>()?
-            };
-            for (column, feature) in columns(detector).into_iter().enumerate() {
-                let of_items: Vec<Vec<f32>> = scores
-                    .iter()
-                    .map(|scores| scores.column(column).to_vec())
-                    .collect();
-                add(evidence, suite, detector, feature, &readings, &of_items)?;
-            }
-            if matches!(detector.weights, Loaded::Sae(_)) {
-                seen[index].extend(
-                    readings
+impl Study<'_> {
+    /// Scores every item of every suite with every detector, and measures how the SAEs fit.
+    ///
+    /// # Errors
+    /// A run fails, or a score is not finite.
+    pub(super) fn read_detectors(&mut self) -> Result<()> {
+        self.stage("reading detectors", self.prepared.suites.len());
+        let detectors = &self.bench.detectors;
+        // Rows that each SAE has seen, special tokens left out.
+        let mut seen: Vec<Vec<Array2<f32>>> = vec![Vec::new(); detectors.len()];
+        for suite in &self.prepared.suites {
+            let _span = tracing::info_span!("score", suite = suite.id).entered();
+            let of_suite = |response: &&Response| response.suite == suite.id;
+            let responses: Vec<Response> = self
+                .evidence
+                .responses
+                .iter()
+                .filter(of_suite)
+                .cloned()
+                .collect();
+            let readings = encode_items(&self.bench.subject.tokenizer, suite, &responses)?;
+            let prompts: Vec<&[i64]> = readings
+                .iter()
+                .map(|reading| reading.encoded.ids.as_slice())
+                .collect();
+            let mut heads = columns_of(self.engine.head_scores(&prompts)?);
+            let activations = self.engine.activations(&prompts)?;
+            for (detector, seen) in detectors.iter().zip(&mut seen) {
+                let tap = tap_of(&self.engine, detector)?;
+                // Token scores of every item: [seq, features], or [seq, 1] for a probe.
+                let scores = match detector.head()? {
+                    Some(_) => heads.next().unwrap_or_default(),
+                    None => activations
                         .iter()
-                        .zip(&activations)
-                        .map(|(reading, of_prompt)| plain_rows(reading, &of_prompt[tap])),
-                );
+                        .map(|of_prompt| detector.token_scores(of_prompt[tap].view()))
+                        .collect::<Result<_>>()?,
+                };
+                let items = Scored {
+                    suite,
+                    detector,
+                    readings: &readings,
+                    scores: &scores,
+                };
+                items.note(&mut self.evidence)?;
+                if matches!(detector.weights, Loaded::Sae(_)) {
+                    let rows = readings.iter().zip(&activations);
+                    seen.extend(
+                        rows.map(|(reading, of_prompt)| plain_rows(reading, &of_prompt[tap])),
+                    );
+                }
             }
+            self.progress.step(1);
         }
-        progress.step(1);
+        let fits =
+            detectors
+                .iter()
+                .zip(&seen)
+                .filter_map(|(detector, seen)| match &detector.weights {
+                    Loaded::Sae(sae) => Some(fit(detector, sae, seen)),
+                    Loaded::Probe(_) => None,
+                });
+        self.fits = fits.collect::<Result<_>>()?;
+        Ok(())
     }
-    let fits = bench
-        .detectors
-        .iter()
-        .zip(&seen)
-        .filter_map(|(detector, seen)| match &detector.weights {
-            Loaded::Sae(sae) => Some(fit(detector, sae, seen)),
-            Loaded::Probe(_) => None,
-        });
-    fits.collect()
 }
 
-/// The columns of a detector's token scores: one for a probe, one for each feature of an SAE.
-fn columns(detector: &Detector) -> Vec<Option<usize>> {
-    match &detector.weights {
-        Loaded::Probe(_) => vec![None],
-        Loaded::Sae(_) => detector.features().into_iter().map(Some).collect(),
+/// `[prompt][head]` turned into one list of prompts for each head.
+fn columns_of(heads: Vec<Vec<Array2<f32>>>) -> impl Iterator<Item = Vec<Array2<f32>>> {
+    let n = heads.first().map_or(0, Vec::len);
+    let mut columns: Vec<Vec<Array2<f32>>> = vec![Vec::with_capacity(heads.len()); n];
+    for of_prompt in heads {
+        for (column, scores) in columns.iter_mut().zip(of_prompt) {
+            column.push(scores);
+        }
     }
+    columns.into_iter()
 }
 
 fn tap_of(engine: &Engine, detector: &Detector) -> Result<usize> {
@@ -153,49 +147,61 @@ fn tap_of(engine: &Engine, detector: &Detector) -> Result<usize> {
         .ok_or_else(|| Fault::failed("reading detectors", format!("no tap at `{site}`")))
 }
 
-fn add(
-    evidence: &mut Evidence,
-    suite: &Suite,
-    detector: &Detector,
-    feature: Option<usize>,
-    readings: &[Reading<'_>],
-    of_items: &[Vec<f32>],
-) -> Result<()> {
-    let mut without_span = 0;
-    for (reading, token_scores) in readings.iter().zip(of_items) {
-        let span = span_positions(&reading.encoded, detector.card.span);
-        if span.is_empty() {
-            without_span += 1;
-            continue;
+/// The token scores `[seq, features]` of one detector on one suite.
+struct Scored<'a> {
+    suite: &'a Suite,
+    detector: &'a Detector,
+    readings: &'a [Reading<'a>],
+    scores: &'a [Array2<f32>],
+}
+
+impl Scored<'_> {
+    /// Adds one score for each item (and feature) to the evidence; items without a token to read are counted.
+    fn note(&self, evidence: &mut Evidence) -> Result<()> {
+        let card = &self.detector.card;
+        let columns: Vec<Option<usize>> = match &self.detector.weights {
+            Loaded::Probe(_) => vec![None],
+            Loaded::Sae(_) => self.detector.features().into_iter().map(Some).collect(),
+        };
+        let mut unread = 0;
+        for (reading, scores) in self.readings.iter().zip(self.scores) {
+            let span = span_positions(&reading.encoded, card.span);
+            if span.is_empty() {
+                unread += 1;
+                continue;
+            }
+            for (column, &feature) in columns.iter().enumerate() {
+                let token_scores = scores.column(column).to_vec();
+                evidence.scores.push(Score {
+                    suite: self.suite.id.clone(),
+                    item: reading.item.id.clone(),
+                    group: reading.item.group.clone(),
+                    condition: reading.item.condition.clone(),
+                    detector: card.id.clone(),
+                    feature,
+                    value: card.aggregation.of(&token_scores, &span)?,
+                    tokens: reading.encoded.tokens.clone(),
+                    token_scores,
+                    span: span.clone(),
+                });
+            }
         }
-        evidence.scores.push(Score {
-            suite: suite.id.clone(),
-            item: reading.item.id.clone(),
-            group: reading.item.group.clone(),
-            condition: reading.item.condition.clone(),
-            detector: detector.card.id.clone(),
-            feature,
-            value: detector.card.aggregation.of(token_scores, &span)?,
-            tokens: reading.encoded.tokens.clone(),
-            token_scores: token_scores.clone(),
-            span,
-        });
+        if unread > 0 {
+            evidence.unmeasured.push(Unmeasured {
+                what: format!(
+                    "the detector `{}` on {unread} of {} items of `{}`",
+                    card.id,
+                    self.readings.len(),
+                    self.suite.id
+                ),
+                why: format!(
+                    "they have no token of the span `{}`: the model said nothing",
+                    card.span
+                ),
+            });
+        }
+        Ok(())
     }
-    if without_span > 0 {
-        evidence.unmeasured.push(Unmeasured {
-            what: format!(
-                "the detector `{}` on {without_span} of {} items of `{}`",
-                detector.card.id,
-                readings.len(),
-                suite.id
-            ),
-            why: format!(
-                "they have no token of the span `{}`: the model said nothing",
-                detector.card.span
-            ),
-        });
-    }
-    Ok(())
 }
 
 /// Rows of an activation `[seq, d_model]` without special tokens.

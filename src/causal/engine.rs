@@ -41,6 +41,18 @@ pub struct Row<'a> {
     pub read: usize,
 }
 
+impl<'a> Row<'a> {
+    /// An untouched pass, read at the last position.
+    #[must_use]
+    pub fn plain(ids: &'a [i64]) -> Self {
+        Self {
+            ids,
+            edit: None,
+            read: ids.len().saturating_sub(1),
+        }
+    }
+}
+
 /// Positions of one site and the activations `[d_model]` that they are given.
 #[derive(Debug, Clone)]
 pub struct Edit {

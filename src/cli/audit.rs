@@ -6,9 +6,8 @@ use super::{obtain, terminal};
 use crate::audit::{self, AuditConfig, ModelConfig};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
-use crate::report::{
-    Exit, ModelEvidence, Output, Source, Surface, prepare, verdict_table, write_all,
-};
+use crate::files::prepare;
+use crate::report::{Exit, ModelEvidence, Output, Source, Surface, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {

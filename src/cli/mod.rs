@@ -69,7 +69,7 @@ fn runtime_options(args: &RuntimeArgs) -> RuntimeOptions {
 
 fn obtain(args: &RuntimeArgs) -> Result<Runtime> {
     Runtime::obtain(&runtime_options(args), &mut |line: &str| {
-        terminal::note(line)
+        terminal::note(line);
     })
 }
 

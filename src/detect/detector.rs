@@ -1,16 +1,15 @@
 //! A detector's folder: its card, its weights, and whether it fits a model.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use sha2::{Digest, Sha256};
 
 use super::card::{self, Card, DetectorKind};
 use super::probe::LinearProbe;
 use super::sae::{self, Sae};
 use super::tensors::{self, Tensors};
+use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::instrument::{Activation, Head};
 use crate::model::{Architecture, SiteName};
@@ -75,12 +74,13 @@ impl Detector {
                 })
             }
             DetectorKind::Sae => {
-                let config = inside(folder, sae::CONFIG_FILE)?;
-                let config = fs::read(&config).map_err(|error| {
-                    Fault::usage(format!("reading `{}`", config.display()), error.to_string())
-                })?;
-                digests.push(FileDigest::of(sae::CONFIG_FILE, &config));
-                let sae = Sae::open_as(folder, &card.weights)?;
+                let config = sae::read_config(&inside(folder, sae::CONFIG_FILE)?)?;
+                digests.push(FileDigest::of(sae::CONFIG_FILE, config.as_bytes()));
+                let sae = Sae::from_files(folder, &config, &weights_path, &bytes)?;
+                if folder.join(sae::SCALER_FILE).exists() {
+                    let scaler = tensors::read_bytes(&inside(folder, sae::SCALER_FILE)?)?;
+                    digests.push(FileDigest::of(sae::SCALER_FILE, &scaler));
+                }
                 agrees(&card, &sae, &path)?;
                 Loaded::Sae(Box::new(sae))
             }
@@ -194,14 +194,9 @@ impl Detector {
 
 impl FileDigest {
     pub(super) fn of(file: &str, bytes: &[u8]) -> Self {
-        let mut sha256 = String::with_capacity(64);
-        for byte in Sha256::digest(bytes) {
-            // Writing to a string cannot fail.
-            let _ = write!(sha256, "{byte:02x}");
-        }
         Self {
             file: file.to_owned(),
-            sha256,
+            sha256: sha256_of(bytes),
         }
     }
 }

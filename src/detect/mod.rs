@@ -1,14 +1,5 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "array views are handed over by value, as ndarray itself does"
-)]
-#![allow(
-    clippy::doc_markdown,
-    reason = "names of projects, such as SAELens, are not code"
-)]
-
 mod baselines;
 mod calibration;
 pub mod card;

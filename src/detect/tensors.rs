@@ -85,14 +85,14 @@ impl<'a> Tensors<'a> {
     /// A tensor that is missing, has another shape, is not a float of 16 or 32 bits, or holds a NaN or an infinity.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let Some(tensor) = self.left.remove(name) else {
-            let names: Vec<String> = self.left.keys().map(|name| format!("`{name}`")).collect();
-            let found = if names.is_empty() {
-                "no further tensor".to_owned()
+            let others: Vec<String> = self.left.keys().map(|name| format!("`{name}`")).collect();
+            let found = if others.is_empty() {
+                format!("no tensor `{name}`")
             } else {
-                names.join(", ")
+                format!("no tensor `{name}` beside {}", others.join(", "))
             };
             return Err(Fault::usage(doing(self.path), found)
-                .expected(format!("a tensor `{name}` of shape {shape:?}")));
+                .expected(format!("`{name}` of shape {shape:?}")));
         };
         if tensor.shape() != shape {
             return Err(Fault::usage(

@@ -1,6 +1,7 @@
 //! From a site's name to the one tensor of the graph that holds its values.
 
 use super::editor::{Editor, Producer};
+use super::split::is_skip_norm;
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Site, SiteName, SiteTensor};
 
@@ -80,9 +81,7 @@ fn is_fed(editor: &Editor, name: &str) -> bool {
 
 fn declare_sum(editor: &mut Editor, index: usize, wanted: &str) -> Option<String> {
     let node = editor.graph.node.get(index)?;
-    let fused =
-        node.op_type().starts_with("Skip") && node.op_type().ends_with("LayerNormalization");
-    if !fused {
+    if !is_skip_norm(node) {
         return None;
     }
     if let Some(name) = node.output.get(SUM_OUTPUT).filter(|name| !name.is_empty()) {

@@ -1,5 +1,6 @@
 //! `candor detectors find`: which features of an SAE separate labelled items, and the card that says so.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ndarray::{Array1, Array2, Axis};
@@ -8,17 +9,19 @@ use super::labelled::Labelled;
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
 use crate::detect::{
-    Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, Selection, Span, calibrate,
-    hold_out, select_features,
+    Aggregation, Card, Corpus, Detector, DetectorKind, Loaded, Sae, SelectedFeature, Selection,
+    Span, calibrate, hold_out, select_features,
 };
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
-use crate::stats::auroc_interval;
+use crate::stats::{Estimate, auroc_interval};
 use crate::tokens::Suite;
 
 /// Share of the groups that report the quality of the best feature.
 const HELD_OUT: f64 = 0.3;
+/// False-positive rate that thresholds aim for.
+const TARGET_FPR: f64 = 0.01;
 
 /// What to look for.
 pub struct FeatureSearch<'a> {
@@ -52,51 +55,16 @@ pub fn find_features(
     search: &FeatureSearch<'_>,
 ) -> Result<Detector> {
     let sae = Sae::open(folder)?;
-    let site: SiteName = sae
-        .config()
-        .hook_name
-        .as_deref()
-        .ok_or_else(|| {
-            Fault::usage(
-                format!("reading `{}`", folder.display()),
-                "no hook name in cfg.json",
-            )
-            .expected("the site that the SAE was trained at")
-        })?
-        .parse()?;
+    let site = site_of(&sae, folder)?;
     let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
-    let (labels, groups) = (data.labels()?, data.groups());
+    let control = Labelled::read(runtime, subject, search.control, &[site], search.span)?;
     let split = hold_out(&data.split_items(), HELD_OUT, search.selection.seed)?;
-    let aggregated = aggregate(&sae, &data.activations[0])?;
-    let side = |wanted: bool| {
-        let items: Vec<usize> = split
-            .train
-            .iter()
-            .copied()
-            .filter(|&item| labels[item] == wanted)
-            .collect();
-        let of: Vec<&str> = items.iter().map(|&item| groups[item]).collect();
-        (aggregated.select(Axis(0), &items), of)
+    let items = Items {
+        labels: data.labels()?,
+        groups: data.groups(),
+        acts: aggregate(&sae, &data.activations[0])?,
     };
-    let ((positive, groups_positive), (negative, groups_negative)) = (side(true), side(false));
-    let select = |selection: &Selection| {
-        select_features(
-            positive.view(),
-            negative.view(),
-            &groups_positive,
-            &groups_negative,
-            selection,
-        )
-    };
-    let mut features = select(&search.selection)?;
-    if features.is_empty() {
-        features = select(&Selection {
-            min_auroc: 0.0,
-            max_p: 1.0,
-            at_most: 1,
-            ..search.selection
-        })?;
-    }
+    let features = items.select(&split.train, &search.selection)?;
     let best = features.first().copied().ok_or_else(|| {
         Fault::failed(
             "selecting features",
@@ -104,31 +72,13 @@ pub fn find_features(
         )
         .expected("an SAE that was trained on this model's activations")
     })?;
-
-    let score = |item: usize| best.sign.factor() * f64::from(aggregated[[item, best.index]]);
-    let held_scores: Vec<f64> = split.held_out.iter().map(|&item| score(item)).collect();
-    let held_labels: Vec<bool> = split.held_out.iter().map(|&item| labels[item]).collect();
-    let held_groups: Vec<&str> = split.held_out.iter().map(|&item| groups[item]).collect();
-    let quality = auroc_interval(
-        &held_scores,
-        &held_labels,
-        &held_groups,
-        search.selection.resamples,
-        search.selection.seed,
-    )?;
-    let honest_scores: Vec<f64> = split
-        .held_out
-        .iter()
-        .filter(|&&item| !labels[item])
-        .map(|&item| score(item))
-        .collect();
-    let control = Labelled::read(runtime, subject, search.control, &[site], search.span)?;
+    let quality = items.quality(&split.held_out, best, &search.selection)?;
     let control_acts = aggregate(&sae, &control.activations[0])?;
-    let control_scores: Vec<f64> = control_acts
-        .column(best.index)
-        .iter()
-        .map(|&act| best.sign.factor() * f64::from(act))
+    let control_scores: Vec<f64> = (0..control_acts.nrows())
+        .map(|item| score(&control_acts, best, item))
         .collect();
+    let honest = split.held_out.iter().filter(|&&item| !items.labels[item]);
+    let honest_scores: Vec<f64> = honest.map(|&item| score(&items.acts, best, item)).collect();
     let calibration = calibrate(
         Corpus {
             digest: &search.control.digest,
@@ -138,12 +88,13 @@ pub fn find_features(
             digest: &search.suite.digest,
             scores: &honest_scores,
         }),
-        0.01,
+        TARGET_FPR,
     )?;
     let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
     let rows = ndarray::concatenate(Axis(0), &rows)
         .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
     let measured = sae.measure(rows.view())?;
+    let groups: BTreeSet<&str> = split.train.iter().map(|&item| items.groups[item]).collect();
     let card = Card {
         id: search.id.clone(),
         role: search.role.clone(),
@@ -162,11 +113,8 @@ pub fn find_features(
         trained_on: Some(TrainedOn {
             suite: search.suite.id.clone(),
             corpus_digest: search.suite.digest.clone(),
-            n: labels.len(),
-            groups: groups
-                .iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len(),
+            n: split.train.len(),
+            groups: groups.len(),
             seed: search.selection.seed,
             command: search.command.clone(),
         }),
@@ -188,6 +136,79 @@ pub fn find_features(
         weights: Loaded::Sae(Box::new(sae)),
         digests: Vec::new(),
     })
+}
+
+fn site_of(sae: &Sae, folder: &Path) -> Result<SiteName> {
+    let hook = sae.config().hook_name.as_deref().ok_or_else(|| {
+        Fault::usage(
+            format!("reading `{}`", folder.display()),
+            "no hook name in cfg.json",
+        )
+        .expected("the site that the SAE was trained at")
+    })?;
+    hook.parse()
+}
+
+/// Labelled items and their aggregated feature activations `[item, d_sae]`.
+struct Items<'a> {
+    labels: Vec<bool>,
+    groups: Vec<&'a str>,
+    acts: Array2<f32>,
+}
+
+impl Items<'_> {
+    /// The features that reach the bars on `items`; the best one alone where none does.
+    fn select(&self, items: &[usize], selection: &Selection) -> Result<Vec<SelectedFeature>> {
+        let side = |wanted: bool| {
+            let of_label = items
+                .iter()
+                .copied()
+                .filter(|&item| self.labels[item] == wanted);
+            let rows: Vec<usize> = of_label.collect();
+            let groups: Vec<&str> = rows.iter().map(|&item| self.groups[item]).collect();
+            (self.acts.select(Axis(0), &rows), groups)
+        };
+        let ((positive, with), (negative, without)) = (side(true), side(false));
+        let select = |selection: &Selection| {
+            select_features(positive.view(), negative.view(), &with, &without, selection)
+        };
+        let features = select(selection)?;
+        if !features.is_empty() {
+            return Ok(features);
+        }
+        select(&Selection {
+            min_auroc: 0.0,
+            max_p: 1.0,
+            at_most: 1,
+            ..*selection
+        })
+    }
+
+    /// AUROC of one feature on items that did not choose it.
+    fn quality(
+        &self,
+        items: &[usize],
+        feature: SelectedFeature,
+        selection: &Selection,
+    ) -> Result<Estimate> {
+        let scores: Vec<f64> = items
+            .iter()
+            .map(|&item| score(&self.acts, feature, item))
+            .collect();
+        let labels: Vec<bool> = items.iter().map(|&item| self.labels[item]).collect();
+        let groups: Vec<&str> = items.iter().map(|&item| self.groups[item]).collect();
+        auroc_interval(
+            &scores,
+            &labels,
+            &groups,
+            selection.resamples,
+            selection.seed,
+        )
+    }
+}
+
+fn score(acts: &Array2<f32>, feature: SelectedFeature, item: usize) -> f64 {
+    feature.sign.factor() * f64::from(acts[[item, feature.index]])
 }
 
 /// Largest activation over the span: `[item, d_sae]`.

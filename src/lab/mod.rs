@@ -2,9 +2,11 @@
 //!
 //! `audit` is made of the same verbs.
 
+mod baselines;
 mod capture;
 mod encode;
 mod find;
+mod fitting;
 mod folders;
 mod labelled;
 mod patch;

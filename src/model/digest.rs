@@ -1,11 +1,8 @@
 //! SHA-256 of the model and of every file that it takes weights from: what exactly was audited.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
+use crate::digest::{sha256_of, sha256_of_file};
 use crate::fault::{Fault, Result};
 
 /// One file of the model.
@@ -21,11 +18,9 @@ pub struct FileDigest {
 
 /// Digest of bytes at hand.
 pub(super) fn of_bytes(path: String, bytes: &[u8]) -> FileDigest {
-    let mut hash = Sha256::new();
-    hash.update(bytes);
     FileDigest {
         path,
-        sha256: hex(&hash.finalize()),
+        sha256: sha256_of(bytes),
         bytes: bytes.len() as u64,
     }
 }
@@ -33,32 +28,11 @@ pub(super) fn of_bytes(path: String, bytes: &[u8]) -> FileDigest {
 /// Digest of a file that is read piece by piece.
 pub(super) fn of_file(folder: &Path, path: String, doing: &str) -> Result<FileDigest> {
     let full = folder.join(&path);
-    let failed =
-        |error: std::io::Error| Fault::failed(doing, format!("`{}`: {error}", full.display()));
-    let mut file = File::open(&full).map_err(failed)?;
-    let mut piece = vec![0_u8; 1 << 20];
-    let mut hash = Sha256::new();
-    let mut bytes = 0_u64;
-    loop {
-        let read = file.read(&mut piece).map_err(failed)?;
-        let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else {
-            break;
-        };
-        hash.update(part);
-        bytes += read as u64;
-    }
+    let (sha256, bytes) = sha256_of_file(&full)
+        .map_err(|error| Fault::failed(doing, format!("`{}`: {error}", full.display())))?;
     Ok(FileDigest {
         path,
-        sha256: hex(&hash.finalize()),
+        sha256,
         bytes,
-    })
-}
-
-fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }

@@ -1,23 +1,19 @@
 //! A name for "this rule on this model and suite" that outlives changing values, so that two reports can be compared.
 
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use crate::digest::sha256_of;
 
 const HEX_DIGITS: usize = 32;
 
 /// The first 128 bits, in hexadecimal, of SHA-256 over rule id, model name and suite id, each preceded by its length.
 pub(super) fn fingerprint(rule: &str, model: &str, suite: Option<&str>) -> String {
-    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
     for part in [rule, model].into_iter().chain(suite) {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
+        bytes.extend((part.len() as u64).to_le_bytes());
+        bytes.extend(part.as_bytes());
     }
-    let mut hex = String::with_capacity(HEX_DIGITS);
-    for byte in hash.finalize().iter().take(HEX_DIGITS / 2) {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    let mut name = sha256_of(&bytes);
+    name.truncate(HEX_DIGITS);
+    name
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! From the rules' own words to findings.
 
 use super::{Bar, BlockLine, Finding, RuleDoc, Side, SignalLine};
-use crate::rules::{Bar as RuleBar, Comparison, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
+use crate::evidence::PatchMode;
+use crate::rules::{Comparison, JudgedBar, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
 
 impl From<&Rule> for RuleDoc {
     fn from(rule: &Rule) -> Self {
@@ -44,53 +45,44 @@ fn block((name, truth): &(&'static str, Truth)) -> BlockLine {
 }
 
 fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
-    let signal = rule.signals.iter().find(|s| s.name == value.name);
+    let signal = rule.signals.iter().find(|signal| signal.name == value.name);
     SignalLine {
         name: value.name.clone(),
         kind: value.kind.to_owned(),
         label: signal.map_or_else(|| value.name.clone(), label),
         estimate: value.estimate,
-        bars: bars(rule, value),
+        bars: value.bars.iter().map(bar).collect(),
         why_not: value.why_not.clone(),
-        meaning: signal.map_or_else(String::new, |s| s.kind.doc.to_owned()),
+        meaning: value.meaning.to_owned(),
         note: value.note.clone(),
     }
 }
 
+/// What a kind is called, with the parameters that tell it from others of its kind.
 fn label(signal: &Signal) -> String {
-    let qualifier = match (signal.params.mode, signal.params.of) {
-        (Some(mode), _) => mode.name(),
-        (_, Some(Of::Tested)) => "tested",
-        (_, Some(Of::Against)) => "baseline",
-        (_, Some(Of::Control)) => "control",
-        (None, None) => return signal.kind.label.to_owned(),
-    };
-    format!("{} ({qualifier})", signal.kind.label)
+    let of = signal.params.of.map(|of| match of {
+        Of::Tested => "tested",
+        Of::Against => "baseline",
+        Of::Control => "control",
+    });
+    let mode = signal.params.mode.map(PatchMode::name);
+    let parts: Vec<&str> = [signal.params.role.as_deref(), of, mode]
+        .into_iter()
+        .flatten()
+        .collect();
+    if parts.is_empty() {
+        return signal.kind.label.to_owned();
+    }
+    format!("{} ({})", signal.kind.label, parts.join(", "))
 }
 
-/// Every bar that a block of the rule sets for the signal.
-fn bars(rule: &Rule, value: &SignalValue) -> Vec<Bar> {
-    let blocks = [
-        ("behaviour", &rule.behaviour),
-        ("representation", &rule.representation),
-        ("causal", &rule.causal),
-        ("validity", &rule.validity),
-    ];
-    let mut bars = Vec::new();
-    for (name, condition) in blocks {
-        let Some(condition) = condition else { continue };
-        condition.leaves(&mut |signal, bar: RuleBar| {
-            if signal == value.name {
-                bars.push(Bar {
-                    block: name.to_owned(),
-                    side: side(bar.comparison),
-                    value: bar.value,
-                    met: value.estimate.and_then(|e| known(bar.compare(&e))),
-                });
-            }
-        });
+fn bar(judged: &JudgedBar) -> Bar {
+    Bar {
+        block: judged.block.to_owned(),
+        side: side(judged.bar.comparison),
+        value: judged.bar.value,
+        met: known(judged.holds),
     }
-    bars
 }
 
 fn side(comparison: Comparison) -> Side {

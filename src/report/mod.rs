@@ -25,7 +25,7 @@ pub use exhibit::{
 };
 pub use exit::{Exit, gating_severity};
 pub use finding::{AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Side, SignalLine};
-pub use output::{FORMATS, Format, ModelEvidence, Output, Source, Staged, prepare, write_all};
+pub use output::{FORMATS, Format, ModelEvidence, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
     SuiteRecord,

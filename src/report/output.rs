@@ -1,14 +1,11 @@
 //! Where reports go: the registry of formats, and writing that leaves nothing half-written.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tempfile::NamedTempFile;
-
 use crate::evidence::Evidence;
 use crate::fault::{Fault, Result};
+use crate::files::Staged;
 
 use super::{AuditReport, html, json, parquet};
 
@@ -98,69 +95,6 @@ impl FromStr for Output {
     }
 }
 
-/// A whole file under a temporary name beside its place.
-#[derive(Debug)]
-pub struct Staged {
-    file: NamedTempFile,
-    place: PathBuf,
-}
-
-impl Staged {
-    /// Writes a file under a temporary name in the folder of `place`, which is created if need be.
-    ///
-    /// # Errors
-    /// If the folder or the file cannot be written, or `write` fails.
-    pub fn write(place: &Path, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<Self> {
-        let folder = folder_of(place);
-        let failed = |error: &dyn std::fmt::Display| unwritable(place, error);
-        fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-        let mut file = temporary(folder).map_err(|e| failed(&e))?;
-        write(file.as_file_mut())?;
-        file.as_file_mut().sync_all().map_err(|e| failed(&e))?;
-        Ok(Self {
-            file,
-            place: place.to_owned(),
-        })
-    }
-
-    /// The same for bytes that are there already.
-    ///
-    /// # Errors
-    /// If the folder or the file cannot be written.
-    pub fn bytes(place: &Path, bytes: &[u8]) -> Result<Self> {
-        Self::write(place, |file| {
-            file.write_all(bytes)
-                .map_err(|error| unwritable(place, &error))
-        })
-    }
-
-    fn put_in_place(self) -> Result<()> {
-        self.file
-            .persist(&self.place)
-            .map(drop)
-            .map_err(|error| unwritable(&self.place, &error.error))
-    }
-}
-
-/// Makes sure, before any work, that `folder` is there and can be written.
-///
-/// # Errors
-/// If it cannot be created or a file in it cannot be written.
-pub fn prepare(folder: &Path) -> Result<()> {
-    let refused = |error: &dyn std::fmt::Display| {
-        Fault::usage(
-            format!("preparing the output folder `{}`", folder.display()),
-            error.to_string(),
-        )
-        .expected("a folder that can be created and written")
-        .hint("name another folder with `--out`, or change its permissions")
-    };
-    fs::create_dir_all(folder).map_err(|e| refused(&e))?;
-    let mut probe = temporary(folder).map_err(|e| refused(&e))?;
-    probe.write_all(b"candor").map_err(|e| refused(&e))?;
-    probe.close().map_err(|e| refused(&e))
-}
-
 /// Writes every output. All are written under temporary names first and renamed at the end, so that an
 /// interruption or a full disk leaves whole old files or whole new ones.
 ///
@@ -172,29 +106,4 @@ pub fn write_all(source: &Source, outputs: &[Output]) -> Result<()> {
         staged.extend((output.format.stage)(source, &output.path)?);
     }
     staged.into_iter().try_for_each(Staged::put_in_place)
-}
-
-fn folder_of(place: &Path) -> &Path {
-    match place.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn unwritable(place: &Path, error: &dyn std::fmt::Display) -> Fault {
-    Fault::failed(format!("writing `{}`", place.display()), error.to_string())
-        .expected("a place that can be written and has room")
-        .hint("nothing was left half-written; free space or name another place")
-}
-
-fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".candor-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // A report is for others to read; the user's umask still applies.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use polars::prelude::{Column, DataFrame, ParquetWriter};
 
-use super::{ModelEvidence, Source, Staged};
+use super::{ModelEvidence, Source};
 use crate::evidence::{AblationKind, Outcome, PatchMode};
 use crate::fault::{Fault, Result};
+use crate::files::Staged;
 
 pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
     if source.evidence.is_empty() {

@@ -1,15 +1,14 @@
 //! Fetching the pinned wheel with `pip`, checking it, and unpacking its libraries into the cache.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use sha2::{Digest, Sha256};
 
 use super::Wheel;
 use super::library;
 use super::wheel::{PYTHON_ABI, PYTHON_VERSION};
+use crate::digest::sha256_of_file;
 
 /// What the libraries' names begin with inside a wheel.
 const INSIDE: &str = "onnxruntime/capi/libonnxruntime";
@@ -115,9 +114,8 @@ fn last_line(bytes: &[u8]) -> String {
 
 /// Refuses a wheel that is not, byte for byte, the pinned one.
 fn check(wheel: &Wheel, file: &Path) -> Result<(), String> {
-    let digest = digest(file).map_err(|error| format!("`{}`: {error}", file.display()))?;
-    let bytes = digest.as_ref().iter();
-    let found = bytes.fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let (found, _) =
+        sha256_of_file(file).map_err(|error| format!("`{}`: {error}", file.display()))?;
     if found == wheel.sha256 {
         return Ok(());
     }
@@ -125,21 +123,6 @@ fn check(wheel: &Wheel, file: &Path) -> Result<(), String> {
         "the wheel that pip fetched has the SHA-256 {found}, pinned is {}",
         wheel.sha256
     ))
-}
-
-/// SHA-256 of a file, read in pieces: the GPU wheel is large.
-fn digest(file: &Path) -> io::Result<impl AsRef<[u8]>> {
-    let mut digest = Sha256::new();
-    let mut file = BufReader::with_capacity(1 << 20, File::open(file)?);
-    loop {
-        let piece = file.fill_buf()?;
-        if piece.is_empty() {
-            return Ok(digest.finalize());
-        }
-        digest.update(piece);
-        let read = piece.len();
-        file.consume(read);
-    }
 }
 
 /// Unpacks the runtime's libraries, and nothing else, flat into `folder`.
@@ -258,10 +241,7 @@ mod tests {
         let name = format!("{INSIDE}{}.{version}", std::env::consts::DLL_SUFFIX);
         let packed = folder.join("index.whl");
         archive(&packed, &[(name.as_str(), fs::read(&library)?.as_slice())])?;
-        let sha256 = digest(&packed)?
-            .as_ref()
-            .iter()
-            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let (sha256, _) = sha256_of_file(&packed)?;
         let python = folder.join("python3");
         std::os::unix::fs::symlink(fixture("python3"), &python)?;
         let pinned = Wheel::pinned(Provider::Cpu, "linux", "x86_64").ok_or("no wheel")?;

@@ -68,7 +68,7 @@ pub fn clustered_bootstrap_of(
     let members = members_of(clusters);
     let spread = resample(&members, resamples, seed, &statistic)?;
     let (mut low, mut high) = (spread.low, spread.high);
-    if low >= high {
+    if no_variation(low, high) {
         (low, high) = unseen(spread.point, range, unseen_share(members.len()));
     }
     Ok(Estimate {
@@ -82,9 +82,9 @@ pub fn clustered_bootstrap_of(
 
 /// AUROC of scored rows with its 95 % percentile interval over resampled clusters.
 ///
-/// `labels` are true for positives. Where resampling shows no variation (perfect separation), the lower end is that of a
-/// share `p` of the clusters of the smaller side behaving otherwise, and as a pair of rows is spoilt by either,
-/// the share of pairs is `1 − (1−p)²`.
+/// `labels` are true for positives. Where resampling shows no variation (perfect separation), the exact interval takes its
+/// place: with `m` clusters on the smaller side, `m` disjoint pairs of a positive and a negative cluster were all ranked
+/// alike, and `p` is the Clopper–Pearson upper end of 0 in `m`.
 ///
 /// # Errors
 /// Slices of different lengths, scores that are not finite, or only one label.
@@ -121,15 +121,15 @@ pub fn auroc_interval(
         auroc(&side(true), &side(false))
     })?;
     let (mut low, mut high) = (spread.low, spread.high);
-    if low >= high {
+    if no_variation(low, high) {
         let with = |wanted: bool| {
             members
                 .iter()
                 .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
                 .count()
         };
-        let unspoilt = 1.0 - unseen_share(with(true).min(with(false)));
-        (low, high) = unseen(spread.point, Some((0.0, 1.0)), 1.0 - unspoilt * unspoilt);
+        let share = unseen_share(with(true).min(with(false)));
+        (low, high) = unseen(spread.point, Some((0.0, 1.0)), share);
     }
     Ok(Estimate {
         point: spread.point,
@@ -215,6 +215,11 @@ fn resample(
 )]
 fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(random.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// Whether the ends differ by no more than what summing in another order does.
+fn no_variation(low: f64, high: f64) -> bool {
+    high - low <= 1e-12 * low.abs().max(high.abs())
 }
 
 /// How large a share of clusters can behave otherwise although none of `clusters` did.

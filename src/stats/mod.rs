@@ -2,10 +2,6 @@
 //!
 //! Every interval is two-sided at 95 % unless a function says otherwise, and none has zero width: a sample without
 //! variation is evidence of a small sample, not of certainty.
-#![allow(
-    clippy::doc_markdown,
-    reason = "names of people and projects, such as NumPy, are not code"
-)]
 
 mod binomial;
 mod bootstrap;

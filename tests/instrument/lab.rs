@@ -28,6 +28,12 @@ enum Source {
     Tiny(candor::model::onnx::ModelProto),
 }
 
+pub struct Prepared {
+    session: Session,
+    pub manifest: Manifest,
+    logits: String,
+}
+
 /// What a run put out.
 pub struct Reading {
     outputs: BTreeMap<String, ArrayD<f32>>,
@@ -112,14 +118,22 @@ impl Lab {
         }
     }
 
-    /// The logits of the model as it is.
-    pub fn plain(&self) -> &ArrayD<f32> {
-        self.plain
-            .get_or_init(|| self.run(&Plan::default(), |feed, _| feed).logits().clone())
+    pub fn feed(&self) -> Feed {
+        Feed::unpadded(self.ids.clone())
     }
 
-    /// Everything that the instrumented model puts out.
-    pub fn run(&self, plan: &Plan, feed: impl Fn(Feed, &Manifest) -> Feed) -> Reading {
+    /// The logits of the model as it is.
+    pub fn plain(&self) -> &ArrayD<f32> {
+        self.plain.get_or_init(|| {
+            self.prepare(&Plan::default())
+                .run(&self.feed())
+                .logits()
+                .clone()
+        })
+    }
+
+    /// The model with a plan, in a session.
+    pub fn prepare(&self, plan: &Plan) -> Prepared {
         let done = match self.source.as_ref() {
             Source::File(model) => instrument(model, &self.arch, plan).unwrap(),
             Source::Tiny(proto) => {
@@ -133,21 +147,32 @@ impl Lab {
         };
         let runtime = Runtime::obtain(&RuntimeOptions::default(), &mut |_| ()).unwrap();
         let session = Session::open(&runtime, &done.bytes, &done.folder, &self.arch).unwrap();
-        let feed = feed(Feed::unpadded(self.ids.clone()), &done.manifest);
-        let taps = done.manifest.taps.iter().map(|(_, name)| name.as_str());
-        let heads = done.manifest.heads.iter().map(|(_, name)| name.as_str());
-        let wanted: Vec<_> = [self.arch.logits.as_str()]
+        Prepared {
+            session,
+            manifest: done.manifest,
+            logits: self.arch.logits.clone(),
+        }
+    }
+}
+
+impl Prepared {
+    /// Everything that the instrumented model puts out.
+    pub fn run(&self, feed: &Feed) -> Reading {
+        let taps = self.manifest.taps.iter().map(|(_, name)| name.as_str());
+        let heads = self.manifest.heads.iter().map(|(_, name)| name.as_str());
+        let wanted: Vec<_> = [self.logits.as_str()]
             .into_iter()
             .chain(taps)
             .chain(heads)
             .collect();
-        let outputs = session
-            .run(&feed, &wanted)
-            .unwrap_or_else(|fault| panic!("{}: {fault}", self.name));
+        let outputs = self
+            .session
+            .run(feed, &wanted)
+            .unwrap_or_else(|fault| panic!("{fault}"));
         Reading {
             outputs,
-            manifest: done.manifest,
-            logits: self.arch.logits.clone(),
+            manifest: self.manifest.clone(),
+            logits: self.logits.clone(),
         }
     }
 }

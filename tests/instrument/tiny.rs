@@ -246,6 +246,7 @@ fn fused_node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
 }
 
 /// `w` `[9, 4]`, `u` `[4, 9]`, vectors `[4]`, and the truth value `flag`; any numbers do.
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
 fn weights(name: &str, element: i32) -> TensorProto {
     let dims: &[i64] = match name {
         "w" => &[9, 4],

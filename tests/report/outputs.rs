@@ -1,7 +1,8 @@
 use std::fs;
 
 use candor::fault::Kind as FaultKind;
-use candor::report::{ModelEvidence, Output, Source, json, prepare, write_all};
+use candor::files::prepare;
+use candor::report::{ModelEvidence, Output, Source, json, write_all};
 
 use crate::synthetic::Kind::Liar;
 use crate::synthetic::{evidence, report};

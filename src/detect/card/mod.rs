@@ -1,5 +1,6 @@
-//! What a detector says of itself: plain data, read from and written to `detector.yaml` by [`wire`].
+//! What a detector says of itself: plain data, read from and written to `detector.yaml` by `wire`.
 
+mod problems;
 mod wire;
 
 use std::fmt;

@@ -160,6 +160,10 @@ impl Fields<'_> {
                     self.get("architecture"),
                     &format!("one of {}", known.join(", ")),
                 )
+                .hint(
+                    "`batchtopk` and `matryoshka_batchtopk` are training forms: SAELens saves them for inference as \
+                     `jumprelu`",
+                )
             })
     }
 

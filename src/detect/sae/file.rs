@@ -12,7 +12,7 @@ use crate::fault::{Fault, Result};
 
 pub(in crate::detect) const CONFIG_FILE: &str = "cfg.json";
 const WEIGHTS_FILE: &str = "sae_weights.safetensors";
-const SCALER_FILE: &str = "activation_scaler.json";
+pub(in crate::detect) const SCALER_FILE: &str = "activation_scaler.json";
 
 impl Sae {
     /// Opens a folder as SAELens writes it.
@@ -31,28 +31,25 @@ impl Sae {
                 "no `sae_weights.safetensors`",
             )));
         }
-        Self::open_as(folder, WEIGHTS_FILE)
+        let text = read_config(&folder.join(CONFIG_FILE))?;
+        let weights = folder.join(WEIGHTS_FILE);
+        Self::from_files(folder, &text, &weights, &tensors::read_bytes(&weights)?)
     }
 
-    /// Opens a folder whose weights file has another name.
-    pub(in crate::detect) fn open_as(folder: &Path, weights: &str) -> Result<Self> {
-        let path = folder.join(CONFIG_FILE);
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Fault::usage(
-                format!("reading the SAE's config `{}`", path.display()),
-                error.to_string(),
-            )
-            .expected("the `cfg.json` that SAELens writes")
-        })?;
-        let config = SaeConfig::parse(&text, &path)?;
+    /// Loads an SAE from the text of its `cfg.json` and the bytes of its weights, both from `folder`.
+    pub(in crate::detect) fn from_files(
+        folder: &Path,
+        config: &str,
+        weights: &Path,
+        bytes: &[u8],
+    ) -> Result<Self> {
+        let config = SaeConfig::parse(config, &folder.join(CONFIG_FILE))?;
         let scaling = if config.unfolded {
             Some(scaling_factor(folder)?)
         } else {
             None
         };
-        let path = folder.join(weights);
-        let bytes = tensors::read_bytes(&path)?;
-        Self::from_tensors(config, Tensors::of(&path, &bytes)?, scaling)
+        Self::from_tensors(config, Tensors::of(weights, bytes)?, scaling)
     }
 
     fn from_tensors(
@@ -132,6 +129,16 @@ impl Sae {
         );
         Ok((json, tensors::to_bytes(&named)?))
     }
+}
+
+pub(in crate::detect) fn read_config(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| {
+        Fault::usage(
+            format!("reading the SAE's config `{}`", path.display()),
+            error.to_string(),
+        )
+        .expected("the `cfg.json` that SAELens writes")
+    })
 }
 
 #[allow(

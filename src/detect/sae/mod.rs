@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 pub use architectures::ARCHITECTURES;
 use architectures::Encoder;
 pub use config::SaeConfig;
-pub(in crate::detect) use file::CONFIG_FILE;
+pub(in crate::detect) use file::{CONFIG_FILE, SCALER_FILE, read_config};
 pub use measure::Measured;
 pub use normalization::Normalization;
 

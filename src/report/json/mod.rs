@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use self::finding::ReportV1;
 use self::wire::Wire;
-use super::{AuditReport, Exit, Source, Staged};
+use super::{AuditReport, Exit, Source};
 use crate::fault::{Fault, Result};
+use crate::files::Staged;
 
 /// The schema that is written and the only one that is read.
 pub const SCHEMA: &str = "candor/report/v1";

@@ -14,10 +14,9 @@ mod tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use self::reader::Reader;
 use super::rule::{RuleFile, RulePack};
+use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 
 pub use diagnostic::{Code, Diagnostic, Level, render};
@@ -56,7 +55,7 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
         found.append(&mut reader.found);
         pack.rules.extend(document.rules);
         pack.files.push(RuleFile {
-            sha256: hexadecimal(&Sha256::digest(text.as_bytes())),
+            sha256: sha256_of(text.as_bytes()),
             path: file,
         });
     }
@@ -87,13 +86,4 @@ impl RulePack {
         )
         .hint("`candor rules check PATH` says the same without an audit"))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-        text
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
+use crate::digest::sha256_of;
 
 /// Groups to choose on, and groups to estimate on.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct Halves<'a> {
 pub(super) fn halves<'a>(groups: impl IntoIterator<Item = &'a str>) -> Option<Halves<'a>> {
     let ordered: BTreeMap<_, &str> = groups
         .into_iter()
-        .map(|group| (Sha256::digest(group.as_bytes()).to_vec(), group))
+        .map(|group| (sha256_of(group.as_bytes()), group))
         .collect();
     if ordered.len() < 2 {
         return None;

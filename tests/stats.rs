@@ -1,0 +1,290 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    clippy::format_push_string,
+    clippy::similar_names,
+    clippy::needless_pass_by_value,
+    reason = "tests may unwrap, compare exactly and list many cases"
+)]
+//! Statistics against values recorded from SciPy, NumPy and scikit-learn (`fixtures/stats/make_reference.py`), and their
+//! properties.
+
+use candor::stats::{
+    Adjustment, adjusted, auroc, auroc_interval, clopper_pearson, clopper_pearson_upper,
+    clustered_bootstrap, clustered_bootstrap_of, empirical_p, mann_whitney_p, mean, midranks,
+    proportion, quantile, std,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("fixtures/stats/reference.json")).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let array = value.as_array().unwrap();
+    array.iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+#[track_caller]
+fn close(found: f64, expected: f64, tolerance: f64) {
+    let difference = (found - expected).abs();
+    assert!(
+        difference <= tolerance * expected.abs().max(1e-3),
+        "found {found}, expected {expected}"
+    );
+}
+
+#[test]
+fn clopper_pearson_equals_scipy() {
+    for case in reference()["binomial"].as_array().unwrap() {
+        let count = |name: &str| usize::try_from(case[name].as_u64().unwrap()).unwrap();
+        let (k, n) = (count("k"), count("n"));
+        let (low, high) = clopper_pearson(k, n, 0.95);
+        close(low, case["low"].as_f64().unwrap(), 1e-8);
+        close(high, case["high"].as_f64().unwrap(), 1e-8);
+        let upper = clopper_pearson_upper(k, n, 0.95);
+        close(upper, case["upper"].as_f64().unwrap(), 1e-8);
+    }
+}
+
+#[test]
+fn exact_intervals_of_very_many_trials_end() {
+    let (low, high) = clopper_pearson(1, 10_000_000, 0.95);
+    assert!(0.0 < low && low < 1e-7 && 1e-7 < high && high < 1e-6);
+}
+
+/// The table of sample sizes in the report's documentation rests on these.
+#[test]
+fn claims_need_the_published_sample_sizes() {
+    for (k, n, bound) in [
+        (0, 59, 0.05),
+        (1, 93, 0.05),
+        (2, 124, 0.05),
+        (0, 299, 0.01),
+        (1, 473, 0.01),
+        (2, 628, 0.01),
+    ] {
+        assert!(clopper_pearson_upper(k, n, 0.95) <= bound, "{k} of {n}");
+        assert!(clopper_pearson_upper(k, n - 1, 0.95) > bound, "{k} of {n}");
+    }
+}
+
+#[test]
+fn no_trials_tell_nothing() {
+    assert_eq!(clopper_pearson(0, 0, 0.95), (0.0, 1.0));
+    assert_eq!(proportion(0, 0), None);
+    assert_eq!(mean(&[]), None);
+    assert_eq!(std(&[1.0]), None);
+    assert_eq!(quantile(&[], 0.5), None);
+    assert_eq!(quantile(&[1.0, f64::NAN], 0.5), None);
+    assert_eq!(quantile(&[1.0], 1.5), None);
+    assert_eq!(auroc(&[], &[1.0]), None);
+    assert_eq!(auroc(&[f64::NAN], &[1.0]), None);
+}
+
+#[test]
+fn rank_statistics_equal_scipy_and_scikit_learn() {
+    for case in reference()["ranks"].as_array().unwrap() {
+        let (positives, negatives) = (numbers(&case["positives"]), numbers(&case["negatives"]));
+        let expected = case["auroc"].as_f64().unwrap();
+        close(auroc(&positives, &negatives).unwrap(), expected, 1e-12);
+        let p = mann_whitney_p(&positives, &negatives).unwrap();
+        close(p, case["p"].as_f64().unwrap(), 1e-9);
+        let all = [positives, negatives].concat();
+        assert_eq!(midranks(&all), numbers(&case["midranks"]));
+    }
+}
+
+#[test]
+fn summaries_equal_numpy() {
+    for case in reference()["summary"].as_array().unwrap() {
+        let values = numbers(&case["values"]);
+        close(
+            mean(&values).unwrap(),
+            case["mean"].as_f64().unwrap(),
+            1e-12,
+        );
+        close(std(&values).unwrap(), case["std"].as_f64().unwrap(), 1e-12);
+        for (q, expected) in numbers(&case["q"]).iter().zip(numbers(&case["quantiles"])) {
+            close(quantile(&values, *q).unwrap(), expected, 1e-12);
+        }
+    }
+}
+
+#[test]
+fn adjusted_p_values_equal_scipy() {
+    let reference = &reference()["multiplicity"];
+    let p = numbers(&reference["p"]);
+    for (adjustment, name) in [
+        (Adjustment::BenjaminiHochberg, "benjamini_hochberg"),
+        (Adjustment::Bonferroni, "bonferroni"),
+    ] {
+        let expected = numbers(&reference[name]);
+        for (found, expected) in adjusted(&p, adjustment).into_iter().zip(expected) {
+            close(found, expected, 1e-12);
+        }
+    }
+}
+
+/// Clusters are of equal size here, so SciPy's bootstrap over cluster means is the same thing; what is left is Monte
+/// Carlo error.
+#[test]
+fn cluster_bootstrap_equals_scipy() {
+    let reference = &reference()["bootstrap"];
+    let clusters = reference["clusters"].as_array().unwrap();
+    let names: Vec<String> = (0..clusters.len()).map(|c| format!("c{c}")).collect();
+    let mut values = Vec::new();
+    for (name, cluster) in names.iter().zip(clusters) {
+        values.extend(
+            numbers(cluster)
+                .into_iter()
+                .map(|value| (name.as_str(), value)),
+        );
+    }
+    let estimate = clustered_bootstrap(&values, 20_000, 3).unwrap();
+    assert!((estimate.low - reference["low"].as_f64().unwrap()).abs() < 0.02);
+    assert!((estimate.high - reference["high"].as_f64().unwrap()).abs() < 0.02);
+    assert_eq!((estimate.n, estimate.clusters), (200, 40));
+    // Taking the rows for independent would make the interval narrower by about the square root of 5.
+    let single: Vec<String> = (0..values.len()).map(|row| row.to_string()).collect();
+    let rows: Vec<(&str, f64)> = single
+        .iter()
+        .zip(&values)
+        .map(|(name, (_, value))| (name.as_str(), *value))
+        .collect();
+    let naive = clustered_bootstrap(&rows, 2_000, 3).unwrap();
+    assert!(naive.high - naive.low < 0.6 * (estimate.high - estimate.low));
+}
+
+#[test]
+fn a_rate_of_nought_is_not_certainty() {
+    let names: Vec<String> = (0..59).map(|name| name.to_string()).collect();
+    let all = |value: f64| -> Vec<(&str, f64)> {
+        names.iter().map(|name| (name.as_str(), value)).collect()
+    };
+    let never = clustered_bootstrap(&all(0.0), 200, 1).unwrap();
+    let exact = clopper_pearson(0, 59, 0.95);
+    assert_eq!((never.point, never.low, never.high), (0.0, 0.0, exact.1));
+    let always = clustered_bootstrap(&all(1.0), 200, 1).unwrap();
+    let exact = clopper_pearson(59, 59, 0.95);
+    assert_eq!((always.point, always.high), (1.0, 1.0));
+    close(always.low, exact.0, 1e-12);
+    // Means of unequal groups of one value differ in the last digit only.
+    let uneven: Vec<(&str, f64)> = (0..40)
+        .map(|row| (["a", "b", "c"][row % 7 % 3], 0.7))
+        .collect();
+    let constant = clustered_bootstrap(&uneven, 200, 1).unwrap();
+    assert!(constant.low < 0.3 && constant.high > 0.85);
+    // A constant that has no known bounds: nothing can be said.
+    let effect = clustered_bootstrap(&all(3.2), 200, 1).unwrap();
+    assert_eq!(
+        (effect.low, effect.high),
+        (f64::NEG_INFINITY, f64::INFINITY)
+    );
+    // One group, however many items, is one observation.
+    let one = clustered_bootstrap(&[("a", 0.0), ("a", 1.0)], 200, 1).unwrap();
+    assert_eq!((one.point, one.clusters), (0.5, 1));
+    assert!(one.low < 0.02 && one.high > 0.98);
+}
+
+#[test]
+fn perfect_separation_is_not_certainty() {
+    let scores = [0.0, 0.1, 0.2, 5.0, 5.1, 5.2];
+    let labels = [false, false, false, true, true, true];
+    let few = auroc_interval(&scores, &labels, &["a", "b", "c", "a", "b", "c"], 300, 1).unwrap();
+    assert_eq!((few.point, few.high), (1.0, 1.0));
+    let missed = clopper_pearson(0, 3, 0.95).1;
+    close(few.low, 1.0 - missed, 1e-12);
+}
+
+#[test]
+fn bad_samples_are_refused() {
+    assert!(clustered_bootstrap(&[], 10, 0).is_err());
+    assert!(clustered_bootstrap(&[("a", 1.0)], 0, 0).is_err());
+    let fault = clustered_bootstrap(&[("a", f64::NAN)], 10, 0).unwrap_err();
+    assert!(fault.found.contains("NaN in group `a`") || fault.found.contains("group `a`"));
+    assert!(auroc_interval(&[1.0], &[true], &["a"], 10, 0).is_err());
+    assert!(auroc_interval(&[1.0, 2.0], &[true], &["a", "b"], 10, 0).is_err());
+    assert!(auroc_interval(&[1.0, f64::INFINITY], &[true, false], &["a", "b"], 10, 0).is_err());
+    let undefined = clustered_bootstrap_of(&["a"], None, 10, 0, |_| None).unwrap_err();
+    assert!(undefined.found.contains("undefined"));
+}
+
+#[test]
+fn empirical_p_counts_the_effect_itself() {
+    let random: Vec<f64> = (0..20).map(f64::from).collect();
+    assert_eq!(empirical_p(100.0, &random), 1.0 / 21.0);
+    assert_eq!(empirical_p(19.0, &random), 2.0 / 21.0);
+    assert_eq!(empirical_p(-1.0, &random), 1.0);
+    assert_eq!(empirical_p(f64::NAN, &random), 1.0);
+    assert_eq!(empirical_p(5.0, &[]), 1.0);
+    assert_eq!(empirical_p(5.0, &[f64::NAN]), 1.0);
+}
+
+proptest! {
+    #[test]
+    fn exact_intervals_hold_the_point_and_narrow_with_confidence(n in 1_usize..2000, share in 0.0_f64..=1.0) {
+        let k = (share * n as f64) as usize;
+        let (low, high) = clopper_pearson(k, n, 0.95);
+        let rate = k as f64 / n as f64;
+        prop_assert!(0.0 <= low && low <= rate && rate <= high && high <= 1.0 && low < high);
+        let (inner_low, inner_high) = clopper_pearson(k, n, 0.5);
+        prop_assert!(low <= inner_low && inner_high <= high);
+    }
+
+    #[test]
+    fn bootstrap_ignores_order_and_repeats_itself(
+        values in prop::collection::vec((0_u8..6, -5.0_f64..5.0), 1..40),
+        seed: u64,
+    ) {
+        let names: Vec<String> = values.iter().map(|(group, _)| group.to_string()).collect();
+        let mut sample: Vec<(&str, f64)> = names.iter().zip(&values).map(|(name, (_, value))| (name.as_str(), *value)).collect();
+        let first = clustered_bootstrap(&sample, 50, seed).unwrap();
+        sample.reverse();
+        let second = clustered_bootstrap(&sample, 50, seed).unwrap();
+        prop_assert_eq!(first, second);
+        prop_assert!(first.low < first.high);
+    }
+
+    #[test]
+    fn auroc_is_what_counting_pairs_gives(
+        positives in prop::collection::vec(-4_i8..4, 1..20),
+        negatives in prop::collection::vec(-4_i8..4, 1..20),
+    ) {
+        let positives: Vec<f64> = positives.into_iter().map(f64::from).collect();
+        let negatives: Vec<f64> = negatives.into_iter().map(f64::from).collect();
+        let mut wins = 0.0;
+        for positive in &positives {
+            for negative in &negatives {
+                wins += if positive > negative { 1.0 } else if positive == negative { 0.5 } else { 0.0 };
+            }
+        }
+        let expected = wins / (positives.len() * negatives.len()) as f64;
+        let found = auroc(&positives, &negatives).unwrap();
+        prop_assert!((found - expected).abs() < 1e-12);
+        prop_assert!((auroc(&negatives, &positives).unwrap() - (1.0 - expected)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn quantiles_are_monotone_and_within_the_sample(values in prop::collection::vec(-1e6_f64..1e6, 1..50), a in 0.0_f64..=1.0, b in 0.0_f64..=1.0) {
+        let (a, b) = (a.min(b), a.max(b));
+        let (low, high) = (quantile(&values, a).unwrap(), quantile(&values, b).unwrap());
+        prop_assert!(low <= high);
+        prop_assert!(values.iter().any(|value| *value <= low) && values.iter().any(|value| *value >= high));
+    }
+
+    #[test]
+    fn adjusted_p_values_never_shrink(p in prop::collection::vec(0.0_f64..=1.0, 0..30)) {
+        let false_discovery = adjusted(&p, Adjustment::BenjaminiHochberg);
+        let family_wise = adjusted(&p, Adjustment::Bonferroni);
+        for ((raw, middle), most) in p.iter().zip(&false_discovery).zip(&family_wise) {
+            prop_assert!(raw <= &(middle + 1e-15) && middle <= &(most + 1e-15) && *most <= 1.0);
+        }
+    }
+}
