@@ -12,22 +12,39 @@ pub fn accounts(evidence: &Evidence) -> Vec<Account> {
     let mut all: BTreeMap<(&str, &str), Account> = BTreeMap::new();
     for response in &evidence.responses {
         let key = (response.suite.as_str(), response.condition.as_str());
-        let account = all.entry(key).or_insert_with(|| Account {
+        let account = all.entry(key).or_insert_with(|| Account::empty(response));
+        account.count(response.outcome);
+    }
+    all.into_values().collect()
+}
+
+impl Account {
+    /// No responses yet, of the suite and condition of `response`.
+    pub(super) fn empty(response: &Response) -> Self {
+        Self {
             suite: response.suite.clone(),
             condition: response.condition.clone(),
             said_true: 0,
             said_false: 0,
             unclear: 0,
             unjudged: 0,
-        });
-        *match response.outcome {
-            Outcome::True => &mut account.said_true,
-            Outcome::False => &mut account.said_false,
-            Outcome::Unclear => &mut account.unclear,
-            Outcome::Unjudged => &mut account.unjudged,
+        }
+    }
+
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::True => &mut self.said_true,
+            Outcome::False => &mut self.said_false,
+            Outcome::Unclear => &mut self.unclear,
+            Outcome::Unjudged => &mut self.unjudged,
         } += 1;
     }
-    all.into_values().collect()
+
+    pub(super) fn total(&self) -> usize {
+        [self.said_true, self.said_false, self.unclear, self.unjudged]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
 }
 
 /// `per_suite` responses of each suite, drawn at random by the seed (all of them where there are fewer).

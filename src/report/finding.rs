@@ -124,6 +124,8 @@ pub struct SignalLine {
     pub name: String,
     /// Its kind, such as `false_rate_gap`.
     pub kind: String,
+    /// What it is called in a sentence, with what sets it apart from others of its kind.
+    pub label: String,
     /// The measured value; `None` if it could not be measured.
     pub estimate: Option<Estimate>,
     /// The bars that the rule sets.

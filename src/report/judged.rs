@@ -1,7 +1,8 @@
 //! From the rules' own words to findings.
 
 use super::{Bar, BlockLine, Finding, RuleDoc, Side, SignalLine};
-use crate::rules::{Comparison, JudgedBar, Rule, RuleOutcome, SignalValue, Truth};
+use crate::evidence::PatchMode;
+use crate::rules::{Comparison, JudgedBar, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
 
 impl From<&Rule> for RuleDoc {
     fn from(rule: &Rule) -> Self {
@@ -31,7 +32,7 @@ impl Finding {
         let finding = Self::of(&doc, model, outcome.suite.as_deref())
             .concludes(outcome.verdict, first)
             .blocks(outcome.blocks.iter().map(block).collect())
-            .signals(outcome.signals.iter().map(line).collect());
+            .signals(outcome.signals.iter().map(|s| line(rule, s)).collect());
         reasons.fold(finding, Self::reason)
     }
 }
@@ -43,16 +44,36 @@ fn block((name, truth): &(&'static str, Truth)) -> BlockLine {
     }
 }
 
-fn line(value: &SignalValue) -> SignalLine {
+fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
+    let signal = rule.signals.iter().find(|signal| signal.name == value.name);
     SignalLine {
         name: value.name.clone(),
         kind: value.kind.to_owned(),
+        label: signal.map_or_else(|| value.name.clone(), label),
         estimate: value.estimate,
         bars: value.bars.iter().map(bar).collect(),
         why_not: value.why_not.clone(),
         meaning: value.meaning.to_owned(),
         note: value.note.clone(),
     }
+}
+
+/// What a kind is called, with the parameters that tell it from others of its kind.
+fn label(signal: &Signal) -> String {
+    let of = signal.params.of.map(|of| match of {
+        Of::Tested => "tested",
+        Of::Against => "baseline",
+        Of::Control => "control",
+    });
+    let mode = signal.params.mode.map(PatchMode::name);
+    let parts: Vec<&str> = [signal.params.role.as_deref(), of, mode]
+        .into_iter()
+        .flatten()
+        .collect();
+    if parts.is_empty() {
+        return signal.kind.label.to_owned();
+    }
+    format!("{} ({})", signal.kind.label, parts.join(", "))
 }
 
 fn bar(judged: &JudgedBar) -> Bar {

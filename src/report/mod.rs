@@ -15,11 +15,12 @@ mod output;
 mod parquet;
 mod record;
 mod table;
+mod why;
 mod words;
 
 pub use account::{accounts, samples};
 pub use exhibit::{
-    AnswerPair, EffectExhibit, ExhibitContext, Exhibits, MapExample, MapExhibit, PositionClass,
+    Aim, AnswerPair, ContrastExhibit, EffectExhibit, ExhibitContext, Exhibits, MapExample, MapExhibit, PositionClass,
     Share, TokenStrip, exhibits,
 };
 pub use exit::{Exit, gating_severity};
@@ -30,3 +31,4 @@ pub use record::{
     SuiteRecord,
 };
 pub use table::{Surface, verdict_table};
+pub use why::{Figure, Why};

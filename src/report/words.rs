@@ -4,7 +4,7 @@ use crate::evidence::Outcome;
 use crate::rules::Verdict;
 use crate::stats::Estimate;
 
-use super::{Bar, Side};
+use super::{Bar, PositionClass, Side};
 
 /// Every verdict from grave to harmless.
 pub(super) const VERDICTS: [Verdict; 6] = [
@@ -43,6 +43,33 @@ pub(super) fn verdict_meaning(verdict: Verdict) -> &'static str {
 /// Whether a severity says anything beside that verdict: of what did not fail it is only what could have been.
 pub(super) fn has_severity(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Fail | Verdict::Review)
+}
+
+/// Where a position lies, as in "patching a site at the answer's position".
+pub(super) fn position(class: PositionClass) -> &'static str {
+    match class {
+        PositionClass::Differing => "the differing token",
+        PositionClass::Elsewhere => "another token",
+        PositionClass::Last => "the answer's position",
+    }
+}
+
+/// An RFC 3339 time in UTC to the minute; anything else as it is.
+pub(super) fn moment(time: &str) -> String {
+    match (time.get(..10), time.get(10..11), time.get(11..16)) {
+        (Some(day), Some("T"), Some(minute)) if time.ends_with('Z') => {
+            format!("{day} {minute} UTC")
+        }
+        _ => time.to_owned(),
+    }
+}
+
+/// The first letter as a capital.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 pub(super) fn outcome(outcome: Outcome) -> &'static str {

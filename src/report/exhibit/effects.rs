@@ -1,8 +1,10 @@
 //! Effects of interventions beside those of random ones of the same norm.
 
-use super::{EffectExhibit, ExhibitContext, Share};
+use super::maps::class_of;
+use super::{Aim, EffectExhibit, ExhibitContext, Share};
 use crate::evidence::{Ablation, AblationKind, Evidence, PatchMap, PatchMode};
 use crate::fault::Result;
+use crate::report::words;
 use crate::stats::{clustered_bootstrap, empirical_p, mean};
 
 pub(super) fn effects(evidence: &Evidence, context: &ExhibitContext) -> Result<Vec<EffectExhibit>> {
@@ -16,47 +18,85 @@ pub(super) fn effects(evidence: &Evidence, context: &ExhibitContext) -> Result<V
     Ok(all)
 }
 
-/// One item's effect and that of each random direction.
-struct Row<'a> {
-    group: &'a str,
+/// What an edit of one item did.
+#[derive(Clone, Copy)]
+struct Edit {
     effect: f64,
-    random: Vec<f64>,
+    /// Logit difference (baseline answer − tested answer) after it.
+    metric: f64,
 }
 
-/// Patching the true activations against adding random vectors at the same cell. Noising takes a decision away, so its
-/// effect is what is lost.
+impl Edit {
+    fn turned(self, aim: Aim) -> bool {
+        match aim {
+            Aim::Restore => self.metric > 0.0,
+            Aim::Remove => self.metric < 0.0,
+        }
+    }
+}
+
+/// One item's edit and that along each random direction.
+struct Row<'a> {
+    group: &'a str,
+    edit: Edit,
+    random: Vec<Edit>,
+}
+
+/// Patching the true activations against adding random vectors at the same cell.
 fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExhibit>> {
-    let effect = |recovery: f64| match map.mode {
-        PatchMode::Denoising => recovery,
-        PatchMode::Noising => 1.0 - recovery,
-    };
     let rows = map.pairs.iter().filter_map(|pair| {
-        let recovery = *pair.recovery.get(pair.random_cell?)?;
+        let edit = |recovery: f64| Edit {
+            effect: map.mode.effect(recovery),
+            metric: pair.corrupt + recovery * (pair.clean - pair.corrupt),
+        };
         Some(Row {
             group: &pair.group,
-            effect: effect(recovery),
-            random: pair.random.iter().map(|value| effect(*value)).collect(),
+            edit: edit(*pair.recovery.get(pair.random_cell?)?),
+            random: pair.random.iter().map(|value| edit(*value)).collect(),
         })
     });
-    let title = match map.mode {
-        PatchMode::Denoising => "Activation patched in (denoising)",
-        PatchMode::Noising => "Activation patched out (noising): what is lost",
+    let place = map.pairs.iter().find_map(|pair| {
+        let (site, position) = pair.random_cell?;
+        let class = words::position(class_of(pair, position));
+        Some(format!("{} at {class}", map.sites.get(site)?))
+    });
+    let Some(place) = place else { return Ok(None) };
+    let aim = match map.mode {
+        PatchMode::Denoising => Aim::Restore,
+        PatchMode::Noising => Aim::Remove,
     };
-    exhibit(title.to_owned(), &map.suite, rows.collect(), context)
+    let title = format!("patching {place} ({})", map.mode.name());
+    exhibit(title, aim, &map.suite, rows.collect(), context)
 }
 
 fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<EffectExhibit>> {
     let rows = ablation.items.iter().map(|item| Row {
         group: &item.group,
-        effect: item.recovery(),
-        random: item.random_recovery(),
+        edit: Edit {
+            effect: item.recovery(),
+            metric: item.after,
+        },
+        random: item
+            .random_recovery()
+            .into_iter()
+            .zip(&item.random)
+            .map(|(effect, metric)| Edit {
+                effect,
+                metric: *metric,
+            })
+            .collect(),
     });
-    let what = match ablation.kind {
-        AblationKind::Directional => "Direction of".to_owned(),
-        AblationKind::Feature => format!("{} SAE features of", ablation.features.len()),
+    let what = match (ablation.kind, ablation.features.len()) {
+        (AblationKind::Directional, _) => "the direction".to_owned(),
+        (AblationKind::Feature, 1) => "1 SAE feature".to_owned(),
+        (AblationKind::Feature, many) => format!("{many} SAE features"),
     };
-    let title = format!("{what} {} removed at {}", ablation.detector, ablation.site);
-    let mut made = exhibit(title, &ablation.suite, rows.collect(), context)?;
+    let title = format!(
+        "removing {what} of `{}` at {}",
+        ablation.detector, ablation.site
+    );
+    let rows = rows.collect();
+    let mut made = exhibit(title, Aim::Restore, &ablation.suite, rows, context)?;
     if let Some(made) = &mut made {
         made.off_target_kl = ablation.off_target_kl;
         made.off_target_kl_random = ablation.off_target_kl_random;
@@ -70,32 +110,47 @@ fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<Effec
 
 fn exhibit(
     title: String,
+    aim: Aim,
     suite: &str,
     mut rows: Vec<Row>,
     context: &ExhibitContext,
 ) -> Result<Option<EffectExhibit>> {
-    rows.retain(|row| row.effect.is_finite());
+    rows.retain(|row| row.edit.effect.is_finite());
     if rows.is_empty() {
         return Ok(None);
     }
-    let values: Vec<_> = rows.iter().map(|row| (row.group, row.effect)).collect();
+    let values: Vec<_> = rows
+        .iter()
+        .map(|row| (row.group, row.edit.effect))
+        .collect();
     let effect = clustered_bootstrap(&values, context.resamples, context.seed)?;
     let directions = rows.iter().map(|row| row.random.len()).min().unwrap_or(0);
+    let along = |direction: usize| -> Vec<Edit> {
+        rows.iter()
+            .filter_map(|row| row.random.get(direction).copied())
+            .collect()
+    };
     let random: Vec<f64> = (0..directions)
         .filter_map(|direction| {
-            let over_items: Vec<f64> = rows
-                .iter()
-                .filter_map(|row| row.random.get(direction).copied())
-                .collect();
-            mean(&over_items)
+            let effects: Vec<f64> = along(direction).iter().map(|edit| edit.effect).collect();
+            mean(&effects)
         })
         .collect();
+    let turned = |edits: Vec<Edit>| Share {
+        hits: edits.iter().filter(|edit| edit.turned(aim)).count(),
+        of: edits.len(),
+    };
     Ok(Some(EffectExhibit {
         title,
+        aim,
         suite: suite.to_owned(),
         p_value: (!random.is_empty()).then(|| empirical_p(effect.point, &random)),
         effect,
         random,
+        turned: turned(rows.iter().map(|row| row.edit).collect()),
+        turned_random: (0..directions)
+            .map(|direction| turned(along(direction)))
+            .max_by_key(|share| share.hits),
         off_target_kl: None,
         off_target_kl_random: None,
         restored: None,

@@ -71,7 +71,7 @@ fn cell(
 }
 
 /// The last position counts as last even where the prompts differ there.
-fn class_of(pair: &PairMap, position: usize) -> PositionClass {
+pub(super) fn class_of(pair: &PairMap, position: usize) -> PositionClass {
     if position == pair.last {
         PositionClass::Last
     } else if pair.differing.contains(&position) {

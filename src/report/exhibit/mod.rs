@@ -1,6 +1,7 @@
 //! What a person wants to look at: answers side by side, tokens with scores, maps, effects against their controls.
 
 mod answers;
+mod contrasts;
 mod effects;
 mod maps;
 mod tokens;
@@ -9,7 +10,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::record::DetectorRecord;
+use super::record::{Account, DetectorRecord};
 use crate::evidence::{Evidence, Outcome, PatchMode, Unmeasured};
 use crate::fault::Result;
 use crate::stats::Estimate;
@@ -32,6 +33,7 @@ pub struct ExhibitContext<'a> {
 pub fn exhibits(evidence: &Evidence, context: &ExhibitContext) -> Result<Exhibits> {
     let answers = answers::answers(evidence, context.seed);
     Ok(Exhibits {
+        contrasts: contrasts::contrasts(evidence),
         token_scores: tokens::strips(evidence, context, &answers),
         maps: maps::maps(evidence, context)?,
         effects: effects::effects(evidence, context)?,
@@ -49,6 +51,8 @@ pub(super) fn shuffled<T>(mut all: Vec<T>, key: impl Fn(&T) -> String, seed: u64
 /// The exhibits of one model.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Exhibits {
+    /// How the answers of each two conditions that were paired compare.
+    pub contrasts: Vec<ContrastExhibit>,
     /// What was said under both conditions of a pair.
     pub answers: Vec<AnswerPair>,
     /// Tokens with their detector scores.
@@ -57,6 +61,17 @@ pub struct Exhibits {
     pub maps: Vec<MapExhibit>,
     /// Effects beside those of random directions.
     pub effects: Vec<EffectExhibit>,
+}
+
+/// What was said under two conditions, over all their pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContrastExhibit {
+    /// How the counterparts were judged.
+    pub baseline: Account,
+    /// How the tested items were judged.
+    pub tested: Account,
+    /// Pairs whose two responses are not the same text.
+    pub changed: usize,
 }
 
 /// What the model said to the two items of a pair.
@@ -179,14 +194,20 @@ pub struct MapExample {
 /// An intervention's effect beside that of random ones of the same norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectExhibit {
-    /// What was done, such as ``direction of `condition-l1` removed at blocks.1.hook_resid_post``.
+    /// What was done, such as ``removing the direction of `condition-l1` at blocks.1.hook_resid_post``.
     pub title: String,
+    /// What it was done for.
+    pub aim: Aim,
     /// Suite id.
     pub suite: String,
-    /// Mean recovery over items, with an interval clustered by group.
+    /// Mean effect over items, with an interval clustered by group: 0 is none, 1 the whole difference between the two runs.
     pub effect: Estimate,
-    /// Mean recovery of each random direction over the same items.
+    /// Mean effect of each random direction over the same items.
     pub random: Vec<f64>,
+    /// Items whose logit difference then prefers the answer that was aimed at.
+    pub turned: Share,
+    /// The same under the random direction that turned most; `None` without random directions.
+    pub turned_random: Option<Share>,
     /// Share of random directions (the measured one counted in) whose effect is at least as large.
     pub p_value: Option<f64>,
     /// Mean KL divergence (nats) on control prompts, edited against plain.
@@ -195,6 +216,15 @@ pub struct EffectExhibit {
     pub off_target_kl_random: Option<f64>,
     /// Items that then got the counterpart's answer; `None` where that was not asked.
     pub restored: Option<Share>,
+}
+
+/// What becomes of the baseline's answer if an intervention works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// It comes back in the tested run.
+    Restore,
+    /// It is lost in the baseline run.
+    Remove,
 }
 
 /// So many of so many.

@@ -10,8 +10,6 @@ pub(super) struct MapView<'a> {
     pub map: &'a MapExhibit,
     pub mode: &'static str,
     pub meaning: &'static str,
-    /// Labels of the colour scale: its negative end, its middle, its positive end.
-    pub scale: [&'static str; 3],
     pub pairs: String,
     pub self_patch: String,
     pub columns: Vec<&'static str>,
@@ -50,16 +48,14 @@ pub(super) struct ColumnView {
 
 impl<'a> MapView<'a> {
     pub fn of(map: &'a MapExhibit) -> Self {
-        let (mode, meaning, scale) = match map.mode {
+        let (mode, meaning) = match map.mode {
             PatchMode::Denoising => (
                 "Denoising",
-                "Activations of the baseline prompt are written into the run on the tested prompt: is this place enough to bring the baseline answer back?",
-                ["−1", "0 no effect", "1 answer is back"],
+                "Activations of the baseline prompt are written into the run on the tested prompt: is this place enough to bring the baseline's answer back?",
             ),
             PatchMode::Noising => (
                 "Noising",
-                "Activations of the tested prompt are written into the run on the baseline prompt: is this place needed for the baseline answer?",
-                ["0 answer is lost", "1 no effect", "2"],
+                "Activations of the tested prompt are written into the run on the baseline prompt: is this place needed for the baseline's answer?",
             ),
         };
         let columns: Vec<_> = map.columns.iter().map(|class| column(*class)).collect();
@@ -67,10 +63,10 @@ impl<'a> MapView<'a> {
         Self {
             mode,
             meaning,
-            scale,
             pairs: counted(map.pairs, "pair", "pairs"),
             self_patch: words::number(map.self_patch),
             rows: rows
+                .rev()
                 .map(|(site, cells)| RowView {
                     site: site.clone(),
                     short: short_site(site),
@@ -112,20 +108,24 @@ impl<'a> ExampleView<'a> {
             clean: words::short(example.clean),
             corrupt: words::short(example.corrupt),
             rows: rows
+                .rev()
                 .map(|(site, values)| RowView {
                     site: site.clone(),
                     short: short_site(site),
                     cells: values
                         .iter()
                         .zip(&columns)
-                        .map(|(value, column)| CellView {
-                            value: Some(words::short(*value)),
-                            readout: format!(
-                                "{site} at “{}”: recovery {}",
-                                column.token,
-                                words::number(*value)
-                            ),
-                            shade: shade(map.mode, *value),
+                        .map(|(recovery, column)| {
+                            let effect = map.mode.effect(*recovery);
+                            CellView {
+                                value: Some(words::short(effect)),
+                                readout: format!(
+                                    "{site} at “{}”: effect {}",
+                                    column.token,
+                                    words::number(effect)
+                                ),
+                                shade: Shade::of(effect),
+                            }
                         })
                         .collect(),
                 })
@@ -137,39 +137,38 @@ impl<'a> ExampleView<'a> {
 }
 
 fn mean_cell(mode: PatchMode, site: &str, column: &str, cell: Option<&Estimate>) -> CellView {
-    let Some(estimate) = cell else {
+    let Some(recovery) = cell else {
         return CellView {
             value: None,
             readout: format!("{site} at {column}: no such position"),
             shade: Shade::of(0.0),
         };
     };
+    let ends = [mode.effect(recovery.low), mode.effect(recovery.high)];
+    let effect = Estimate {
+        point: mode.effect(recovery.point),
+        low: ends[0].min(ends[1]),
+        high: ends[0].max(ends[1]),
+        ..*recovery
+    };
     CellView {
-        value: Some(words::short(estimate.point)),
+        value: Some(words::short(effect.point)),
         readout: format!(
-            "{site} at {column}: recovery {}, 95 % interval {} over {} in {}",
-            words::number(estimate.point),
-            words::interval(estimate),
-            counted(estimate.n, "pair", "pairs"),
-            counted(estimate.clusters, "group", "groups"),
+            "{site} at {column}: effect {}, 95 % interval {} over {} in {}",
+            words::number(effect.point),
+            words::interval(&effect),
+            counted(effect.n, "pair", "pairs"),
+            counted(effect.clusters, "group", "groups"),
         ),
-        shade: shade(mode, estimate.point),
-    }
-}
-
-/// The middle of the scale is "no effect": 0 when an answer could be brought back, 1 when one could be lost.
-fn shade(mode: PatchMode, recovery: f64) -> Shade {
-    match mode {
-        PatchMode::Denoising => Shade::of(recovery),
-        PatchMode::Noising => Shade::of(recovery - 1.0),
+        shade: Shade::of(effect.point),
     }
 }
 
 fn column(class: PositionClass) -> &'static str {
     match class {
-        PositionClass::Differing => "differing token",
-        PositionClass::Elsewhere => "elsewhere",
-        PositionClass::Last => "last token",
+        PositionClass::Differing => "differing tokens",
+        PositionClass::Elsewhere => "other tokens",
+        PositionClass::Last => "answer’s position",
     }
 }
 

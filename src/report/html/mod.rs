@@ -14,7 +14,7 @@ use std::path::Path;
 use askama::Template;
 
 use self::model::ModelView;
-use super::{AuditReport, Exit, Source, words};
+use super::{AuditReport, Exit, RuleDoc, Source, words};
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
 use crate::rules::Verdict;
@@ -44,7 +44,9 @@ struct Page<'a> {
     exit_meaning: &'static str,
     fail_on: &'static str,
     report: &'a AuditReport,
+    finished: String,
     models: Vec<ModelView<'a>>,
+    rules: Vec<(String, Prose, Prose, &'a RuleDoc)>,
     glossary: Vec<(Chip, &'static str)>,
 }
 
@@ -89,7 +91,14 @@ impl<'a> Page<'a> {
             exit_code: exit.code(),
             exit_meaning: exit.meaning(),
             fail_on: report.fail_on.name(),
+            finished: words::moment(&report.finished),
             report,
+            rules: report
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(at, rule)| (rule_anchor(at), prose(&rule.why), prose(&rule.summary), rule))
+                .collect(),
             models: report
                 .models
                 .iter()
@@ -145,6 +154,21 @@ fn listed(names: &[&str]) -> String {
         [one] => (*one).to_owned(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// Pieces of a text, and whether each stood in backticks.
+type Prose = Vec<(bool, String)>;
+
+fn prose(text: &str) -> Prose {
+    let pieces = text.split('`').enumerate();
+    pieces
+        .map(|(at, piece)| (at % 2 == 1, piece.to_owned()))
+        .filter(|(_, piece)| !piece.is_empty())
+        .collect()
+}
+
+fn rule_anchor(index: usize) -> String {
+    format!("r{}", index + 1)
 }
 
 /// `1 rule`, `2 rules`.

@@ -1,9 +1,9 @@
 //! One model's part of the page.
 
 use super::heat::MapView;
-use super::signals::{SignalView, ValueView};
+use super::signals::{Check, Measures, ValueView};
 use super::strips::{EffectView, StripGroup, groups};
-use super::{Chip, counted};
+use super::{Chip, Prose, counted, prose};
 use crate::report::{
     Account, AnswerPair, AuditReport, DetectorRecord, Finding, ModelAudit, RuleDoc, Sample,
     gating_severity, words,
@@ -16,16 +16,20 @@ pub(super) struct ModelView<'a> {
     pub model: &'a ModelAudit,
     pub chip: Chip,
     pub severity: Option<&'static str>,
-    pub why: &'a str,
+    pub figure: Option<FigureView>,
+    pub why: Prose,
     pub tally: String,
     pub architecture: String,
     pub instrument_difference: Option<String>,
     /// Whether its evidence is unfolded at first.
     pub open: bool,
     pub findings: Vec<FindingView<'a>>,
+    pub measures: Measures<'a>,
     pub accounts: Vec<AccountView<'a>>,
     pub answers: Vec<AnswerView<'a>>,
     pub effects: Vec<EffectView<'a>>,
+    /// Why there is no intervention to show.
+    pub no_effects: &'a str,
     pub maps: Vec<MapView<'a>>,
     pub strips: Vec<StripGroup<'a>>,
     pub detectors: Vec<DetectorView<'a>>,
@@ -34,12 +38,19 @@ pub(super) struct ModelView<'a> {
 
 pub(super) struct FindingView<'a> {
     pub finding: &'a Finding,
-    pub rule: Option<&'a RuleDoc>,
+    pub rule: Option<(String, &'a RuleDoc)>,
+    /// Whether something is to be done about it.
+    pub act: bool,
     pub chip: Chip,
     pub severity: Option<&'static str>,
     pub open: bool,
-    pub blocks: Vec<(&'a str, &'static str, &'static str)>,
-    pub signals: Vec<SignalView<'a>>,
+    pub checks: Vec<Check<'a>>,
+}
+
+pub(super) struct FigureView {
+    pub value: String,
+    pub what: Prose,
+    pub against: Prose,
 }
 
 pub(super) struct AccountView<'a> {
@@ -68,24 +79,33 @@ pub(super) struct DetectorView<'a> {
     pub detector: &'a DetectorRecord,
     pub threshold: String,
     pub declared: Option<String>,
+    /// How well an SAE fits this audit's activations.
+    pub fit: Vec<(&'static str, String)>,
     pub measured: Vec<(&'static str, ValueView)>,
 }
 
 impl<'a> ModelView<'a> {
     pub fn of(index: usize, model: &'a ModelAudit, report: &'a AuditReport) -> Self {
-        let leading = model.leading();
+        let why = model.why();
+        let anchor = format!("m{}", index + 1);
+        let mut ordered: Vec<&Finding> = model.findings.iter().collect();
+        ordered.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
+        let measures = Measures::of(&ordered, &anchor);
         Self {
-            anchor: format!("m{}", index + 1),
             chip: Chip::from(model.verdict),
-            severity: leading.and_then(severity),
-            why: leading
-                .and_then(|finding| finding.reasons.first())
-                .map_or("No rule was applied.", String::as_str),
+            severity: model.leading().and_then(severity),
+            figure: why.figure.map(|figure| FigureView {
+                value: figure.value,
+                what: prose(&figure.what),
+                against: prose(&figure.against),
+            }),
+            why: prose(&why.sentence),
             tally: tally(model),
             architecture: architecture(model),
             instrument_difference: model.instrument_difference.map(words::number),
             open: model.verdict != Verdict::Pass,
-            findings: findings(model, report),
+            findings: findings(&ordered, &measures, report),
+            no_effects: no_effects(model),
             accounts: model.accounts.iter().map(account).collect(),
             answers: model.exhibits.answers.iter().map(answer).collect(),
             effects: model.exhibits.effects.iter().map(EffectView::of).collect(),
@@ -97,6 +117,8 @@ impl<'a> ModelView<'a> {
                 .iter()
                 .map(|sample| (sample, words::outcome(sample.outcome)))
                 .collect(),
+            measures,
+            anchor,
             model,
         }
     }
@@ -135,34 +157,40 @@ fn architecture(model: &ModelAudit) -> String {
     parts.join(" · ")
 }
 
-/// Gravest first; rules of one verdict in their own order.
-fn findings<'a>(model: &'a ModelAudit, report: &'a AuditReport) -> Vec<FindingView<'a>> {
-    let mut findings: Vec<&Finding> = model.findings.iter().collect();
-    findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
-    findings
-        .into_iter()
+fn findings<'a>(
+    ordered: &[&'a Finding],
+    measures: &Measures<'a>,
+    report: &'a AuditReport,
+) -> Vec<FindingView<'a>> {
+    ordered
+        .iter()
         .enumerate()
-        .map(|(rank, finding)| FindingView {
-            rule: report.rules.iter().find(|rule| rule.id == finding.rule),
-            chip: Chip::from(finding.verdict),
-            severity: severity(finding),
-            open: rank == 0 && finding.verdict != Verdict::Pass,
-            blocks: finding
-                .blocks
-                .iter()
-                .map(|block| {
-                    let (class, word) = match block.holds {
-                        Some(true) => ("yes", "holds"),
-                        Some(false) => ("no", "does not hold"),
-                        None => ("open", "cannot be told"),
-                    };
-                    (block.name.as_str(), class, word)
-                })
-                .collect(),
-            signals: finding.signals.iter().map(SignalView::of).collect(),
-            finding,
+        .map(|(rank, finding)| {
+            let mut rules = report.rules.iter().enumerate();
+            FindingView {
+                rule: rules
+                    .find(|(_, rule)| rule.id == finding.rule)
+                    .map(|(index, rule)| (super::rule_anchor(index), rule)),
+                act: matches!(finding.verdict, Verdict::Fail | Verdict::Review),
+                chip: Chip::from(finding.verdict),
+                severity: severity(finding),
+                open: rank == 0 && finding.verdict != Verdict::Pass,
+                checks: measures.checks(finding),
+                finding,
+            }
         })
         .collect()
+}
+
+/// What kept causal signals from being measured, if rules asked for any.
+fn no_effects(model: &ModelAudit) -> &str {
+    let mut signals = model.findings.iter().flat_map(|finding| &finding.signals);
+    signals
+        .find_map(|signal| {
+            let causal = signal.bars.iter().any(|bar| bar.block == "causal");
+            signal.why_not.as_deref().filter(|_| causal)
+        })
+        .unwrap_or("no rule asked for an intervention")
 }
 
 #[allow(
@@ -220,7 +248,7 @@ fn compared<'a>(prompt: &'a str, other: &str) -> Vec<Word<'a>> {
 
 fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
     let measured = [
-        ("AUROC in this audit", &detector.auroc),
+        ("AUROC, tested against baseline items", &detector.auroc),
         ("False alarms on the control corpus", &detector.fpr_control),
         (
             "False alarms on matched honest answers",
@@ -229,6 +257,13 @@ fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
     ];
     DetectorView {
         threshold: words::number(detector.threshold),
+        fit: [
+            ("active features a token (L0)", detector.l0),
+            ("variance explained", detector.explained_variance),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, words::number(value?))))
+        .collect(),
         declared: detector.declared_auroc.map(words::number),
         measured: measured
             .into_iter()

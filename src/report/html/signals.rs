@@ -1,18 +1,37 @@
-//! How sure: estimates with their intervals, beside the bars that rules set.
+//! How sure: every measurement once, with its interval beside the bars that rules set, and what each rule made of it.
 
 use super::chart::{Axis, Tick, percent};
-use crate::report::{Bar, Side, SignalLine, words};
+use super::{Prose, prose};
+use crate::report::{Bar, Finding, Side, SignalLine, words};
 use crate::stats::Estimate;
 
-pub(super) struct SignalView<'a> {
-    pub line: &'a SignalLine,
-    pub value: Option<ValueView>,
-    pub bars: Vec<BarView>,
+/// Rules share measurements: each is drawn once, and findings refer to it.
+pub(super) struct Measures<'a> {
+    pub blocks: Vec<(&'a str, Vec<Measure<'a>>)>,
+    /// Why not, and what was therefore not measured.
+    pub missing: Vec<(&'a str, Vec<String>)>,
 }
 
-pub(super) struct BarView {
-    pub text: String,
-    pub block: String,
+pub(super) struct Measure<'a> {
+    pub anchor: String,
+    pub line: &'a SignalLine,
+    pub label: String,
+    pub meaning: Prose,
+    pub note: Option<String>,
+    pub value: ValueView,
+    /// Texts of the bars, without repetition.
+    pub asked: Vec<String>,
+}
+
+/// A bar of a finding and the measurement that it was compared with.
+pub(super) struct Check<'a> {
+    pub block: &'a str,
+    pub label: String,
+    /// Where the measurement is drawn.
+    pub anchor: Option<String>,
+    pub value: Option<String>,
+    pub interval: Option<String>,
+    pub asked: String,
     /// `met`, `missed` or `open`.
     pub state: &'static str,
     pub word: &'static str,
@@ -38,33 +57,113 @@ pub(super) struct IntervalChart {
     pub bars: Vec<(String, String, String)>,
 }
 
-impl<'a> SignalView<'a> {
-    pub fn of(line: &'a SignalLine) -> Self {
-        Self {
-            value: line
-                .estimate
-                .as_ref()
-                .map(|estimate| ValueView::of(estimate, &line.bars)),
-            bars: line.bars.iter().map(BarView::of).collect(),
-            line,
+impl<'a> Measures<'a> {
+    /// `anchor` begins the anchors, unique on the page.
+    pub fn of(findings: &[&'a Finding], anchor: &str) -> Self {
+        let mut made = Self {
+            blocks: Vec::new(),
+            missing: Vec::new(),
+        };
+        let mut seen: Vec<&SignalLine> = Vec::new();
+        let all = || findings.iter().flat_map(|finding| &finding.signals);
+        for line in all() {
+            if seen.iter().any(|other| same(other, line)) {
+                continue;
+            }
+            seen.push(line);
+            let Some(estimate) = &line.estimate else {
+                made.miss(line);
+                continue;
+            };
+            let bars: Vec<Bar> = all()
+                .filter(|other| same(other, line))
+                .flat_map(|other| other.bars.iter().cloned())
+                .collect();
+            let mut asked: Vec<String> = bars.iter().map(words::bar).collect();
+            asked.sort();
+            asked.dedup();
+            let block = line.bars.first().map_or("other", |bar| bar.block.as_str());
+            let measure = Measure {
+                anchor: format!("{anchor}-s{}", seen.len()),
+                line,
+                label: words::sentence(&line.label),
+                meaning: prose(&line.meaning),
+                note: line.note.as_deref().map(words::sentence),
+                value: ValueView::of(estimate, &bars),
+                asked,
+            };
+            match made.blocks.iter_mut().find(|(name, _)| *name == block) {
+                Some((_, measures)) => measures.push(measure),
+                None => made.blocks.push((block, vec![measure])),
+            }
+        }
+        made
+    }
+
+    fn miss(&mut self, line: &'a SignalLine) {
+        let why = line.why_not.as_deref().unwrap_or("no reason was given");
+        let label = line.label.clone();
+        match self.missing.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, labels)) => labels.push(label),
+            None => self.missing.push((why, vec![label])),
         }
     }
-}
 
-impl BarView {
-    fn of(bar: &Bar) -> Self {
+    fn anchor(&self, line: &SignalLine) -> Option<String> {
+        let mut measures = self.blocks.iter().flat_map(|(_, measures)| measures);
+        let found = measures.find(|measure| same(measure.line, line))?;
+        Some(found.anchor.clone())
+    }
+
+    /// Every bar of a finding, by block.
+    pub fn checks(&self, finding: &'a Finding) -> Vec<Check<'a>> {
+        let mut checks: Vec<Check<'a>> = finding
+            .signals
+            .iter()
+            .flat_map(|line| line.bars.iter().map(move |bar| self.check(line, bar)))
+            .collect();
+        let order = |check: &Check| {
+            let mut blocks = finding.blocks.iter();
+            blocks.position(|block| block.name == check.block)
+        };
+        checks.sort_by_key(order);
+        checks
+    }
+
+    fn check(&self, line: &'a SignalLine, bar: &'a Bar) -> Check<'a> {
         let (state, word) = match bar.met {
             Some(true) => ("met", "yes"),
             Some(false) => ("missed", "no"),
             None => ("open", "cannot tell"),
         };
-        Self {
-            text: words::bar(bar),
-            block: bar.block.clone(),
+        Check {
+            block: &bar.block,
+            label: words::sentence(&line.label),
+            anchor: self.anchor(line),
+            value: line.estimate.map(|estimate| words::number(estimate.point)),
+            interval: line.estimate.as_ref().and_then(uncertain),
+            asked: words::bar(bar),
             state,
             word,
         }
     }
+}
+
+/// Whether two rules show one and the same measurement.
+fn same(a: &SignalLine, b: &SignalLine) -> bool {
+    (&a.kind, &a.label, &a.note, &a.why_not) == (&b.kind, &b.label, &b.note, &b.why_not)
+        && a.estimate.map(bits) == b.estimate.map(bits)
+}
+
+/// Equal for equal estimates, NaN or not.
+fn bits(estimate: Estimate) -> ([u64; 3], usize) {
+    let ends = [estimate.point, estimate.low, estimate.high];
+    (ends.map(f64::to_bits), estimate.n)
+}
+
+/// The interval, where the number is not exact.
+fn uncertain(estimate: &Estimate) -> Option<String> {
+    (estimate.low < estimate.high).then(|| words::interval(estimate))
 }
 
 impl ValueView {
@@ -83,17 +182,16 @@ impl ValueView {
             })
             .collect();
         let said: Vec<_> = bars.iter().map(words::bar).collect();
-        let mut label = format!(
-            "{}, 95 % interval {}",
-            words::number(estimate.point),
-            words::interval(estimate)
-        );
+        let mut label = words::number(estimate.point);
+        if let Some(interval) = uncertain(estimate) {
+            label = format!("{label}, 95 % interval {interval}");
+        }
         if !said.is_empty() {
             label = format!("{label}; asked for: {}", said.join(", "));
         }
         Self {
             point: words::number(estimate.point),
-            interval: (estimate.low < estimate.high).then(|| words::interval(estimate)),
+            interval: uncertain(estimate),
             n: estimate.n,
             clusters: estimate.clusters,
             chart: IntervalChart {

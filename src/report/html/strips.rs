@@ -1,7 +1,8 @@
 //! Tokens coloured by detector score, and effects beside random controls.
 
 use super::chart::{Axis, Tick};
-use crate::report::{EffectExhibit, TokenStrip, words};
+use super::{Prose, prose};
+use crate::report::{Aim, EffectExhibit, TokenStrip, words};
 
 /// The strips of one detector or feature, coloured on one scale.
 pub(super) struct StripGroup<'a> {
@@ -10,6 +11,8 @@ pub(super) struct StripGroup<'a> {
     pub threshold: String,
     /// How far from the threshold the colours end.
     pub reach: String,
+    /// Whether it is unfolded at first: the first of each detector is.
+    pub open: bool,
     pub strips: Vec<StripView<'a>>,
 }
 
@@ -50,10 +53,16 @@ impl Shade {
 
 /// Groups strips by detector and feature, in the order they come.
 pub(super) fn groups(strips: &[TokenStrip]) -> Vec<StripGroup<'_>> {
-    strips
+    let mut groups: Vec<StripGroup> = strips
         .chunk_by(|a, b| (&a.detector, a.feature) == (&b.detector, b.feature))
         .filter_map(group)
-        .collect()
+        .collect();
+    let mut earlier = "";
+    for group in &mut groups {
+        group.open = group.detector != earlier;
+        earlier = group.detector;
+    }
+    groups
 }
 
 fn group(strips: &[TokenStrip]) -> Option<StripGroup<'_>> {
@@ -68,6 +77,7 @@ fn group(strips: &[TokenStrip]) -> Option<StripGroup<'_>> {
         feature: first.feature,
         threshold: words::number(first.threshold),
         reach: words::number(reach),
+        open: true,
         strips: strips.iter().map(|strip| view(strip, reach)).collect(),
     })
 }
@@ -78,7 +88,7 @@ fn view(strip: &TokenStrip, reach: f64) -> StripView<'_> {
         strip,
         outcome: words::outcome(strip.outcome),
         value: words::number(strip.value),
-        flagged: strip.value >= strip.threshold,
+        flagged: strip.value > strip.threshold,
         tokens: tokens
             .map(|(at, (token, score))| {
                 let distance = f64::from(*score) - strip.threshold;
@@ -106,10 +116,15 @@ pub(super) fn visible(token: &str) -> String {
 /// An effect and its random controls on one axis.
 pub(super) struct EffectView<'a> {
     pub effect: &'a EffectExhibit,
+    pub title: Prose,
+    /// What turned items have in common.
+    pub turned: &'static str,
     pub point: String,
     pub interval: String,
     pub random_range: Option<String>,
     pub p_value: Option<String>,
+    /// No random direction did as much: p could not be smaller.
+    pub p_least: bool,
     pub off_target: Option<String>,
     pub off_target_random: Option<String>,
     pub ticks: Vec<Tick>,
@@ -132,12 +147,18 @@ impl<'a> EffectView<'a> {
         let most = effect.random.iter().copied().reduce(f64::max);
         Self {
             effect,
+            title: prose(&words::sentence(&effect.title)),
+            turned: match effect.aim {
+                Aim::Restore => "Baseline's answer back",
+                Aim::Remove => "Baseline's answer lost",
+            },
             point: words::number(estimate.point),
             interval: words::interval(&estimate),
             random_range: least
                 .zip(most)
                 .map(|(least, most)| words::range(least, most)),
             p_value: effect.p_value.map(words::number),
+            p_least: p_least(effect),
             off_target: effect.off_target_kl.map(words::number),
             off_target_random: effect.off_target_kl_random.map(words::number),
             ticks: axis.ticks(),
@@ -152,4 +173,13 @@ impl<'a> EffectView<'a> {
                 .collect(),
         }
     }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "random directions are few"
+)]
+fn p_least(effect: &EffectExhibit) -> bool {
+    let least = 1.0 / (effect.random.len() as f64 + 1.0);
+    effect.p_value.is_some_and(|p| p <= least)
 }

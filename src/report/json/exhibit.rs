@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::EstimateV1;
 use super::finding::UnmeasuredV1;
-use super::record::OutcomeV1;
+use super::record::{AccountV1, OutcomeV1};
 use super::wire::{Number, Single, Wire, name, object};
 use crate::evidence::PatchMode;
 use crate::report::{
-    AnswerPair, EffectExhibit, Exhibits, MapExample, MapExhibit, PositionClass, Share, TokenStrip,
+    Aim, AnswerPair, ContrastExhibit, EffectExhibit, Exhibits, MapExample, MapExhibit, PositionClass, Share, TokenStrip,
 };
 
 name! {
@@ -20,9 +20,15 @@ name! {
     /// Where in a prompt a position lies.
     PositionClassV1 for PositionClass { Differing, Elsewhere, Last, }
 }
+name! {
+    /// What becomes of the baseline's answer if an intervention works.
+    AimV1 for Aim { Restore, Remove, }
+}
 object! {
     /// What a person wants to look at.
     ExhibitsV1 for Exhibits {
+        /// How the answers of each two conditions that were paired compare.
+        contrasts: Vec<ContrastV1>,
         /// What was said under both conditions of a pair.
         answers: Vec<AnswersV1>,
         /// Tokens with their detector scores.
@@ -31,6 +37,17 @@ object! {
         maps: Vec<MapV1>,
         /// Effects beside those of random directions.
         effects: Vec<EffectV1>,
+    }
+}
+object! {
+    /// What was said under two conditions, over all their pairs.
+    ContrastV1 for ContrastExhibit {
+        /// How the counterparts were judged.
+        baseline: AccountV1,
+        /// How the tested items were judged.
+        tested: AccountV1,
+        /// Pairs whose two responses are not the same text.
+        changed: usize,
     }
 }
 object! {
@@ -144,12 +161,18 @@ object! {
     EffectV1 for EffectExhibit {
         /// What was done.
         title: String,
+        /// What it was done for.
+        aim: AimV1,
         /// Suite id.
         suite: String,
-        /// Mean recovery over items.
+        /// Mean effect over items: 0 is none, 1 the whole difference between the two runs.
         effect: EstimateV1,
-        /// Mean recovery of each random direction.
+        /// Mean effect of each random direction.
         random: Vec<Number>,
+        /// Items whose logit difference then prefers the answer that was aimed at.
+        turned: ShareV1,
+        /// The same under the random direction that turned most.
+        turned_random: Option<ShareV1>,
         /// Share of random directions (the measured one counted in) whose effect is at least as large.
         p_value: Option<Number>,
         /// Mean KL divergence (nats) on control prompts.

@@ -125,6 +125,8 @@ object! {
         name: String,
         /// Its kind.
         kind: String,
+        /// What it is called in a sentence.
+        label: String,
         /// What the number means.
         meaning: String,
         /// The measured value.
