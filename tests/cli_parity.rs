@@ -1,9 +1,5 @@
 //! `candor capture` and `candor patch` against what `PyTorch` recorded and against a patch made by hand.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may stop, and says what it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod cli;
@@ -170,14 +166,9 @@ fn prompts(names: &[&str]) -> Vec<Prompts> {
         .map(|folder| {
             let (_, ids) = reference(&folder);
             let clean: Vec<i64> = ids[0].iter().take(9).copied().collect();
-            let corrupt = match ids.get(1) {
-                Some(other) => other.clone(),
-                None => {
-                    let mut corrupt = clean.clone();
-                    corrupt[4] = 300;
-                    corrupt
-                }
-            };
+            let mut corrupt = clean.clone();
+            corrupt[4] = 300;
+            let corrupt = ids.get(1).cloned().unwrap_or(corrupt);
             Prompts {
                 folder,
                 clean,

@@ -1,4 +1,5 @@
 //! The built `candor` binary, and the files that its tests work on.
+#![allow(clippy::print_stderr, reason = "a test says what it skips")]
 
 pub mod bench;
 
