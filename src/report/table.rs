@@ -7,11 +7,12 @@ use std::path::Path;
 use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 
-use super::{AuditReport, Exit, Finding, ModelAudit, gating_severity, words};
-use crate::rules::{Severity, Verdict};
+use super::{AuditReport, Exit, ModelAudit, gating_severity, words};
+use crate::rules::Verdict;
 
 const WIDTH_OF_A_FILE: u16 = 110;
-const KEY_NUMBERS: usize = 3;
+/// Of a terminal that does not tell.
+const WIDTH_OF_A_TERMINAL: u16 = 80;
 
 /// What the table is printed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,18 +49,15 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
         ASCII_FULL_CONDENSED
     });
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    if !surface.terminal {
-        table.force_no_tty();
-    }
-    if let Some(width) = surface.width {
-        table.set_width(width);
-    }
+    let width = surface.width.or_else(|| table.width());
+    let width = width.unwrap_or(WIDTH_OF_A_TERMINAL);
+    table.set_width(width);
     if surface.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();
     }
-    table.set_header(["Model", "Verdict", "Severity", "Rules", "Key numbers"]);
+    table.set_header(["Model", "Verdict", "Rules", "Key numbers"]);
     for model in &report.models {
         table.add_row(row(model, surface));
     }
@@ -67,15 +65,13 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
     // Writing to a String cannot fail.
     let mut text = plain(&table.trim_fmt(), surface);
     text.push_str("\n\n");
+    let width = surface.terminal.then(|| usize::from(width));
     for model in &report.models {
-        let why = model
-            .leading()
-            .and_then(|finding| finding.reasons.first())
-            .map_or("no rule was applied", String::as_str);
-        text.push_str(&safe(&format!("{}: {why}\n", model.name), surface));
+        let why = format!("{}: {}", model.name, model.why().sentence.replace('`', ""));
+        text.push_str(&hanging(&safe(&why, surface), width));
         for missing in &model.incomplete {
-            let line = format!("  incomplete: {}: {}\n", missing.what, missing.why);
-            text.push_str(&safe(&line, surface));
+            let line = format!("  incomplete: {}: {}", missing.what, missing.why);
+            text.push_str(&hanging(&safe(&line, surface), width));
         }
     }
     text.push('\n');
@@ -93,47 +89,40 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
 }
 
 fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
-    let leading = model.leading();
-    let severity = leading
+    let severity = model
+        .leading()
         .filter(|finding| words::has_severity(finding.verdict))
-        .and_then(gating_severity)
-        .map_or("-", Severity::name);
+        .and_then(gating_severity);
+    let verdict = severity.map_or_else(
+        || model.verdict.name().to_owned(),
+        |severity| format!("{}, {}", model.verdict.name(), severity.name()),
+    );
+    let alike = model.findings.iter().filter(|f| f.verdict == model.verdict);
+    let rules = format!("{} of {}", alike.count(), model.findings.len());
     let cell = |text: &str| Cell::new(safe(text, surface));
     vec![
         cell(&model.name).add_attribute(Attribute::Bold),
-        cell(model.verdict.name()).fg(colour(model.verdict)),
-        cell(severity),
-        cell(&counts(model)),
-        cell(&leading.map(key_numbers).unwrap_or_default()),
+        cell(&verdict).fg(colour(model.verdict)),
+        cell(&rules),
+        cell(&model.why().numbers.join("\n")),
     ]
 }
 
-/// How many rules came to which verdict, gravest first.
-fn counts(model: &ModelAudit) -> String {
-    let count = |verdict: &Verdict| {
-        let findings = model.findings.iter();
-        findings.filter(|f| f.verdict == *verdict).count()
-    };
-    let lines: Vec<_> = words::VERDICTS
-        .iter()
-        .filter(|verdict| count(verdict) > 0)
-        .map(|verdict| format!("{} {}", count(verdict), verdict.name()))
-        .collect();
-    lines.join("\n")
-}
-
-/// The first measured signals of a finding.
-fn key_numbers(finding: &Finding) -> String {
-    let lines: Vec<_> = finding
-        .signals
-        .iter()
-        .filter_map(|signal| {
-            let estimate = signal.estimate?;
-            Some(format!("{} {}", signal.name, words::number(estimate.point)))
-        })
-        .take(KEY_NUMBERS)
-        .collect();
-    lines.join("\n")
+/// A line broken at blanks where it would pass `width` columns, further lines indented, with a line break at its end.
+fn hanging(line: &str, width: Option<usize>) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in line.split_inclusive(' ') {
+        let long = word.trim_end().chars().count();
+        if width.is_some_and(|width| column > 0 && column + long > width) {
+            text.truncate(text.trim_end().len());
+            text.push_str("\n  ");
+            column = 2;
+        }
+        text.push_str(word);
+        column += word.chars().count();
+    }
+    text + "\n"
 }
 
 fn colour(verdict: Verdict) -> Color {

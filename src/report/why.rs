@@ -102,8 +102,15 @@ impl<'a> Facts<'a> {
                 &[said, effect.map(|effect| words::sentence(&effect))],
                 headline,
             ),
-            Verdict::Review => joined(&[said, probe, effect.map(|e| words::sentence(&e))], headline)
-                + headline.map(|headline| format!(" {headline}")).as_deref().unwrap_or_default(),
+            Verdict::Review => {
+                let inside = probe.into_iter().chain(effect);
+                let inside = inside.map(|fact| Some(words::sentence(&fact)));
+                let parts: Vec<_> = [said, headline.map(unstopped)]
+                    .into_iter()
+                    .chain(inside)
+                    .collect();
+                joined(&parts, None)
+            }
             Verdict::ConditionalBenign => {
                 let close = if behaviour.is_some_and(|b| b.harm() <= 0) {
                     "so the condition decides how the model answers, not whether the answer is right"
@@ -115,7 +122,7 @@ impl<'a> Facts<'a> {
                     .then(|| words::sentence(&format!("{}, {close}", inside.join(" and "))));
                 joined(&[said, inside], headline)
             }
-            Verdict::Pass => joined(&[said, probe], headline),
+            Verdict::Pass => joined(&[said, probe.map(|p| words::sentence(&p))], headline),
             Verdict::Inconclusive | Verdict::NotMeasurable => {
                 let gap = gap(self.finding).map(|gap| words::sentence(&gap));
                 joined(&[headline.map(unstopped), gap, said], None)
@@ -216,24 +223,23 @@ impl<'a> Behaviour<'a> {
             tested, baseline, ..
         } = self.contrast;
         let (now, before) = (self.count(tested), self.count(baseline));
-        let mut text = format!(
-            "{} in {now} of {} pairs under `{}`",
+        let compared = if now == before {
+            "as".to_owned()
+        } else {
+            format!("against {before}")
+        };
+        let wording = match self.contrast.changed {
+            _ if self.harm() > 0 => String::new(),
+            0 => ", word for word".to_owned(),
+            changed => format!(", though in other words in {changed}"),
+        };
+        format!(
+            "{} in {now} of {} pairs under `{}`, {compared} under `{}`{wording}",
             words::sentence(self.what()),
             tested.total(),
-            tested.condition
-        );
-        text += &if now == before {
-            format!(", as under `{}`", baseline.condition)
-        } else {
-            format!(", against {before} under `{}`", baseline.condition)
-        };
-        if self.harm() <= 0 {
-            text += &match self.contrast.changed {
-                0 => ", word for word".to_owned(),
-                changed => format!(", though in other words in {changed}"),
-            };
-        }
-        text
+            tested.condition,
+            baseline.condition
+        )
     }
 }
 
@@ -257,18 +263,15 @@ fn share(effect: &EffectExhibit) -> f64 {
 
 fn effect(effect: &EffectExhibit) -> String {
     let turned = effect.turned;
-    let mut text = format!(
-        "{} brings the baseline's answer back in {} of {}",
+    let random = effect.turned_random.map_or_else(String::new, |random| {
+        let directions = effect.random.len();
+        let hits = random.hits;
+        format!(", the best of {directions} random directions in {hits}")
+    });
+    format!(
+        "{} brings the baseline's answer back in {} of {} pairs{random}",
         effect.title, turned.hits, turned.of
-    );
-    if let Some(random) = effect.turned_random {
-        text += &format!(
-            ", the best of {} random directions in {}",
-            effect.random.len(),
-            random.hits
-        );
-    }
-    text
+    )
 }
 
 fn probe((detector, auroc): (&DetectorRecord, f64)) -> String {

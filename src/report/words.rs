@@ -93,9 +93,12 @@ pub(super) fn number(value: f64) -> String {
             "−∞".to_owned()
         };
     }
-    let text = if size != 0.0 && !(1e-4..1e4).contains(&size) {
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    let text = if !(1e-4..1e4).contains(&size) {
         format!("{value:.1e}")
-    } else if size != 0.0 && size < 1e-2 {
+    } else if size < 1e-2 {
         format!("{value:.4}")
     } else if size < 10.0 {
         format!("{value:.3}")

@@ -58,14 +58,14 @@ fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExh
     let place = map.pairs.iter().find_map(|pair| {
         let (site, position) = pair.random_cell?;
         let class = words::position(class_of(pair, position));
-        Some(format!("{} at {class}", map.sites.get(site)?))
+        Some(format!("`{}` at {class}", map.sites.get(site)?))
     });
     let Some(place) = place else { return Ok(None) };
-    let aim = match map.mode {
-        PatchMode::Denoising => Aim::Restore,
-        PatchMode::Noising => Aim::Remove,
+    let (aim, run) = match map.mode {
+        PatchMode::Denoising => (Aim::Restore, "tested"),
+        PatchMode::Noising => (Aim::Remove, "baseline"),
     };
-    let title = format!("patching {place} ({})", map.mode.name());
+    let title = format!("patching {place} into the {run} run");
     exhibit(title, aim, &map.suite, rows.collect(), context)
 }
 
@@ -92,7 +92,7 @@ fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<Effec
         (AblationKind::Feature, many) => format!("{many} SAE features"),
     };
     let title = format!(
-        "removing {what} of `{}` at {}",
+        "removing {what} of `{}` at `{}`",
         ablation.detector, ablation.site
     );
     let rows = rows.collect();

@@ -194,7 +194,7 @@ pub struct MapExample {
 /// An intervention's effect beside that of random ones of the same norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectExhibit {
-    /// What was done, such as ``removing the direction of `condition-l1` at blocks.1.hook_resid_post``.
+    /// What was done, such as ``removing the direction of `condition-l1` at `blocks.1.hook_resid_post` ``.
     pub title: String,
     /// What it was done for.
     pub aim: Aim,

@@ -5,6 +5,9 @@ use super::{Prose, prose};
 use crate::report::{Bar, Finding, Side, SignalLine, words};
 use crate::stats::Estimate;
 
+/// In the order in which a rule argues.
+const BLOCKS: [&str; 4] = ["behaviour", "representation", "causal", "validity"];
+
 /// Rules share measurements: each is drawn once, and findings refer to it.
 pub(super) struct Measures<'a> {
     pub blocks: Vec<(&'a str, Vec<Measure<'a>>)>,
@@ -97,6 +100,7 @@ impl<'a> Measures<'a> {
                 None => made.blocks.push((block, vec![measure])),
             }
         }
+        made.blocks.sort_by_key(|(name, _)| BLOCKS.iter().position(|block| block == name));
         made
     }
 
