@@ -175,10 +175,7 @@ impl<'a> EffectView<'a> {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "random directions are few"
-)]
+#[allow(clippy::cast_precision_loss, reason = "random directions are few")]
 fn p_least(effect: &EffectExhibit) -> bool {
     let least = 1.0 / (effect.random.len() as f64 + 1.0);
     effect.p_value.is_some_and(|p| p <= least)
