@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod capture;
 mod detectors;
+mod drawing;
 mod inspect;
 mod patch;
 mod prompts;
