@@ -20,8 +20,8 @@ mod words;
 
 pub use account::{accounts, samples};
 pub use exhibit::{
-    Aim, AnswerPair, ContrastExhibit, EffectExhibit, ExhibitContext, Exhibits, MapExample, MapExhibit, PositionClass,
-    Share, TokenStrip, exhibits,
+    Aim, AnswerPair, ContrastExhibit, EffectExhibit, ExhibitContext, Exhibits, MapExample,
+    MapExhibit, PositionClass, Share, TokenStrip, exhibits,
 };
 pub use exit::{Exit, gating_severity};
 pub use finding::{AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Side, SignalLine};

@@ -149,7 +149,11 @@ impl<'a> Facts<'a> {
 
 /// Sentences of what there is, or `otherwise`.
 fn joined(parts: &[Option<String>], otherwise: Option<&str>) -> String {
-    let said: Vec<String> = parts.iter().flatten().map(|part| format!("{part}.")).collect();
+    let said: Vec<String> = parts
+        .iter()
+        .flatten()
+        .map(|part| format!("{part}."))
+        .collect();
     if said.is_empty() {
         return otherwise.unwrap_or_default().to_owned();
     }
@@ -199,7 +203,9 @@ impl<'a> Behaviour<'a> {
     }
 
     fn figure(&self) -> Figure {
-        let ContrastExhibit { tested, baseline, .. } = self.contrast;
+        let ContrastExhibit {
+            tested, baseline, ..
+        } = self.contrast;
         Figure {
             value: format!("{} of {}", self.count(tested), tested.total()),
             what: format!("{} under `{}`", self.what(), tested.condition),
@@ -208,7 +214,9 @@ impl<'a> Behaviour<'a> {
     }
 
     fn short(&self) -> String {
-        let ContrastExhibit { tested, baseline, .. } = self.contrast;
+        let ContrastExhibit {
+            tested, baseline, ..
+        } = self.contrast;
         format!(
             "{}: {} of {}, baseline {}",
             self.what(),

@@ -9,6 +9,7 @@
     reason = "a test may panic, and what it makes up is small"
 )]
 
+mod browser;
 mod exhibits;
 mod exit;
 mod html;
@@ -17,3 +18,4 @@ mod outputs;
 mod parquet;
 mod synthetic;
 mod table;
+mod why;

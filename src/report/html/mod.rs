@@ -97,7 +97,14 @@ impl<'a> Page<'a> {
                 .rules
                 .iter()
                 .enumerate()
-                .map(|(at, rule)| (rule_anchor(at), prose(&rule.why), prose(&rule.summary), rule))
+                .map(|(at, rule)| {
+                    (
+                        rule_anchor(at),
+                        prose(&rule.why),
+                        prose(&rule.summary),
+                        rule,
+                    )
+                })
                 .collect(),
             models: report
                 .models

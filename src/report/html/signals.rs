@@ -100,7 +100,8 @@ impl<'a> Measures<'a> {
                 None => made.blocks.push((block, vec![measure])),
             }
         }
-        made.blocks.sort_by_key(|(name, _)| BLOCKS.iter().position(|block| block == name));
+        made.blocks
+            .sort_by_key(|(name, _)| BLOCKS.iter().position(|block| block == name));
         made
     }
 

@@ -9,7 +9,8 @@ use super::record::{AccountV1, OutcomeV1};
 use super::wire::{Number, Single, Wire, name, object};
 use crate::evidence::PatchMode;
 use crate::report::{
-    Aim, AnswerPair, ContrastExhibit, EffectExhibit, Exhibits, MapExample, MapExhibit, PositionClass, Share, TokenStrip,
+    Aim, AnswerPair, ContrastExhibit, EffectExhibit, Exhibits, MapExample, MapExhibit,
+    PositionClass, Share, TokenStrip,
 };
 
 name! {
