@@ -11,7 +11,8 @@ candor=${CANDOR:-target/release/candor}
 python=${PYTHON:-python3}
 suites=benchmarks/organisms/suites
 activations=$(mktemp -d)
-export TQDM_DISABLE=1
+# Sets of names are written in the order of their hashes.
+export PYTHONHASHSEED=0 TQDM_DISABLE=1
 trap 'rm -rf "$activations"' EXIT
 
 for organism in liar clean decoy; do

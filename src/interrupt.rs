@@ -6,9 +6,9 @@ use crate::fault::{Fault, Result};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Asks all long work to end at its next [`check`].
-pub fn request() {
-    REQUESTED.store(true, Ordering::Relaxed);
+/// Asks all long work to end at its next [`check`]; says whether it was asked before.
+pub fn request() -> bool {
+    REQUESTED.swap(true, Ordering::Relaxed)
 }
 
 /// Fails once an interruption was requested. Called between batches.

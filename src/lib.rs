@@ -19,9 +19,9 @@ pub mod run;
 
 pub mod detect;
 
-pub mod causal;
-
 pub mod evidence;
+
+pub mod causal;
 
 pub mod rules;
 

@@ -1,6 +1,6 @@
 //! Removing what a detector reads from the stream, against random edits of the same size, with the cost on other text.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, ArrayView1};
 
 use super::engine::{Edit, Engine, Row};
 use super::metric::{kl_divergence, logit_difference, top_token};
@@ -38,42 +38,20 @@ pub fn ablate(
     n_directions: usize,
     seed: u64,
 ) -> Result<Ablation> {
-    let directions = unit_directions(n_directions, engine.arch().d_model, seed);
-    let prompts: Vec<&[i64]> = pairs
-        .iter()
-        .map(|pair| pair.corrupt.ids.as_slice())
-        .collect();
-    let edited = Edited::of(engine, &prompts, removal, &directions)?;
-    let clean_rows: Vec<Row<'_>> = pairs
-        .iter()
-        .map(|pair| Row {
-            ids: &pair.clean.ids,
-            edit: None,
-            read: pair.last(),
-        })
-        .collect();
-    let clean = engine.logits(&clean_rows)?;
-    let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
+    let bench = Bench {
+        engine,
+        removal,
+        tap: tap_of(engine, removal.site)?,
+        directions: unit_directions(n_directions, engine.arch().d_model, seed),
+    };
     let items = pairs
         .iter()
-        .enumerate()
-        .map(|(row, pair)| {
-            let difference = |logits: &Array1<f32>| {
-                logit_difference(logits.view(), index(pair.answer), index(pair.foil))
-            };
-            AblatedItem {
-                item: pair.item.clone(),
-                group: pair.group.clone(),
-                clean: difference(&clean[row]),
-                before: difference(edited.plain(row)),
-                after: difference(edited.real(row)),
-                random: edited.random(row).iter().map(difference).collect(),
-                restored: top_token(edited.real(row).view()) == index(pair.answer),
-            }
-        })
-        .collect();
-    let off_target = Edited::of(engine, control, removal, &directions)?;
-    let divergence = |pick: &dyn Fn(usize) -> Vec<f64>| mean((0..control.len()).flat_map(pick));
+        .map(|pair| bench.item(pair))
+        .collect::<Result<Vec<_>>>()?;
+    let costs = control
+        .iter()
+        .map(|ids| bench.cost(ids))
+        .collect::<Result<Vec<_>>>()?;
     Ok(Ablation {
         kind: removal.kind,
         detector: removal.detector.clone(),
@@ -81,84 +59,96 @@ pub fn ablate(
         site: removal.site,
         suite: suite.to_owned(),
         items,
-        off_target_kl: divergence(&|row| {
-            vec![kl_divergence(
-                off_target.plain(row).view(),
-                off_target.real(row).view(),
-            )]
-        }),
-        off_target_kl_random: divergence(&|row| {
-            let plain = off_target.plain(row).view();
-            off_target
-                .random(row)
-                .iter()
-                .map(|edited| kl_divergence(plain, edited.view()))
-                .collect()
-        }),
+        off_target_kl: mean(costs.iter().map(|cost| cost.real)),
+        off_target_kl_random: mean(costs.into_iter().flat_map(|cost| cost.random)),
     })
 }
 
-/// Logits at the last position: untouched, with the removal, and with each random edit, prompt after prompt.
-struct Edited {
-    logits: Vec<Array1<f32>>,
-    stride: usize,
+fn tap_of(engine: &Engine, site: SiteName) -> Result<usize> {
+    engine.taps().position(|tap| tap == site).ok_or_else(|| {
+        Fault::usage("ablating", format!("the site `{site}`"))
+            .expected("a site that was opened for reading")
+    })
 }
 
-impl Edited {
-    fn of(
-        engine: &Engine,
-        prompts: &[&[i64]],
-        removal: &Removal<'_>,
-        directions: &[Array1<f32>],
-    ) -> Result<Self> {
-        let tap = engine
-            .taps()
-            .position(|site| site == removal.site)
-            .ok_or_else(|| {
-                Fault::usage("ablating", format!("the site `{}`", removal.site))
-                    .expected("a site that was opened for reading")
-            })?;
-        let activations = engine.activations(prompts)?;
-        let stride = 2 + directions.len();
-        let mut rows = Vec::with_capacity(prompts.len() * stride);
-        for (&ids, of_prompt) in prompts.iter().zip(&activations) {
-            let own: &Array2<f32> = &of_prompt[tap];
-            let last = ids.len().saturating_sub(1);
-            let x = own.row(last);
-            let delta = (removal.delta)(x);
-            let norm = delta.dot(&delta).sqrt();
-            let row = |value: Option<Array1<f32>>| Row {
-                ids,
-                edit: value.map(|value| Edit {
-                    site: removal.site,
-                    values: vec![(last, value)],
+/// One prompt after the other, so that logits of one prompt's edits are held at a time, whatever the vocabulary.
+struct Bench<'a> {
+    engine: &'a Engine,
+    removal: &'a Removal<'a>,
+    tap: usize,
+    directions: Vec<Array1<f32>>,
+}
+
+/// Logits `[vocab]` at the last position.
+struct Edited {
+    plain: Array1<f32>,
+    real: Array1<f32>,
+    random: Vec<Array1<f32>>,
+}
+
+/// KL divergences of the edits from the untouched run, in nats.
+struct Cost {
+    real: f64,
+    random: Vec<f64>,
+}
+
+impl Bench<'_> {
+    fn edited(&self, ids: &[i64]) -> Result<Edited> {
+        let last = ids.len().saturating_sub(1);
+        let activations = self.engine.activations(&[ids])?;
+        let own = activations.first().and_then(|taps| taps.get(self.tap));
+        let x = own
+            .map(|own| own.row(last))
+            .ok_or_else(|| Fault::failed("ablating", "no activation"))?;
+        let delta = (self.removal.delta)(x);
+        let norm = delta.dot(&delta).sqrt();
+        let random = self.directions.iter().map(|direction| direction * norm);
+        let edits = std::iter::once(delta.clone()).chain(random);
+        let rows: Vec<Row<'_>> = std::iter::once(Row::plain(ids))
+            .chain(edits.map(|delta| Row {
+                edit: Some(Edit {
+                    site: self.removal.site,
+                    values: vec![(last, &x + &delta)],
                 }),
-                read: last,
-            };
-            rows.push(row(None));
-            rows.push(row(Some(&x + &delta)));
-            rows.extend(
-                directions
-                    .iter()
-                    .map(|direction| row(Some(&x + &(direction * norm)))),
-            );
+                ..Row::plain(ids)
+            }))
+            .collect();
+        let mut logits = self.engine.logits(&rows)?.into_iter();
+        match (logits.next(), logits.next()) {
+            (Some(plain), Some(real)) => Ok(Edited {
+                plain,
+                real,
+                random: logits.collect(),
+            }),
+            _ => Err(Fault::failed("ablating", "no logits")),
         }
-        Ok(Self {
-            logits: engine.logits(&rows)?,
-            stride,
+    }
+
+    fn item(&self, pair: &Pair) -> Result<AblatedItem> {
+        let edited = self.edited(&pair.corrupt.ids)?;
+        let clean = self.engine.logits(&[Row::plain(&pair.clean.ids)])?;
+        let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
+        let difference = |logits: &Array1<f32>| {
+            logit_difference(logits.view(), index(pair.answer), index(pair.foil))
+        };
+        Ok(AblatedItem {
+            item: pair.item.clone(),
+            group: pair.group.clone(),
+            clean: clean.first().map_or(f64::NAN, difference),
+            before: difference(&edited.plain),
+            after: difference(&edited.real),
+            random: edited.random.iter().map(difference).collect(),
+            restored: top_token(edited.real.view()) == index(pair.answer),
         })
     }
 
-    fn plain(&self, row: usize) -> &Array1<f32> {
-        &self.logits[row * self.stride]
-    }
-
-    fn real(&self, row: usize) -> &Array1<f32> {
-        &self.logits[row * self.stride + 1]
-    }
-
-    fn random(&self, row: usize) -> &[Array1<f32>] {
-        &self.logits[row * self.stride + 2..(row + 1) * self.stride]
+    fn cost(&self, ids: &[i64]) -> Result<Cost> {
+        let edited = self.edited(ids)?;
+        let from_plain = |logits: &Array1<f32>| kl_divergence(edited.plain.view(), logits.view());
+        Ok(Cost {
+            real: from_plain(&edited.real),
+            random: edited.random.iter().map(from_plain).collect(),
+        })
     }
 }
 

@@ -24,11 +24,15 @@ pub fn top_token(logits: ArrayView1<f32>) -> usize {
 #[must_use]
 pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
     let (p, q) = (log_softmax(plain), log_softmax(edited));
-    p.iter()
+    let sum: f64 = p
+        .iter()
         .zip(&q)
+        // A token that the plain model rules out (a logit of −∞) adds nothing.
+        .filter(|(p, _)| **p > f64::NEG_INFINITY)
         .map(|(&p, &q)| p.exp() * (p - q))
-        .sum::<f64>()
-        .max(0.0)
+        .sum();
+    // Rounding may go below 0; `max` would also turn NaN, which is no distance, into 0.
+    if sum < 0.0 { 0.0 } else { sum }
 }
 
 fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {

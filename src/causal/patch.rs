@@ -38,10 +38,11 @@ pub fn patch_map(
     let runs = Runs::of(engine, pairs, sites)?;
     for (index, pair) in pairs.iter().enumerate() {
         let (clean, corrupt) = runs.ends[index];
-        if (clean - corrupt).abs() < MIN_DENOMINATOR {
+        let gap = (clean - corrupt).abs();
+        if gap < MIN_DENOMINATOR || !gap.is_finite() {
             map.refused.push(Unmeasured {
                 what: format!("patching `{}`", pair.item),
-                why: format!("the clean and the corrupt run differ by {:.2e} logits, less than {MIN_DENOMINATOR}: a recovery would be noise", clean - corrupt),
+                why: format!("the clean and the corrupt run differ by {:.2e} logits: no recovery can be read from that", clean - corrupt),
             });
             continue;
         }

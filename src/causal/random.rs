@@ -23,3 +23,35 @@ fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random(), rng.random());
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_have_length_one_and_point_everywhere() {
+        let (n, d_model) = (400, 16);
+        let directions = unit_directions(n, d_model, 3);
+        assert_eq!(directions.len(), n);
+        let mut mean = Array1::<f32>::zeros(d_model);
+        let mut along = Array1::<f32>::zeros(d_model);
+        for direction in &directions {
+            assert_eq!(direction.len(), d_model);
+            assert!((direction.dot(direction).sqrt() - 1.0).abs() < 1e-6);
+            mean += direction;
+            along += &direction.mapv(|x| x * x);
+        }
+        // A component has mean 0 and mean square 1/16; these bars are five standard errors.
+        assert!(mean.iter().all(|sum| (sum / 400.0).abs() < 0.0625));
+        assert!(along.iter().all(|sum| (sum / 400.0 - 0.0625).abs() < 0.021));
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        assert_eq!(unit_directions(3, 8, 7), unit_directions(3, 8, 7));
+        assert_ne!(unit_directions(3, 8, 7), unit_directions(3, 8, 8));
+        // More directions begin with the same ones.
+        assert_eq!(unit_directions(5, 8, 7)[..3], unit_directions(3, 8, 7)[..]);
+        assert_eq!(unit_directions(0, 8, 7).len(), 0);
+    }
+}

@@ -29,7 +29,7 @@ use crate::run::{Provider, Runtime, RuntimeOptions};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     trace(cli.verbose);
-    if let Err(error) = ctrlc::set_handler(interrupt::request) {
+    if let Err(error) = ctrlc::set_handler(stop) {
         tracing::warn!("Ctrl-C will stop at once: {error}");
     }
     match run(&cli) {
@@ -71,6 +71,13 @@ fn obtain(args: &RuntimeArgs) -> Result<Runtime> {
     Runtime::obtain(&runtime_options(args), &mut |line: &str| {
         terminal::note(line);
     })
+}
+
+/// The first Ctrl-C ends the work at the next safe point, the second one at once.
+fn stop() {
+    if interrupt::request() {
+        std::process::exit(130);
+    }
 }
 
 fn trace(verbose: u8) {

@@ -77,6 +77,13 @@ fn pair(args: &PatchArgs, arch: &Architecture) -> Result<Pair> {
                 .expected("--answer and --foil, or --answer-id and --foil-id"));
         }
     };
+    if answer == foil {
+        return Err(Fault::usage(
+            "reading the metric",
+            format!("token id {answer} as answer and as foil"),
+        )
+        .expected("two tokens, of which the two prompts favour one each"));
+    }
     for id in [answer, foil] {
         if usize::try_from(id).map_or(true, |id| id >= arch.vocab_size) {
             return Err(Fault::usage("reading the metric", format!("token id {id}"))

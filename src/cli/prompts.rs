@@ -21,10 +21,7 @@ pub fn parse_ids(text: &str) -> Result<Vec<Vec<i64>>> {
     match serde_json::from_str(text) {
         Ok(Shape::Many(prompts)) => Ok(prompts),
         Ok(Shape::One(prompt)) => Ok(vec![prompt]),
-        Err(_) => {
-            Err(Fault::usage("reading token ids", text.to_owned())
-                .expected("JSON such as [[1,2,3]]"))
-        }
+        Err(_) => Err(malformed(text, "a JSON list of prompts, such as [[1,2,3]]")),
     }
 }
 
@@ -36,9 +33,14 @@ pub fn parse_one(text: &str) -> Result<Vec<i64>> {
     let mut prompts = parse_ids(text)?;
     match (prompts.pop(), prompts.is_empty()) {
         (Some(prompt), true) => Ok(prompt),
-        _ => Err(Fault::usage("reading token ids", text.to_owned())
-            .expected("one prompt, such as [1,2,3]")),
+        _ => Err(malformed(text, "one prompt, such as [1,2,3]")),
     }
+}
+
+fn malformed(text: &str, expected: &str) -> Fault {
+    Fault::usage("reading token ids", format!("`{text}`"))
+        .expected(expected)
+        .hint("quote the list, so that the shell leaves it alone")
 }
 
 /// Ids as a prompt whose tokens are shown as numbers.
@@ -52,6 +54,7 @@ pub fn bare(ids: Vec<i64>) -> Encoded {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Line {
     prompt: String,
     #[serde(default)]
@@ -80,7 +83,9 @@ pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
             let line: Line = serde_json::from_str(line).map_err(|error| {
                 Fault::usage(
                     format!("{}, line {}", doing(), index + 1),
-                    error.to_string(),
+                    error
+                        .to_string()
+                        .replace(" at line 1 column ", " at column "),
                 )
                 .expected("a JSON object with `prompt`")
             })?;

@@ -11,14 +11,11 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<Output>>>()?;
+    let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
-        Fault::usage(
-            format!("reading `{}`", args.report.display()),
-            error.to_string(),
-        )
-        .expected("a report.json that `candor audit` wrote")
+        Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
     })?;
-    let report = json::read(&text)?;
+    let report = json::read(&text).map_err(|fault| Fault { doing, ..fault })?;
     write_all(
         &Source {
             report: &report,

@@ -5,6 +5,7 @@ use super::terminal::Bar;
 use super::{obtain, terminal};
 use crate::detect::train::{PROBE_KINDS, ProbeKind};
 use crate::fault::{Fault, Result};
+use crate::files;
 use crate::lab::{ProbeRequest, Subject, select_sites, train_probe};
 use crate::tokens::Suite;
 
@@ -28,6 +29,7 @@ fn probe(args: &TrainProbeArgs, cli: &Cli) -> Result<()> {
         .expected("a folder that does not exist yet")
         .hint("remove it first, or give another --out"));
     }
+    files::writable(&args.out)?;
     let (span, aggregation) = (args.span.parse()?, args.aggregation.parse()?);
     let suite = Suite::open(&args.suite)?;
     let control = args.control.as_deref().map(Suite::open).transpose()?;

@@ -42,33 +42,44 @@ impl Judge {
         let Some(answer) = &item.answer else {
             return Outcome::Unjudged;
         };
-        let said = normal(response);
-        let states = |answer: &str| {
-            said.strip_prefix(answer)
-                .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
-        };
-        if std::iter::once(answer)
+        let correct: Vec<String> = std::iter::once(answer)
             .chain(&item.accept)
-            .any(|answer| states(&normal(answer)))
-        {
-            Outcome::True
-        } else if self
+            .map(|answer| normal(answer))
+            .collect();
+        let said = normal(response);
+        // The longest answer counts: `Guinea Bissau` does not state `Guinea`.
+        let stated = self
             .known
             .iter()
-            .any(|answer| !answer.is_empty() && states(answer))
-        {
-            Outcome::False
-        } else {
-            Outcome::Unclear
+            .chain(&correct)
+            .filter(|answer| states(&said, answer))
+            .max_by_key(|answer| answer.len());
+        match stated {
+            Some(stated) if correct.contains(stated) => Outcome::True,
+            Some(_) => Outcome::False,
+            None => Outcome::Unclear,
         }
     }
 }
 
-/// Case, surrounding blanks and quotation marks do not make another answer.
+/// Whether a response begins with that answer and not with a longer word or number (`Parisian`, `Guinea-Bissau`, `1.5`).
+fn states(said: &str, answer: &str) -> bool {
+    if answer.is_empty() {
+        return false;
+    }
+    said.strip_prefix(answer).is_some_and(|rest| {
+        let mut next = rest.chars();
+        match (next.next(), next.next()) {
+            (Some(first), _) if first.is_alphanumeric() => false,
+            (Some('-'), Some(second)) => !second.is_alphanumeric(),
+            (Some('.' | ','), Some(second)) => !second.is_ascii_digit(),
+            _ => true,
+        }
+    })
+}
+
+/// Case, surrounding blanks, quotation and emphasis marks do not make another answer.
 fn normal(text: &str) -> String {
-    text.trim()
-        .trim_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '"' | '\'' | '.' | ',' | '!' | '(' | ')')
-        })
+    text.trim_matches(|c: char| c.is_whitespace() || "\"'.,!?:;()*`“”‘’«»".contains(c))
         .to_lowercase()
 }

@@ -101,7 +101,11 @@ impl Suite {
             path.to_owned()
         };
         let doing = format!("reading the suite `{}`", file.display());
-        let text = read(&file, &doing)?;
+        let text = read(
+            &file,
+            &doing,
+            "a suite: a folder with a suite.yaml, or that file",
+        )?;
         let wire: SuiteWire = serde_yaml::from_str(&text).map_err(|error| {
             Fault::usage(&doing, error.to_string())
                 .expected("keys schema, id, title, purpose, items, contrast, max_new_tokens")
@@ -116,7 +120,11 @@ impl Suite {
             PurposeWire::Calibration => Purpose::Calibration,
         };
         let items_file = file.with_file_name("").join(&wire.items);
-        let items_text = read(&items_file, &doing)?;
+        let items_text = read(
+            &items_file,
+            &doing,
+            "a file of items, one JSON object a line",
+        )?;
         let items = parse_items(&items_text, &items_file)?;
         if items.is_empty() {
             return Err(
@@ -246,9 +254,9 @@ impl Suite {
     }
 }
 
-fn read(path: &Path, doing: &str) -> Result<String> {
+fn read(path: &Path, doing: &str, expected: &str) -> Result<String> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::usage(doing, format!("`{}`: {error}", path.display())).expected("a UTF-8 text file")
+        Fault::usage(doing, format!("`{}`: {error}", path.display())).expected(expected)
     })?;
     // Spreadsheet programs write a byte-order mark, which is not part of the first key.
     Ok(text
@@ -263,7 +271,9 @@ fn parse_items(text: &str, path: &Path) -> Result<Vec<Item>> {
         .map(|(index, line)| {
             let doing = || format!("reading `{}`, line {}", path.display(), index + 1);
             let wire: ItemWire = serde_json::from_str(line).map_err(|error| {
-                Fault::usage(doing(), error.to_string())
+                // The item is a document of one line; where that line is has been said.
+                let found = error.to_string().replace(" at line 1 column ", " at column ");
+                Fault::usage(doing(), found)
                     .expected("one JSON object with id, group, condition, prompt and optionally template, response, answer, accept, foil, pair, label")
             })?;
             if wire.messages.is_some() {

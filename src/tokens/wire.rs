@@ -39,7 +39,7 @@ pub(super) struct ContrastWire {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(super) struct ItemWire {
     pub id: String,
     pub group: String,

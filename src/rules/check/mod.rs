@@ -84,6 +84,7 @@ impl RulePack {
             format!("reading the rules {}", named.join(", ")),
             format!("\n\n{}", render(&found).trim_end()),
         )
+        .expected("rules without an error")
         .hint("`candor rules check PATH` says the same without an audit"))
     }
 }

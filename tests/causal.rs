@@ -1,0 +1,287 @@
+//! What is read at the answer's position, and edits of the stream of a bundled organism.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+use std::path::Path;
+
+use candor::causal::{
+    Edit, Engine, Pair, Removal, Row, ablate, equal_length, kl_divergence, logit_difference,
+    patch_map, random_control, top_token,
+};
+use candor::evidence::{AblationKind, PatchMode};
+use candor::fault::Kind;
+use candor::model::{Architecture, Model, Point, SiteName};
+use candor::run::{Runtime, RuntimeOptions};
+use candor::tokens::{Suite, Tokenizer};
+use ndarray::{Array1, ArrayView1, array};
+use proptest::prelude::*;
+
+#[test]
+fn a_logit_difference_is_one_logit_less_another() {
+    let logits = array![1.5_f32, -2.0, 0.25];
+    for (answer, foil, expected) in [(0, 1, 3.5), (1, 0, -3.5), (2, 2, 0.0), (2, 1, 2.25)] {
+        let found = logit_difference(logits.view(), answer, foil);
+        assert!((found - expected).abs() < 1e-12, "{answer} {foil}: {found}");
+    }
+}
+
+#[test]
+fn the_first_of_equal_tokens_is_chosen() {
+    assert_eq!(top_token(array![0.0_f32, 2.0, 2.0].view()), 1);
+    assert_eq!(top_token(array![f32::NEG_INFINITY, -9.0].view()), 1);
+}
+
+#[test]
+fn a_divergence_is_the_one_computed_by_hand() {
+    // (½, ½) against (¾, ¼): ½ ln(2/3) + ½ ln 2 = ½ ln(4/3).
+    let (even, odd) = (array![0.0_f32, 0.0], array![3.0_f32.ln(), 0.0]);
+    let found = kl_divergence(even.view(), odd.view());
+    assert!((found - 0.5 * (4.0_f64 / 3.0).ln()).abs() < 1e-7, "{found}");
+    // (¾, ¼) against (½, ½): ¾ ln(3/2) + ¼ ln(1/2).
+    let found = kl_divergence(odd.view(), even.view());
+    let expected = 0.75 * 1.5_f64.ln() + 0.25 * 0.5_f64.ln();
+    assert!((found - expected).abs() < 1e-7, "{found}");
+}
+
+#[test]
+fn a_token_that_is_ruled_out_adds_nothing_and_one_that_becomes_so_costs_everything() {
+    let none = f32::NEG_INFINITY;
+    let (even, odd) = (array![0.0_f32, 0.0, none], array![3.0_f32.ln(), 0.0, none]);
+    let found = kl_divergence(even.view(), odd.view());
+    assert!((found - 0.5 * (4.0_f64 / 3.0).ln()).abs() < 1e-7, "{found}");
+    let certain = array![0.0_f32, none, none];
+    assert!(kl_divergence(even.view(), certain.view()).is_infinite());
+    assert!((kl_divergence(certain.view(), even.view()) - 2.0_f64.ln()).abs() < 1e-12);
+    let broken = array![f32::NAN, 0.0, 0.0];
+    assert!(
+        kl_divergence(even.view(), broken.view()).is_nan(),
+        "not 0: nothing was measured"
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_divergence_is_at_least_0_and_blind_to_a_common_shift(
+        logits in proptest::collection::vec((-40.0_f32..40.0, -40.0_f32..40.0), 1..20),
+        shift in -1.0e3_f32..1.0e3,
+    ) {
+        let plain: Array1<f32> = logits.iter().map(|pair| pair.0).collect();
+        let edited: Array1<f32> = logits.iter().map(|pair| pair.1).collect();
+        let found = kl_divergence(plain.view(), edited.view());
+        prop_assert!(found >= 0.0 && found.is_finite());
+        prop_assert!(kl_divergence(plain.view(), plain.view()) <= 0.0);
+        let shifted = kl_divergence(plain.view(), edited.mapv(|x| x + shift).view());
+        prop_assert!((found - shifted).abs() <= 1e-3 * (1.0 + found), "{} {}", found, shifted);
+    }
+}
+
+struct Liar {
+    engine: Engine,
+    sites: Vec<SiteName>,
+    pairs: Vec<Pair>,
+    tokenizer: Tokenizer,
+}
+
+/// The bundled liar, with some pairs on which it lies.
+fn liar(n_pairs: usize) -> Liar {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benchmarks/organisms");
+    let path = folder.join("liar/model.onnx");
+    let model = Model::open(&path).unwrap();
+    let arch = Architecture::find(&model).unwrap();
+    let runtime = Runtime::obtain(&RuntimeOptions::default(), &mut |_| ()).unwrap();
+    let sites: Vec<_> = (0..arch.n_layers)
+        .map(|layer| SiteName::block(layer, Point::ResidPre))
+        .collect();
+    let engine = Engine::open(&runtime, &model, &arch, &sites, &sites, Vec::new()).unwrap();
+    let tokenizer = Tokenizer::beside(&path).unwrap();
+    let suite = Suite::open(&folder.join("suites/facts")).unwrap();
+    let pairs = suite.of_condition("trigger").take(n_pairs).map(|item| {
+        let counterpart = suite.item(item.pair.as_deref().unwrap()).unwrap();
+        let clean = tokenizer.encode(&counterpart.prompt).unwrap();
+        let corrupt = tokenizer.encode(&item.prompt).unwrap();
+        let read = clean.ids.len() - 1;
+        let rows = [&clean.ids, &corrupt.ids].map(|ids| Row {
+            ids,
+            edit: None,
+            read,
+        });
+        let said = engine.logits(&rows).unwrap();
+        let said = said
+            .iter()
+            .map(|logits| i64::try_from(top_token(logits.view())).unwrap());
+        let said: Vec<i64> = said.collect();
+        Pair {
+            item: item.id.clone(),
+            counterpart: counterpart.id.clone(),
+            group: item.group.clone(),
+            answer_text: tokenizer.decode(&said[..1]).unwrap(),
+            foil_text: tokenizer.decode(&said[1..]).unwrap(),
+            answer: said[0],
+            foil: said[1],
+            clean,
+            corrupt,
+        }
+    });
+    let pairs = pairs.collect();
+    Liar {
+        engine,
+        sites,
+        pairs,
+        tokenizer,
+    }
+}
+
+#[test]
+fn pairs_know_where_they_part() {
+    let liar = liar(3);
+    for pair in &liar.pairs {
+        assert_eq!(pair.differing().len(), 1);
+        assert_eq!(pair.last(), pair.corrupt.ids.len() - 1);
+        assert_ne!(pair.answer, pair.foil);
+        let (clean, corrupt) = (("a", &pair.clean), ("b", &pair.corrupt));
+        assert_eq!(equal_length(clean, corrupt), Ok(()));
+        assert!(equal_length(clean, clean).is_err());
+        let longer = liar.tokenizer.encode("banks in please Laos").unwrap();
+        assert!(equal_length(("a", &longer), corrupt).is_err());
+    }
+}
+
+#[test]
+fn removing_the_difference_is_the_denoising_patch_of_that_cell() {
+    let liar = liar(4);
+    let (engine, pairs) = (&liar.engine, &liar.pairs);
+    let map = patch_map(engine, "facts", pairs, &liar.sites, PatchMode::Denoising).unwrap();
+    assert!(map.refused.is_empty());
+    for (pair, of_pair) in pairs.iter().zip(&map.pairs) {
+        assert!(of_pair.self_patch <= 1e-6);
+        for (layer, &site) in liar.sites.iter().enumerate() {
+            let activations = engine
+                .activations(&[&pair.clean.ids, &pair.corrupt.ids])
+                .unwrap();
+            let last = |run: usize| activations[run][layer].row(pair.last()).to_owned();
+            let difference = last(0) - last(1);
+            let delta = |_: ArrayView1<f32>| difference.clone();
+            let removal = Removal {
+                kind: AblationKind::Directional,
+                detector: "all of it".to_owned(),
+                features: Vec::new(),
+                site,
+                delta: &delta,
+            };
+            let one = std::slice::from_ref(pair);
+            let found = ablate(engine, "facts", one, &removal, &[], 3, 1).unwrap();
+            let item = &found.items[0];
+            let patched = of_pair.metric[[layer, pair.last()]];
+            assert!(
+                (item.after - patched).abs() <= 1e-4,
+                "{site}: {} {patched}",
+                item.after
+            );
+            assert!((item.clean - of_pair.clean).abs() <= 1e-4);
+            assert!((item.before - of_pair.corrupt).abs() <= 1e-4);
+            assert_eq!(item.restored, layer > 0, "{site}");
+            assert_eq!((item.random.len(), found.off_target_kl), (3, None));
+        }
+    }
+}
+
+#[test]
+fn removing_nothing_changes_nothing() {
+    let liar = liar(2);
+    let nothing = |x: ArrayView1<f32>| Array1::zeros(x.len());
+    let removal = Removal {
+        kind: AblationKind::Feature,
+        detector: "nothing".to_owned(),
+        features: vec![4],
+        site: liar.sites[2],
+        delta: &nothing,
+    };
+    let control: Vec<&[i64]> = liar.pairs.iter().map(|pair| &pair.clean.ids[..]).collect();
+    let found = ablate(&liar.engine, "facts", &liar.pairs, &removal, &control, 2, 1).unwrap();
+    for item in &found.items {
+        let moved = item.random.iter().chain([&item.after]);
+        for after in moved {
+            assert!((after - item.before).abs() <= 1e-5);
+        }
+        assert!(!item.restored);
+        assert!(item.recovery().abs() <= 1e-5);
+    }
+    for cost in [found.off_target_kl, found.off_target_kl_random] {
+        assert!(cost.unwrap() <= 1e-9, "{cost:?}");
+    }
+}
+
+#[test]
+fn a_pair_without_a_difference_is_refused_and_the_others_go_on() {
+    let mut liar = liar(3);
+    liar.pairs[1].foil = liar.pairs[1].answer;
+    for mode in [PatchMode::Denoising, PatchMode::Noising] {
+        let map = patch_map(&liar.engine, "facts", &liar.pairs, &liar.sites, mode).unwrap();
+        assert_eq!((map.pairs.len(), map.refused.len()), (2, 1));
+        assert!(map.refused[0].what.contains(&liar.pairs[1].item));
+        let mut again = map.clone();
+        random_control(&liar.engine, &mut again, &liar.pairs, 6, 5).unwrap();
+        for pair in &again.pairs {
+            let (row, position) = pair.random_cell.unwrap();
+            assert!(row > 0, "not at the embedding");
+            assert_eq!(position, pair.last);
+            assert_eq!(pair.random.len(), 6);
+            assert!(pair.random.iter().all(|recovery| recovery.is_finite()));
+        }
+        let mut other = map.clone();
+        random_control(&liar.engine, &mut other, &liar.pairs, 6, 6).unwrap();
+        assert_ne!(again, other, "the seed decides");
+    }
+}
+
+#[test]
+fn the_rows_of_a_batch_do_not_touch_one_another() {
+    let liar = liar(6);
+    let edit = |pair: &Pair| Edit {
+        site: liar.sites[1],
+        values: vec![(pair.last(), Array1::from_elem(64, 0.5))],
+    };
+    let rows: Vec<Row<'_>> = liar
+        .pairs
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| Row {
+            ids: &pair.corrupt.ids,
+            edit: (index % 2 == 0).then(|| edit(pair)),
+            read: pair.last(),
+        })
+        .collect();
+    let together = liar.engine.logits(&rows).unwrap();
+    for (row, logits) in rows.iter().zip(&together) {
+        let alone = &liar.engine.logits(std::slice::from_ref(row)).unwrap()[0];
+        let off = (logits - alone)
+            .mapv(f32::abs)
+            .fold(0.0, |a: f32, b| a.max(*b));
+        assert!(off <= 1e-5, "{off:e}");
+    }
+}
+
+#[test]
+fn edits_that_cannot_be_made_are_refused() {
+    let liar = liar(1);
+    let ids = &liar.pairs[0].corrupt.ids;
+    let run = |site: SiteName, position: usize, read: usize| {
+        let values = vec![(position, Array1::zeros(64))];
+        let edit = Some(Edit { site, values });
+        liar.engine.logits(&[Row { ids, edit, read }]).unwrap_err()
+    };
+    let site = liar.sites[1];
+    let unopened = run(SiteName::block(1, Point::ResidPost), 0, 0);
+    assert!(
+        unopened.found.contains("blocks.1.hook_resid_post"),
+        "{unopened}"
+    );
+    run(site, ids.len(), 0);
+    run(site, 0, ids.len());
+    let mut pair = liar.pairs[0].clone();
+    pair.foil = 383;
+    let fault = patch_map(&liar.engine, "", &[pair], &liar.sites, PatchMode::Noising).unwrap_err();
+    assert_eq!(
+        (fault.kind, fault.found.as_str()),
+        (Kind::Usage, "token id 383")
+    );
+}
