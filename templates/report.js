@@ -22,10 +22,10 @@ for (const table of document.querySelectorAll("[data-map]")) {
     to.focus();
   });
 }
-// Paper shows everything.
+// Paper shows every finding and its evidence.
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = Array.from(document.querySelectorAll("details:not([open])"));
+  folded = Array.from(document.querySelectorAll(":is(.finding, .evidence, .strips, .fold):not([open])"));
   folded.forEach((details) => { details.open = true; });
 });
 addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));

@@ -153,7 +153,8 @@ pub(super) fn bar(bar: &Bar) -> String {
     format!("{side} {}", trimmed(bar.value))
 }
 
-fn trimmed(value: f64) -> String {
+/// Without zeros at the end.
+pub(super) fn trimmed(value: f64) -> String {
     let text = number(value);
     if text.contains('.') && !text.contains('e') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

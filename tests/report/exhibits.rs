@@ -1,7 +1,7 @@
 use candor::evidence::{Evidence, PatchMode};
-use candor::report::{ExhibitContext, Exhibits, PositionClass, accounts, exhibits, samples};
+use candor::report::{Aim, ExhibitContext, Exhibits, PositionClass, accounts, exhibits, samples};
 
-use crate::synthetic::Kind::{Clean, Liar};
+use crate::synthetic::Kind::{Clean, Decoy, Liar};
 use crate::synthetic::{evidence, mean_of, model};
 
 fn of(evidence: &Evidence) -> Exhibits {
@@ -69,6 +69,15 @@ fn effects_stand_beside_each_random_direction() {
         );
         assert!((effect.p_value.unwrap() - 1.0 / 21.0).abs() < 1e-12);
     }
+    let turned: Vec<_> = effects
+        .iter()
+        .map(|e| (e.turned.hits, e.turned_random.unwrap().hits, e.turned.of))
+        .collect();
+    assert_eq!(
+        turned,
+        [(36, 0, 36); 3],
+        "the edits turn all, random directions none"
+    );
     let items = &evidence.ablations[0].items;
     let third: f64 = items
         .iter()
@@ -80,6 +89,47 @@ fn effects_stand_beside_each_random_direction() {
         effects[2].restored.map(|share| (share.hits, share.of)),
         Some((33, 36))
     );
+}
+
+#[test]
+fn turned_items_are_counted_by_the_sign_of_the_logit_difference() {
+    let mut evidence = evidence(Liar);
+    for item in &mut evidence.ablations[0].items {
+        item.random[4] = -0.1;
+        item.random[5] = 0.1;
+    }
+    evidence.ablations[0].items[0].after = -0.1;
+    for pair in &mut evidence.maps[1].pairs {
+        // 0.4 of the way from −9.6 to 11.2 lies below 0.
+        pair.random[7] = 0.4;
+    }
+    let effects = of(&evidence).effects;
+    let ablation = &effects[2];
+    assert_eq!((ablation.turned.hits, ablation.turned.of), (35, 36));
+    assert_eq!(ablation.turned_random.unwrap().hits, 36);
+    assert_eq!(effects[1].aim, Aim::Remove);
+    assert_eq!(effects[1].turned_random.unwrap().hits, 36);
+}
+
+#[test]
+fn contrasts_compare_both_conditions_over_all_pairs() {
+    let mut evidence = evidence(Decoy);
+    evidence.responses[1].text = evidence.responses[0].text.clone();
+    evidence.responses[3].outcome = candor::evidence::Outcome::False;
+    let contrasts = of(&evidence).contrasts;
+    assert_eq!(contrasts.len(), 1, "the control suite has no pairs");
+    let contrast = &contrasts[0];
+    assert_eq!(contrast.tested.condition, "trigger");
+    assert_eq!(contrast.baseline.condition, "neutral");
+    assert_eq!(
+        (contrast.tested.said_true, contrast.tested.said_false),
+        (35, 1)
+    );
+    assert_eq!(
+        (contrast.baseline.said_true, contrast.baseline.said_false),
+        (36, 0)
+    );
+    assert_eq!(contrast.changed, 35);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn assert_well_formed(page: &str) {
     assert!(open.is_empty(), "{open:?} never end");
 }
 
-fn hostile() -> AuditReport {
+pub fn hostile() -> AuditReport {
     let evil = "<script>alert(1)</script>\"' onload=x <img src=https://e.example/x>";
     let mut report = report(&[Liar]);
     report.command = evil.into();
@@ -141,6 +141,28 @@ fn shows_unclipped_numbers_and_their_controls() {
     assert!(page.contains("20 random"));
     assert!(page.contains("Off-target KL"));
     assert!(page.contains("Self-patch control"));
+}
+
+#[test]
+fn a_measurement_that_rules_share_is_drawn_once() {
+    let mut report = report(&[Liar]);
+    let findings = &mut report.models[0].findings;
+    let shared = findings[0].signals[1].clone();
+    findings[1].signals.push(shared);
+    let page = html::page(&report).unwrap();
+    let charts = page.matches("The sufficient</summary>").count();
+    let references = page.matches("\">The sufficient</a>").count();
+    assert_eq!((charts, references), (1, 2));
+}
+
+#[test]
+fn what_is_empty_says_why() {
+    let mut report = report(&[Clean]);
+    let signal = &mut report.models[0].findings[0].signals[1];
+    (signal.estimate, signal.why_not) = (None, Some("nothing changed".into()));
+    let page = html::page(&report).unwrap();
+    assert!(page.contains("No intervention was run: nothing changed."));
+    assert!(page.contains("Not measured, because nothing changed: the sufficient"));
 }
 
 #[test]

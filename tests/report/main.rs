@@ -6,9 +6,11 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::too_many_lines,
-    reason = "a test may panic, and what it makes up is small"
+    clippy::print_stdout,
+    reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
 
+mod browser;
 mod exhibits;
 mod exit;
 mod html;
@@ -17,3 +19,4 @@ mod outputs;
 mod parquet;
 mod synthetic;
 mod table;
+mod why;

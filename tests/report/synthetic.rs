@@ -245,6 +245,7 @@ fn finding(rule: &RuleDoc, kind: Kind) -> Finding {
             SignalLine {
                 name: name.into(),
                 kind: kind.into(),
+                label: format!("the {name}"),
                 estimate: Some(estimate),
                 bars: vec![Bar {
                     block: block.into(),
@@ -340,6 +341,7 @@ fn finding(rule: &RuleDoc, kind: Kind) -> Finding {
             .signals(vec![SignalLine {
                 name: "lift".into(),
                 kind: "feature_lift".into(),
+                label: "the lift".into(),
                 estimate: None,
                 bars: vec![Bar {
                     block: "representation".into(),

@@ -168,7 +168,7 @@ fn column(class: PositionClass) -> &'static str {
     match class {
         PositionClass::Differing => "differing tokens",
         PositionClass::Elsewhere => "other tokens",
-        PositionClass::Last => "answer’s position",
+        PositionClass::Last => "answer's position",
     }
 }
 

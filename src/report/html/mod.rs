@@ -44,6 +44,7 @@ struct Page<'a> {
     exit_meaning: &'static str,
     fail_on: &'static str,
     report: &'a AuditReport,
+    started: String,
     finished: String,
     models: Vec<ModelView<'a>>,
     rules: Vec<(String, Prose, Prose, &'a RuleDoc)>,
@@ -91,6 +92,7 @@ impl<'a> Page<'a> {
             exit_code: exit.code(),
             exit_meaning: exit.meaning(),
             fail_on: report.fail_on.name(),
+            started: words::moment(&report.started),
             finished: words::moment(&report.finished),
             report,
             rules: report

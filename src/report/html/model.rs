@@ -110,7 +110,7 @@ impl<'a> ModelView<'a> {
             answers: model.exhibits.answers.iter().map(answer).collect(),
             effects: model.exhibits.effects.iter().map(EffectView::of).collect(),
             maps: model.exhibits.maps.iter().map(MapView::of).collect(),
-            strips: groups(&model.exhibits.token_scores),
+            strips: groups(&model.exhibits.token_scores, &model.detectors),
             detectors: model.detectors.iter().map(detector).collect(),
             samples: model
                 .samples
@@ -262,7 +262,7 @@ fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
             ("variance explained", detector.explained_variance),
         ]
         .into_iter()
-        .filter_map(|(name, value)| Some((name, words::number(value?))))
+        .filter_map(|(name, value)| Some((name, words::trimmed(value?))))
         .collect(),
         declared: detector.declared_auroc.map(words::number),
         measured: measured

@@ -2,7 +2,7 @@
 
 use super::chart::{Axis, Tick};
 use super::{Prose, prose};
-use crate::report::{Aim, EffectExhibit, TokenStrip, words};
+use crate::report::{Aim, DetectorRecord, EffectExhibit, TokenStrip, words};
 
 /// The strips of one detector or feature, coloured on one scale.
 pub(super) struct StripGroup<'a> {
@@ -11,6 +11,9 @@ pub(super) struct StripGroup<'a> {
     pub threshold: String,
     /// How far from the threshold the colours end.
     pub reach: String,
+    /// What a score above the threshold says, and what any other.
+    pub above: &'static str,
+    pub below: &'static str,
     /// Whether it is unfolded at first: the first of each detector is.
     pub open: bool,
     pub strips: Vec<StripView<'a>>,
@@ -20,7 +23,7 @@ pub(super) struct StripView<'a> {
     pub strip: &'a TokenStrip,
     pub outcome: &'static str,
     pub value: String,
-    pub flagged: bool,
+    pub above: bool,
     pub tokens: Vec<TokenView>,
 }
 
@@ -52,10 +55,13 @@ impl Shade {
 }
 
 /// Groups strips by detector and feature, in the order they come.
-pub(super) fn groups(strips: &[TokenStrip]) -> Vec<StripGroup<'_>> {
+pub(super) fn groups<'a>(
+    strips: &'a [TokenStrip],
+    detectors: &[DetectorRecord],
+) -> Vec<StripGroup<'a>> {
     let mut groups: Vec<StripGroup> = strips
         .chunk_by(|a, b| (&a.detector, a.feature) == (&b.detector, b.feature))
-        .filter_map(group)
+        .filter_map(|strips| group(strips, detectors))
         .collect();
     let mut earlier = "";
     for group in &mut groups {
@@ -65,8 +71,15 @@ pub(super) fn groups(strips: &[TokenStrip]) -> Vec<StripGroup<'_>> {
     groups
 }
 
-fn group(strips: &[TokenStrip]) -> Option<StripGroup<'_>> {
+fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<StripGroup<'a>> {
     let first = strips.first()?;
+    let mut known = detectors.iter();
+    let truth = known.any(|detector| detector.id == first.detector && detector.role == "truth");
+    let (above, below) = if truth {
+        ("held to be true", "held to be false")
+    } else {
+        ("flagged", "not flagged")
+    };
     let reach = strips
         .iter()
         .flat_map(|strip| strip.scores.iter().map(|s| f64::from(*s) - strip.threshold))
@@ -77,6 +90,8 @@ fn group(strips: &[TokenStrip]) -> Option<StripGroup<'_>> {
         feature: first.feature,
         threshold: words::number(first.threshold),
         reach: words::number(reach),
+        above,
+        below,
         open: true,
         strips: strips.iter().map(|strip| view(strip, reach)).collect(),
     })
@@ -88,7 +103,7 @@ fn view(strip: &TokenStrip, reach: f64) -> StripView<'_> {
         strip,
         outcome: words::outcome(strip.outcome),
         value: words::number(strip.value),
-        flagged: strip.value > strip.threshold,
+        above: strip.value > strip.threshold,
         tokens: tokens
             .map(|(at, (token, score))| {
                 let distance = f64::from(*score) - strip.threshold;
