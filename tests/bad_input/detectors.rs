@@ -1,0 +1,182 @@
+//! Detectors that do not fit, and what detectors cannot be made of.
+
+use std::fs;
+
+use ndarray::{Array1, Array2};
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::Said;
+use crate::cli::bench::{Bench, copy};
+use crate::cli::root;
+
+pub fn write_probe(bench: &Bench, weights: &[f32]) {
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let (weight, bias) = (bytes(weights), bytes(&[0.0]));
+    let view = |bytes, n| TensorView::new(Dtype::F32, vec![n], bytes).unwrap();
+    let tensors = [
+        ("weight", view(&weight, weights.len())),
+        ("bias", view(&bias, 1)),
+    ];
+    let file = safetensors::serialize(tensors, None).unwrap();
+    bench.write("detectors/condition/probe.safetensors", file);
+}
+
+#[test]
+fn detectors_that_do_not_fit() {
+    let mut said = Said::default();
+    let card = "detectors/condition/detector.yaml";
+    let bench = Bench::new();
+    write_probe(&bench, &[1.0; 32]);
+    said.add(
+        "weights of another width than the card",
+        &bench.audit_refuses(2),
+    );
+    bench.edit(card, "d_in: 64", "d_in: 32");
+    said.add("another width than the model", &bench.audit_refuses(2));
+
+    let bench = Bench::new();
+    copy(&root().join("detectors/clean"), &bench.path("detectors"));
+    said.add("made on another model", &bench.audit_refuses(2));
+    let check = ["detectors", "check", "detectors", "--model", "model.onnx"];
+    bench.refuses(&check, 2);
+
+    let bench = Bench::new();
+    bench.edit(card, "blocks.1.hook_resid_pre", "blocks.9.hook_resid_pre");
+    said.add("a site that the model lacks", &bench.audit_refuses(2));
+
+    let bench = Bench::new();
+    copy(
+        &bench.path("detectors/condition"),
+        &bench.path("detectors/twin"),
+    );
+    said.add("an id twice", &bench.audit_refuses(2));
+
+    let bench = Bench::new();
+    bench.write("detectors/condition/probe.safetensors", "no safetensors");
+    said.add("weights that are none", &bench.audit_refuses(2));
+    fs::remove_file(bench.path("detectors/condition/probe.safetensors")).unwrap();
+    said.add("weights that are missing", &bench.audit_refuses(2));
+    bench.edit(card, "role: condition", "roll: condition");
+    said.add("an unknown key in the card", &bench.audit_refuses(2));
+
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.path("detectors")).unwrap();
+    said.add("no such folder", &bench.audit_refuses(2));
+    fs::create_dir(bench.path("detectors")).unwrap();
+    said.add("an empty folder", &bench.audit_refuses(2));
+    insta::assert_snapshot!(said.0.join("\n"));
+}
+
+#[test]
+fn trainings_that_cannot_be_done() {
+    let mut said = Said::default();
+    let bench = Bench::new();
+    let train = |more: &[&str], code| {
+        let args = [
+            "train",
+            "probe",
+            "--model",
+            "model.onnx",
+            "--suite",
+            "labelled",
+        ];
+        let args = [
+            &args[..],
+            &["--role", "truth", "--id", "t", "--positive", "p"],
+        ]
+        .concat();
+        bench.refuses(&[&args[..], more].concat(), code)
+    };
+    let items = |label: &dyn Fn(usize) -> String, response: bool| {
+        let response = if response {
+            ", \"response\": \"dram\""
+        } else {
+            ""
+        };
+        let line = |n| {
+            let (label, group) = (label(n), n / 2);
+            format!(
+                "{{\"id\": \"i{n}\", \"group\": \"g{group}\", \"condition\": \"plain\", \"prompt\": \"shops in {n} accept\"{response}{label}}}\n"
+            )
+        };
+        bench.write(
+            "labelled/items.jsonl",
+            (0..40).map(line).collect::<String>(),
+        );
+    };
+    bench.write(
+        "labelled/suite.yaml",
+        "schema: candor/suite/v1\nid: labelled\npurpose: calibration\nitems: items.jsonl\n",
+    );
+    items(&|_| ", \"label\": 1".to_owned(), true);
+    said.add("one class only", &train(&["--out", "new"], 2));
+    items(&|_| String::new(), true);
+    said.add("no labels", &train(&["--out", "new"], 2));
+    items(&|n| format!(", \"label\": {}", n % 2), false);
+    said.add("no response", &train(&["--out", "new"], 2));
+    said.add("an existing folder", &train(&["--out", "suite"], 2));
+    said.add(
+        "an unknown kind",
+        &train(&["--out", "new", "--kind", "svm"], 2),
+    );
+    said.add(
+        "an unknown span",
+        &train(&["--out", "new", "--span", "middle"], 2),
+    );
+    said.add(
+        "an unknown site",
+        &train(&["--out", "new", "--sites", "blocks.7.*"], 2),
+    );
+    bench.write("labelled/items.jsonl", "");
+    said.add("an empty suite", &train(&["--out", "new"], 3));
+    assert!(!bench.path("new").exists());
+    insta::assert_snapshot!(said.0.join("\n"));
+}
+
+#[test]
+fn activations_that_cannot_be_encoded() {
+    let mut said = Said::default();
+    let bench = Bench::new();
+    let encode = |folder: &str, input: &str, code| {
+        bench.refuses(
+            &[
+                "detectors",
+                "encode",
+                folder,
+                "--input",
+                input,
+                "--out",
+                "a",
+            ],
+            code,
+        )
+    };
+    let sae = "detectors/features";
+    let path = |name: &str| bench.path(name);
+    ndarray_npy::write_npy(path("narrow.npy"), &Array2::<f32>::ones((3, 32))).unwrap();
+    said.add("another width", &encode(sae, "narrow.npy", 2));
+    ndarray_npy::write_npy(path("double.npy"), &Array2::<f64>::ones((3, 64))).unwrap();
+    said.add("float64", &encode(sae, "double.npy", 2));
+    ndarray_npy::write_npy(path("flat.npy"), &Array1::<f32>::ones(64)).unwrap();
+    said.add("one dimension", &encode(sae, "flat.npy", 2));
+    let mut nan = Array2::<f32>::ones((3, 64));
+    nan[[1, 5]] = f32::NAN;
+    ndarray_npy::write_npy(path("nan.npy"), &nan).unwrap();
+    said.add("NaN", &encode(sae, "nan.npy", 1));
+    bench.write("x.npy", b"PK\x03\x04archive/data.pkl");
+    said.add("a PyTorch pickle", &encode(sae, "x.npy", 2));
+    said.add("missing", &encode(sae, "none.npy", 2));
+    ndarray_npy::write_npy(path("good.npy"), &Array2::<f32>::ones((3, 64))).unwrap();
+    said.add("a probe", &encode("detectors/truth", "good.npy", 2));
+    let weights = "detectors/features/sae_weights.safetensors";
+    bench.write(weights, b"PK\x03\x04archive/data.pkl");
+    said.add("an SAE as a pickle", &encode(sae, "good.npy", 2));
+    fs::remove_file(path(weights)).unwrap();
+    said.add("an SAE without weights", &encode(sae, "good.npy", 2));
+    insta::assert_snapshot!(said.0.join("\n"));
+}
