@@ -1,6 +1,6 @@
 //! What to audit: an AUDIT.yaml, or the same said with flags.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -86,7 +86,7 @@ impl AuditConfig {
                 .expected(format!("schema `{SCHEMA}`")));
         }
         let base = path.with_file_name("");
-        let here = |path: PathBuf| base.join(path);
+        let here = |path: PathBuf| tidy(&base.join(path));
         let config = Self {
             title: wire.title,
             seed: wire.seed,
@@ -142,4 +142,23 @@ impl AuditConfig {
         }
         Ok(())
     }
+}
+
+/// `a/b/../c` as `a/c`, where both are the same place: reports are easier to read.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match (part, tidied.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                tidied.pop();
+            }
+            _ => tidied.push(part),
+        }
+    }
+    // Behind a symbolic link `..` is another place.
+    let same = match (path.canonicalize(), tidied.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    };
+    if same { tidied } else { path.to_owned() }
 }

@@ -40,8 +40,10 @@ impl<'a> Study<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         progress.stage(&format!("{}: instrumenting", bench.subject.name), 1);
+        let engine = super::score::instrument(runtime, bench, &prepared.rules)?;
+        progress.step(1);
         Ok(Self {
-            engine: super::score::instrument(runtime, bench, &prepared.rules)?,
+            engine,
             config,
             prepared,
             bench,

@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayView1};
 use super::engine::{Edit, Engine, Row};
 use super::metric::{kl_divergence, logit_difference, top_token};
 use super::pair::Pair;
-use super::random::unit_directions;
+use super::random::{norm_matched, unit_directions};
 use crate::evidence::{AblatedItem, Ablation, AblationKind};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
@@ -101,8 +101,7 @@ impl Bench<'_> {
             .map(|own| own.row(last))
             .ok_or_else(|| Fault::failed("ablating", "no activation"))?;
         let delta = (self.removal.delta)(x);
-        let norm = delta.dot(&delta).sqrt();
-        let random = self.directions.iter().map(|direction| direction * norm);
+        let random = norm_matched(&self.directions, &delta);
         let edits = std::iter::once(delta.clone()).chain(random);
         let rows: Vec<Row<'_>> = std::iter::once(Row::plain(ids))
             .chain(edits.map(|delta| Row {

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use super::engine::{Edit, Engine, Row};
 use super::metric::logit_difference;
 use super::pair::Pair;
-use super::random::unit_directions;
+use super::random::{norm_matched, unit_directions};
 use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
@@ -52,7 +52,7 @@ pub fn patch_map(
     Ok(map)
 }
 
-/// Adds vectors of the real patch's norm in random directions instead of the real patch, at the interior cell where
+/// Adds vectors of the real patch's norm, random but orthogonal to it, instead of the real patch, at the interior cell where
 /// patching had the largest mean effect, and notes the recoveries.
 ///
 /// # Errors
@@ -85,17 +85,14 @@ pub fn random_control(
         let Some(position) = position else { continue };
         let (from, into, ids) = runs.direction(index, pair, mode);
         let own = into[site].row(position);
-        let norm = (&from[site].row(position) - &own)
-            .mapv(|x| x * x)
-            .sum()
-            .sqrt();
-        let rows: Vec<Row<'_>> = directions
-            .iter()
-            .map(|direction| Row {
+        let real = &from[site].row(position) - &own;
+        let rows: Vec<Row<'_>> = norm_matched(&directions, &real)
+            .into_iter()
+            .map(|random| Row {
                 ids,
                 edit: Some(Edit {
                     site: sites[site],
-                    values: vec![(position, &own + &(direction * norm))],
+                    values: vec![(position, &own + &random)],
                 }),
                 read: pair.last(),
             })

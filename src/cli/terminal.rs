@@ -54,7 +54,7 @@ impl Progress for Bar {
         }
         let bar = ProgressBar::new(total as u64);
         if let Ok(style) =
-            ProgressStyle::with_template("  {msg:44} {bar:28} {pos:>5}/{len:<5} {elapsed:>4}")
+            ProgressStyle::with_template("  {msg:34} {bar:20} {pos:>5}/{len:<5} {elapsed:>4}")
         {
             bar.set_style(style.progress_chars("━╸─"));
         }

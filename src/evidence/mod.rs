@@ -127,7 +127,7 @@ pub struct PairMap {
     pub last: usize,
     /// Largest absolute change of the logit difference when a run's own activations are written back: must be about 0.
     pub self_patch: f64,
-    /// Recovery after norm-matched random vectors were added instead, one for each random direction, at
+    /// Recovery after norm-matched random vectors, orthogonal to the real one, were added instead, one for each random direction, at
     /// `random_cell`; empty if the control was not asked for.
     pub random: Vec<f64>,
     /// `[site, position]` of the random control.
@@ -198,7 +198,7 @@ pub struct AblatedItem {
     pub before: f64,
     /// Logit difference after the ablation.
     pub after: f64,
-    /// Logit difference after each norm-matched random perturbation.
+    /// Logit difference after each random edit of the real one's length, orthogonal to it.
     pub random: Vec<f64>,
     /// Whether the edited model says the counterpart's answer.
     pub restored: bool,

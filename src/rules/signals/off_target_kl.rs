@@ -23,7 +23,7 @@ pub(super) static KIND: Kind = Kind {
         let note = chosen
             .ablation
             .off_target_kl_random
-            .map(|random| format!("the mean random direction costs {random:.4}"));
+            .map(|random| format!("the mean random direction costs {random:.1e}"));
         Ok(Measurement::from(interval::exactly(cost, 1, 1)).noted(note))
     },
 };
