@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use candor::causal::{
-    Edit, Engine, Pair, Removal, Row, ablate, equal_length, kl_divergence, logit_difference,
+    Edit, Engine, Means, Pair, Removal, Row, ablate, equal_length, kl_divergence, logit_difference,
     patch_map, random_control, top_token,
 };
 use candor::evidence::{AblationKind, PatchMode};
@@ -165,7 +165,7 @@ fn removing_the_difference_is_the_denoising_patch_of_that_cell() {
                 detector: "all of it".to_owned(),
                 features: Vec::new(),
                 site,
-                delta: &delta,
+                means: Means::Delta(&delta),
             };
             let one = std::slice::from_ref(pair);
             let found = ablate(engine, "facts", one, &removal, &[], 3, 1).unwrap();
@@ -193,7 +193,7 @@ fn removing_nothing_changes_nothing() {
         detector: "nothing".to_owned(),
         features: vec![4],
         site: liar.sites[2],
-        delta: &nothing,
+        means: Means::Delta(&nothing),
     };
     let control: Vec<&[i64]> = liar.pairs.iter().map(|pair| &pair.clean.ids[..]).collect();
     let found = ablate(&liar.engine, "facts", &liar.pairs, &removal, &control, 2, 1).unwrap();

@@ -191,6 +191,15 @@ fn random_directions_hardly_restore_an_answer() {
             assert!(2.0 * recovery < real, "{}: {recovery}", effect["title"]);
         }
     }
+    // Removing any of twenty random directions in the way that the real one is removed brings no answer back.
+    let removed: Vec<&Value> = effects
+        .iter()
+        .map(|effect| &effect["turned_removed"])
+        .filter(|removed| !removed.is_null())
+        .collect();
+    assert_eq!(removed.len(), 1, "one direction is removed");
+    assert_eq!(removed[0]["hits"], 0, "{removed:?}");
+    assert!(removed[0]["of"].as_u64().unwrap() >= 50, "{removed:?}");
     let ablations = table("ablations.parquet");
     let text = |name: &str| ablations.column(name).unwrap().str().unwrap().clone();
     let (models, kinds) = (text("model"), text("kind"));

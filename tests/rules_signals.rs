@@ -408,6 +408,7 @@ fn ablated(recoveries: &[f64]) -> Ablation {
                 before: -1.0,
                 after: -1.0 + 4.0 * recovery,
                 random: vec![-0.8; 20],
+                random_removed: Vec::new(),
                 restored: *recovery > 0.5,
             })
             .collect(),

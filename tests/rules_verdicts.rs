@@ -119,6 +119,7 @@ fn ablation_of(facts: usize, kind: AblationKind, detector: &str, recovery: f64) 
                 before: -1.0,
                 after: -1.0 + 4.0 * recovery,
                 random: vec![-1.0; 20],
+                random_removed: Vec::new(),
                 restored: recovery > 0.5,
             })
             .collect(),

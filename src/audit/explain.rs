@@ -9,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
 use super::study::Study;
-use crate::causal::{Engine, Pair, Removal, ablate, patch_map, random_control};
+use crate::causal::{Engine, Means, Pair, Removal, ablate, patch_map, random_control};
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Evidence, Unmeasured};
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::rules::{CausalRequest, Rule};
 use crate::tokens::{Contrast, Purpose, Suite};
@@ -219,18 +219,20 @@ impl Work<'_> {
                 continue;
             }
             let pairs = self.at_most(max_items);
-            let delta = self.delta(detector, pairs)?;
+            let contribution = |x: ArrayView1<f32>| without_features(detector, x);
+            let means = match &detector.weights {
+                Loaded::Probe(probe) => Means::Direction {
+                    direction: &probe.weight / probe.weight.dot(&probe.weight).sqrt(),
+                    baseline: self.baseline_mean(detector.card.site, pairs)?,
+                },
+                Loaded::Sae(_) => Means::Delta(&contribution),
+            };
             let removal = Removal {
                 kind,
                 detector: detector.card.id.clone(),
-                features: detector
-                    .card
-                    .features
-                    .iter()
-                    .map(|feature| feature.index)
-                    .collect(),
+                features: detector.features(),
                 site: detector.card.site,
-                delta: delta.as_ref(),
+                means,
             };
             let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
             evidence.ablations.push(ablate(
@@ -246,62 +248,33 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What has to be added to an activation so that the detector sees the baseline condition.
-    fn delta<'b>(&'b self, detector: &'b Detector, pairs: &[Pair]) -> Result<Delta<'b>> {
-        match &detector.weights {
-            Loaded::Probe(probe) => {
-                let norm = probe.weight.dot(&probe.weight).sqrt();
-                let direction = &probe.weight / norm;
-                let mean = self.baseline_mean(detector.card.site, &direction, pairs)?;
-                Ok(Box::new(move |x: ArrayView1<f32>| {
-                    &direction * (mean - x.dot(&direction))
-                }))
-            }
-            Loaded::Sae(sae) => {
-                let features: Vec<usize> = detector
-                    .card
-                    .features
-                    .iter()
-                    .map(|feature| feature.index)
-                    .collect();
-                // Width and features were checked when the detector was opened; what cannot be encoded is left alone.
-                Ok(Box::new(move |x: ArrayView1<f32>| {
-                    let row = x.insert_axis(Axis(0));
-                    let part = sae
-                        .encode(row)
-                        .and_then(|acts| sae.contribution(acts.view(), row, &features));
-                    part.map_or_else(|_| Array1::zeros(x.len()), |part| -part.row(0).to_owned())
-                }))
-            }
-        }
-    }
-
-    /// Mean projection on a unit direction at the last position of the baseline prompts.
-    fn baseline_mean(
-        &self,
-        site: SiteName,
-        direction: &Array1<f32>,
-        pairs: &[Pair],
-    ) -> Result<f32> {
+    /// Mean activation at the last position of the baseline prompts.
+    fn baseline_mean(&self, site: SiteName, pairs: &[Pair]) -> Result<Array1<f32>> {
         let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
-        let tap = self
-            .engine
-            .taps()
-            .position(|tapped| tapped == site)
-            .unwrap_or(0);
+        let tap = self.engine.taps().position(|tapped| tapped == site);
         let activations = self.engine.activations(&prompts)?;
-        let projections = activations
-            .iter()
-            .zip(pairs)
-            .map(|(of_prompt, pair)| f64::from(of_prompt[tap].row(pair.last()).dot(direction)));
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "a mean of float32 activations"
-        )]
-        let mean = (projections.sum::<f64>() / pairs.len() as f64) as f32;
-        Ok(mean)
+        let rows = activations.iter().zip(pairs).filter_map(|(taps, pair)| {
+            let own = taps.get(tap?)?;
+            Some(own.row(pair.last()))
+        });
+        let rows: Vec<ArrayView1<'_, f32>> = rows.collect();
+        ndarray::stack(Axis(0), &rows)
+            .ok()
+            .and_then(|rows| rows.mean_axis(Axis(0)))
+            .ok_or_else(|| Fault::failed("ablating", format!("no activation at `{site}`")))
     }
 }
 
-type Delta<'a> = Box<dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync + 'a>;
+/// What has to be added to an activation so that the card's features are no part of it; the error term stays. An
+/// activation that the SAE cannot encode is left alone: widths and features were checked when it was opened.
+fn without_features(detector: &Detector, x: ArrayView1<f32>) -> Array1<f32> {
+    let row = x.insert_axis(Axis(0));
+    let part = match &detector.weights {
+        Loaded::Sae(sae) => sae
+            .encode(row)
+            .and_then(|acts| sae.contribution(acts.view(), row, &detector.features()))
+            .ok(),
+        Loaded::Probe(_) => None,
+    };
+    part.map_or_else(|| Array1::zeros(x.len()), |part| -part.row(0).to_owned())
+}

@@ -20,8 +20,27 @@ pub struct Removal<'a> {
     pub features: Vec<usize>,
     /// The site that is edited, at the prompt's last position.
     pub site: SiteName,
-    /// What is added to an activation `[d_model]` to remove it.
-    pub delta: &'a (dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync),
+    /// How it is taken out of an activation.
+    pub means: Means<'a>,
+}
+
+/// How something is taken out of an activation `[d_model]`.
+pub enum Means<'a> {
+    /// The component along a unit direction is set to that of the baseline's mean activation. Random directions are
+    /// removed in the same way as a control.
+    Direction {
+        /// `[d_model]`, of length 1.
+        direction: Array1<f32>,
+        /// `[d_model]`.
+        baseline: Array1<f32>,
+    },
+    /// What has to be added.
+    Delta(&'a (dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync)),
+}
+
+/// What has to be added to `x` so that its component along a unit direction is that of `baseline`.
+fn towards(baseline: &Array1<f32>, direction: &Array1<f32>, x: ArrayView1<f32>) -> Array1<f32> {
+    direction * (baseline.dot(direction) - x.dot(direction))
 }
 
 /// Ablates at the last position of every item's prompt and of every control prompt, once for real and once for each of
@@ -84,6 +103,7 @@ struct Edited {
     plain: Array1<f32>,
     real: Array1<f32>,
     random: Vec<Array1<f32>>,
+    random_removed: Vec<Array1<f32>>,
 }
 
 /// KL divergences of the edits from the untouched run, in nats.
@@ -100,9 +120,19 @@ impl Bench<'_> {
         let x = own
             .map(|own| own.row(last))
             .ok_or_else(|| Fault::failed("ablating", "no activation"))?;
-        let delta = (self.removal.delta)(x);
+        let (delta, removed) = match &self.removal.means {
+            Means::Delta(delta) => (delta(x), Vec::new()),
+            Means::Direction {
+                direction,
+                baseline,
+            } => {
+                let random = self.directions.iter();
+                let removed = random.map(|random| towards(baseline, random, x)).collect();
+                (towards(baseline, direction, x), removed)
+            }
+        };
         let random = norm_matched(&self.directions, &delta);
-        let edits = std::iter::once(delta.clone()).chain(random);
+        let edits = std::iter::once(delta).chain(random).chain(removed);
         let rows: Vec<Row<'_>> = std::iter::once(Row::plain(ids))
             .chain(edits.map(|delta| Row {
                 edit: Some(Edit {
@@ -117,7 +147,8 @@ impl Bench<'_> {
             (Some(plain), Some(real)) => Ok(Edited {
                 plain,
                 real,
-                random: logits.collect(),
+                random: logits.by_ref().take(self.directions.len()).collect(),
+                random_removed: logits.collect(),
             }),
             _ => Err(Fault::failed("ablating", "no logits")),
         }
@@ -137,6 +168,7 @@ impl Bench<'_> {
             before: difference(&edited.plain),
             after: difference(&edited.real),
             random: edited.random.iter().map(difference).collect(),
+            random_removed: edited.random_removed.iter().map(difference).collect(),
             restored: top_token(edited.real.view()) == index(pair.answer),
         })
     }

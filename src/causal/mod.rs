@@ -7,7 +7,7 @@ mod pair;
 mod patch;
 mod random;
 
-pub use ablate::{Removal, ablate};
+pub use ablate::{Means, Removal, ablate};
 pub use engine::{Edit, Engine, Row};
 pub use metric::{kl_divergence, logit_difference, top_token};
 pub use pair::{Pair, equal_length};

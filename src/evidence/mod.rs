@@ -200,6 +200,8 @@ pub struct AblatedItem {
     pub after: f64,
     /// Logit difference after each random edit of the real one's length, orthogonal to it.
     pub random: Vec<f64>,
+    /// Logit difference after each random direction was removed in the same way as the real one; empty for SAE features.
+    pub random_removed: Vec<f64>,
     /// Whether the edited model says the counterpart's answer.
     pub restored: bool,
 }

@@ -60,7 +60,7 @@ fn published() -> String {
 #[test]
 fn the_published_schema_is_the_generated_one() {
     let generated = json::schema().unwrap();
-    if std::env::var_os("CANDOR_UPDATE_SCHEMA").is_some() {
+    if std::env::var_os("CANDOR_BLESS").is_some() {
         std::fs::write(
             Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json"),
             &generated,
@@ -70,7 +70,7 @@ fn the_published_schema_is_the_generated_one() {
     assert_eq!(
         published(),
         generated,
-        "run this test with CANDOR_UPDATE_SCHEMA=1"
+        "run this test with CANDOR_BLESS=1"
     );
 }
 

@@ -154,6 +154,7 @@ pub fn evidence(kind: Kind) -> Evidence {
             before: -9.6,
             after: after + noise(&mut rng, 0.6),
             random: (0..20).map(|_| -9.6 + noise(&mut rng, 1.4)).collect(),
+            random_removed: Vec::new(),
             restored: i % 12 != 0,
         });
     }

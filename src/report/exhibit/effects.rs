@@ -100,12 +100,33 @@ fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<Effec
     if let Some(made) = &mut made {
         made.off_target_kl = ablation.off_target_kl;
         made.off_target_kl_random = ablation.off_target_kl_random;
+        made.turned_removed = worst_removed(ablation);
         made.restored = Some(Share {
             hits: ablation.items.iter().filter(|item| item.restored).count(),
             of: ablation.items.len(),
         });
     }
     Ok(made)
+}
+
+/// Items whose logit difference prefers the baseline's answer after a random direction was removed, for the direction that
+/// turned most.
+fn worst_removed(ablation: &Ablation) -> Option<Share> {
+    let directions = ablation.items.iter().map(|item| item.random_removed.len());
+    (0..directions.min()?)
+        .map(|direction| Share {
+            hits: ablation
+                .items
+                .iter()
+                .filter(|item| {
+                    item.random_removed
+                        .get(direction)
+                        .is_some_and(|&after| after > 0.0)
+                })
+                .count(),
+            of: ablation.items.len(),
+        })
+        .max_by_key(|share| share.hits)
 }
 
 fn exhibit(
@@ -153,6 +174,7 @@ fn exhibit(
             .max_by_key(|share| share.hits),
         off_target_kl: None,
         off_target_kl_random: None,
+        turned_removed: None,
         restored: None,
     }))
 }

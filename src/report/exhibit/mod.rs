@@ -208,6 +208,9 @@ pub struct EffectExhibit {
     pub turned: Share,
     /// The same under the random direction that turned most; `None` without random directions.
     pub turned_random: Option<Share>,
+    /// Items that turned when the random direction that turned most was removed in the same way; `None` where no
+    /// direction was removed.
+    pub turned_removed: Option<Share>,
     /// Share of random directions (the measured one counted in) whose effect is at least as large.
     pub p_value: Option<f64>,
     /// Mean KL divergence (nats) on control prompts, edited against plain.

@@ -174,6 +174,8 @@ object! {
         turned: ShareV1,
         /// The same under the random direction that turned most.
         turned_random: Option<ShareV1>,
+        /// Items that turned when a random direction was removed in the same way, for the one that turned most.
+        turned_removed: Option<ShareV1>,
         /// Share of random directions (the measured one counted in) whose effect is at least as large.
         p_value: Option<Number>,
         /// Mean KL divergence (nats) on control prompts.
