@@ -236,6 +236,20 @@ pub enum ModeArg {
     Noising,
 }
 
+/// A model and labelled items for it.
+#[derive(Debug, Args)]
+pub struct LabelledArgs {
+    /// The exported model.
+    #[arg(long, value_name = "ONNX")]
+    pub model: PathBuf,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// The labelled calibration suite.
+    #[arg(long, value_name = "DIR")]
+    pub suite: PathBuf,
+}
+
 /// `candor train`
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
@@ -246,15 +260,9 @@ pub enum TrainCommand {
 /// `candor train probe`
 #[derive(Debug, Args)]
 pub struct TrainProbeArgs {
-    /// The exported model.
-    #[arg(long, value_name = "ONNX")]
-    pub model: PathBuf,
-    /// Its tokenizer.json (default: beside the model).
-    #[arg(long, value_name = "FILE")]
-    pub tokenizer: Option<PathBuf>,
-    /// The labelled calibration suite.
-    #[arg(long, value_name = "DIR")]
-    pub suite: PathBuf,
+    /// What is read.
+    #[command(flatten)]
+    pub labelled: LabelledArgs,
     /// A suite of unrelated text that the threshold is set on (default: the held-out items of the unflagged label).
     #[arg(long, value_name = "DIR")]
     pub control: Option<PathBuf>,
@@ -344,15 +352,9 @@ pub enum DetectorsCommand {
 pub struct FindArgs {
     /// The SAE's folder, as SAELens writes it; the card is written into it.
     pub dir: PathBuf,
-    /// The model it was trained on.
-    #[arg(long, value_name = "ONNX")]
-    pub model: PathBuf,
-    /// Its tokenizer.json (default: beside the model).
-    #[arg(long, value_name = "FILE")]
-    pub tokenizer: Option<PathBuf>,
-    /// The labelled calibration suite.
-    #[arg(long, value_name = "DIR")]
-    pub suite: PathBuf,
+    /// What is read.
+    #[command(flatten)]
+    pub labelled: LabelledArgs,
     /// A suite of unrelated text that the threshold is set on.
     #[arg(long, value_name = "DIR")]
     pub control: PathBuf,

@@ -55,11 +55,14 @@ fn check(paths: &[PathBuf], model: Option<&Path>) -> Result<()> {
 
 fn find(args: &FindArgs, cli: &Cli) -> Result<()> {
     let span = args.span.parse()?;
-    let (suite, control) = (Suite::open(&args.suite)?, Suite::open(&args.control)?);
+    let (suite, control) = (
+        Suite::open(&args.labelled.suite)?,
+        Suite::open(&args.control)?,
+    );
     let subject = Subject::open(
-        &super::name_of(&args.model),
-        &args.model,
-        args.tokenizer.as_deref(),
+        &super::name_of(&args.labelled.model),
+        &args.labelled.model,
+        args.labelled.tokenizer.as_deref(),
     )?;
     let runtime = obtain(&cli.runtime)?;
     let search = FeatureSearch {

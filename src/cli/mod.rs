@@ -13,6 +13,7 @@ mod rules;
 mod terminal;
 mod train;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -93,6 +94,8 @@ fn trace(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_timer(tracing_subscriber::fmt::time::uptime())
         .with_span_events(FmtSpan::CLOSE)
         .with_target(false)
         .init();

@@ -31,12 +31,12 @@ fn probe(args: &TrainProbeArgs, cli: &Cli) -> Result<()> {
     }
     files::writable(&args.out)?;
     let (span, aggregation) = (args.span.parse()?, args.aggregation.parse()?);
-    let suite = Suite::open(&args.suite)?;
+    let suite = Suite::open(&args.labelled.suite)?;
     let control = args.control.as_deref().map(Suite::open).transpose()?;
     let subject = Subject::open(
-        &super::name_of(&args.model),
-        &args.model,
-        args.tokenizer.as_deref(),
+        &super::name_of(&args.labelled.model),
+        &args.labelled.model,
+        args.labelled.tokenizer.as_deref(),
     )?;
     let sites = select_sites(&subject.arch, &args.sites)?;
     let runtime = obtain(&cli.runtime)?;

@@ -67,11 +67,7 @@ fn the_published_schema_is_the_generated_one() {
         )
         .unwrap();
     }
-    assert_eq!(
-        published(),
-        generated,
-        "run this test with CANDOR_BLESS=1"
-    );
+    assert_eq!(published(), generated, "run this test with CANDOR_BLESS=1");
 }
 
 #[test]
