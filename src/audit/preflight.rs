@@ -96,10 +96,13 @@ fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
     for item in &suite.items {
         let encoded = subject.tokenizer.encode(&item.prompt)?;
         if let Some(pair) = item.pair.as_deref().and_then(|id| suite.item(id)) {
-            equal_length(
-                (&pair.id, &subject.tokenizer.encode(&pair.prompt)?),
-                (&item.id, &encoded),
-            )?;
+            let counterpart = subject.tokenizer.encode(&pair.prompt)?;
+            equal_length((&pair.id, &counterpart), (&item.id, &encoded)).map_err(|fault| {
+                Fault {
+                    doing: format!("{}, in the suite `{}`", fault.doing, suite.path.display()),
+                    ..fault
+                }
+            })?;
         }
     }
     Ok(())

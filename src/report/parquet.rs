@@ -117,7 +117,17 @@ fn patches(evidence: &[ModelEvidence]) -> Result<DataFrame> {
                 for ((row, position), metric) in pair.metric.indexed_iter() {
                     let site = map.sites.get(row).map(ToString::to_string);
                     let recovery = pair.recovery.get((row, position)).copied();
-                    rows.push((m, map, pair, site, position, *metric, recovery));
+                    let cell = (position, None, *metric, recovery);
+                    rows.push((m, map, pair, site, cell));
+                }
+                let Some((row, position)) = pair.random_cell else {
+                    continue;
+                };
+                for (direction, recovery) in pair.random.iter().enumerate() {
+                    let site = map.sites.get(row).map(ToString::to_string);
+                    let metric = pair.corrupt + recovery * (pair.clean - pair.corrupt);
+                    let cell = (position, Some(direction), metric, Some(*recovery));
+                    rows.push((m, map, pair, site, cell));
                 }
             }
         }
@@ -131,13 +141,14 @@ fn patches(evidence: &[ModelEvidence]) -> Result<DataFrame> {
         "counterpart": |(_, _, pair, ..)| pair.counterpart.as_str(),
         "group": |(_, _, pair, ..)| pair.group.as_str(),
         "site": |(_, _, _, site, ..)| site.as_deref(),
-        "position": |(_, _, _, _, position, ..)| wide(*position),
-        "differs": |(_, _, pair, _, position, ..)| pair.differing.contains(position),
-        "last": |(_, _, pair, _, position, ..)| pair.last == *position,
+        "position": |(.., (position, ..))| wide(*position),
+        "differs": |(_, _, pair, _, (position, ..))| pair.differing.contains(position),
+        "last": |(_, _, pair, _, (position, ..))| pair.last == *position,
+        "random_direction": |(.., (_, direction, ..))| direction.map(wide),
         "clean": |(_, _, pair, ..)| pair.clean,
         "corrupt": |(_, _, pair, ..)| pair.corrupt,
-        "metric": |(.., metric, _)| *metric,
-        "recovery": |(.., recovery)| *recovery,
+        "metric": |(.., (_, _, metric, _))| *metric,
+        "recovery": |(.., (.., recovery))| *recovery,
         "self_patch": |(_, _, pair, ..)| pair.self_patch,
     )
 }
@@ -149,11 +160,17 @@ fn ablations(evidence: &[ModelEvidence]) -> Result<DataFrame> {
             let features: Vec<_> = ablation.features.iter().map(ToString::to_string).collect();
             let (site, features) = (ablation.site.to_string(), features.join(" "));
             for item in &ablation.items {
-                let measured = std::iter::once((None, item.after));
-                let random = (0..).map(Some).zip(item.random.iter().copied());
-                for (direction, after) in measured.chain(random) {
+                let controls = |edit, after: &[f64]| {
+                    let rows = after.iter().copied().enumerate();
+                    rows.map(|(direction, after)| (edit, Some(direction), after))
+                        .collect::<Vec<_>>()
+                };
+                let edits = std::iter::once(("real", None, item.after))
+                    .chain(controls("random push", &item.random))
+                    .chain(controls("random removal", &item.random_removed));
+                for edit in edits {
                     let names = (site.clone(), features.clone());
-                    rows.push((m, ablation, names, item, direction, after));
+                    rows.push((m, ablation, names, item, edit));
                 }
             }
         }
@@ -171,14 +188,17 @@ fn ablations(evidence: &[ModelEvidence]) -> Result<DataFrame> {
         "site": |(_, _, (site, _), ..)| site.as_str(),
         "item": |(_, _, _, item, ..)| item.item.as_str(),
         "group": |(_, _, _, item, ..)| item.group.as_str(),
-        "random_direction": |(_, _, _, _, direction, _)| direction.map(wide),
+        "edit": |(.., (edit, ..))| *edit,
+        "random_direction": |(.., (_, direction, _))| direction.map(wide),
         "clean": |(_, _, _, item, ..)| item.clean,
         "before": |(_, _, _, item, ..)| item.before,
-        "after": |(.., after)| *after,
-        "recovery": |(_, _, _, item, _, after)| {
+        "after": |(.., (.., after))| *after,
+        "recovery": |(_, _, _, item, (.., after))| {
             (after - item.before) / (item.clean - item.before)
         },
-        "restored": |(_, _, _, item, direction, _)| direction.is_none().then_some(item.restored),
+        "restored": |(_, _, _, item, (_, direction, _))| {
+            direction.is_none().then_some(item.restored)
+        },
     )
 }
 

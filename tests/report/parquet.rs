@@ -65,7 +65,10 @@ fn evidence_reads_back_as_it_was() {
     );
 
     let patches = table(&place, "patches.parquet");
-    assert_eq!(patches.height(), 2 * 2 * 36 * 4 * 9);
+    // The grid of every pair, and its twenty random controls.
+    assert_eq!(patches.height(), 2 * 2 * 36 * (4 * 9 + 20));
+    let controls = patches.column("random_direction").unwrap().u64().unwrap();
+    assert_eq!((controls.get(35), controls.get(36)), (None, Some(0)));
     let recovery = patches.column("recovery").unwrap().f64().unwrap();
     assert_eq!(
         recovery.get(9 + 8),
