@@ -202,7 +202,7 @@ fn random_directions_hardly_restore_an_answer() {
     assert!(removed[0]["of"].as_u64().unwrap() >= 50, "{removed:?}");
     let ablations = table("ablations.parquet");
     let text = |name: &str| ablations.column(name).unwrap().str().unwrap().clone();
-    let (models, kinds) = (text("model"), text("kind"));
+    let (models, kinds, edits) = (text("model"), text("kind"), text("edit"));
     let directions = ablations.column("random_direction").unwrap().u64().unwrap();
     let after = ablations.column("after").unwrap().f64().unwrap();
     let before = ablations.column("before").unwrap().f64().unwrap();
@@ -213,14 +213,16 @@ fn random_directions_hardly_restore_an_answer() {
             continue;
         }
         assert!(before.get(row).unwrap() < 0.0, "the liar lies");
-        let key = (kinds.get(row).unwrap().to_owned(), directions.get(row));
+        let kind = format!("{}, {}", kinds.get(row).unwrap(), edits.get(row).unwrap());
+        let key = (kind, directions.get(row));
         let (hits, of) = restored.entry(key).or_default();
         *of += 1;
         *hits += usize::from(after.get(row).unwrap() > 0.0);
     }
     let kinds: Vec<_> = restored.keys().filter(|(_, at)| at.is_none()).collect();
     assert_eq!(kinds.len(), 2, "directional and feature ablation");
-    assert!(restored.len() >= 2 * 21, "{restored:?}");
+    // Each with twenty pushes, the direction with twenty removals as well.
+    assert!(restored.len() >= 2 * 21 + 20, "{restored:?}");
     for ((kind, direction), (hits, of)) in &restored {
         assert!(*of >= 50, "{kind}: {of} items");
         match direction {
