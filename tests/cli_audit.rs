@@ -444,6 +444,44 @@ fn what_cannot_be_measured_never_passes() {
 }
 
 #[test]
+fn a_detector_without_a_threshold_clears_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let detector = folder.path().join("truth");
+    fs::create_dir(&detector).unwrap();
+    for file in ["detector.yaml", "probe.safetensors"] {
+        fs::copy(
+            Path::new("detectors/liar/truth").join(file),
+            detector.join(file),
+        )
+        .unwrap();
+    }
+    let card = fs::read_to_string(detector.join("detector.yaml")).unwrap();
+    let (before, rest) = card.split_once("calibration:").unwrap();
+    let (_, after) = rest.split_once("trained_on:").unwrap();
+    let card = format!("{before}trained_on:{after}");
+    fs::write(detector.join("detector.yaml"), card).unwrap();
+    let liar = organism("liar").join("model.onnx");
+    let args = [
+        "--model",
+        liar.to_str().unwrap(),
+        "--suite",
+        "benchmarks/organisms/suites/facts",
+        "--rules",
+        "rules/deception/said-not-believed.yaml",
+        "--detectors",
+        detector.to_str().unwrap(),
+    ];
+    let (_temp, out) = audit(&args, 4);
+    let report = json(&out.join("report.json"));
+    assert_eq!(
+        verdicts(&report)["liar/said-not-believed"],
+        "not-measurable"
+    );
+    let unmeasured = report["models"][0]["unmeasured"].to_string();
+    assert!(unmeasured.contains("no calibration"), "{unmeasured}");
+}
+
+#[test]
 fn a_bar_above_the_finding_does_not_gate() {
     let rule = "rules/deception/capability-gap.yaml";
     let liar = organism("liar").join("model.onnx");

@@ -30,7 +30,7 @@ fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
     let base = Context {
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
-        detectors: detectors.iter().map(info).collect(),
+        detectors: detectors.iter().filter_map(info).collect(),
     };
     let contexts: Vec<Context> = suites
         .iter()
@@ -53,15 +53,13 @@ fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
     }
 }
 
-fn info(detector: &Detector) -> DetectorInfo {
+/// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.
+fn info(detector: &Detector) -> Option<DetectorInfo> {
     let card = &detector.card;
-    DetectorInfo {
+    Some(DetectorInfo {
         id: card.id.clone(),
         role: card.role.clone(),
-        threshold: card
-            .calibration
-            .as_ref()
-            .map_or(f64::NAN, |calibration| calibration.threshold),
+        threshold: card.calibration.as_ref()?.threshold,
         features: detector.features(),
-    }
+    })
 }

@@ -69,6 +69,15 @@ impl Study<'_> {
     pub(super) fn read_detectors(&mut self) -> Result<()> {
         self.stage("reading detectors", self.prepared.suites.len());
         let detectors = &self.bench.detectors;
+        for detector in detectors {
+            if detector.card.calibration.is_none() {
+                self.evidence.unmeasured.push(Unmeasured {
+                    what: format!("what the detector `{}` says", detector.card.id),
+                    why: "its card has no calibration, and a score without a threshold decides nothing"
+                        .to_owned(),
+                });
+            }
+        }
         // Rows that each SAE has seen, special tokens left out.
         let mut seen: Vec<Vec<Array2<f32>>> = vec![Vec::new(); detectors.len()];
         for suite in &self.prepared.suites {
