@@ -24,6 +24,9 @@ pub const SELF: &str = "patch.self";
 /// The other prompt's `resid_pre` written at every position of a layer.
 pub const SWAP: &str = "patch.swap";
 
+/// How the reason of a model that the runtime does not run begins.
+pub const RUNTIME: &str = "the runtime: ";
+
 /// One kind of site of one model: the largest of all layers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
@@ -102,9 +105,13 @@ impl Row {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.complaints.clone();
         match (&self.outcome, self.compare) {
-            (Err(why), compare) if compare != Compare::Refused => {
+            (Err(why), compare) if !matches!(compare, Compare::Refused | Compare::Unrunnable) => {
                 faults.push(format!("refused: {why}"));
             }
+            (Err(why), Compare::Unrunnable) if !why.starts_with(RUNTIME) => {
+                faults.push(format!("refused before it is run: {why}"));
+            }
+            (Ok(_), Compare::Unrunnable) => faults.push("runs after all".to_owned()),
             (Ok(_), Compare::Refused) => faults.push("opened, and has no stream".to_owned()),
             (Ok(cells), _) => {
                 for (column, cell) in cells {

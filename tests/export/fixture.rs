@@ -20,6 +20,8 @@ pub enum Compare {
     Bf16,
     /// The same graph in the runtime with that tensor as an output; `PyTorch` only coarsely, since weights were rounded.
     Exact,
+    /// Nothing: the runtime itself does not run the file, for want of a kernel or since the exporter erred. Its sites are found all the same.
+    Unrunnable,
     /// Nothing: the model is to be refused.
     Refused,
 }

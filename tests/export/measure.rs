@@ -7,12 +7,14 @@ use candor::model::{Architecture, Model, Site};
 use candor::run::{Feed, Runtime, Session};
 use ndarray::ArrayD;
 
-use super::cell::{Cell, Row};
+use super::cell::{Cell, RUNTIME, Row};
 use super::fixture::{Compare, Fixture};
 use super::{patches, plain};
 
 /// Values by the name of the site, and `logits`.
-type Values = BTreeMap<String, ArrayD<f32>>;
+pub type Values = BTreeMap<String, ArrayD<f32>>;
+
+pub const LOGITS: &str = "logits";
 
 /// Rounded weights move every activation, but not beyond recognition: a tensor of another place is as far as its own length.
 const COARSE: f32 = 0.6;
@@ -37,7 +39,7 @@ pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
     let values = match captured(runtime, &model, &arch, &feed) {
         Ok(values) => values,
         Err(why) => {
-            row.outcome = Err(why);
+            row.outcome = Err(format!("{RUNTIME}{why}"));
             return row;
         }
     };
@@ -45,7 +47,7 @@ pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
     if fixture.compare == Compare::Exact {
         exactly(&mut row, runtime, &model, &arch, &feed, &values);
     }
-    patches::measure(&mut row, runtime, &model, &arch, fixture);
+    patches::measure(&mut row, runtime, &model, &arch, fixture, &values);
     row
 }
 
@@ -60,18 +62,18 @@ fn captured(
         taps: arch.sites.iter().map(|site| site.name).collect(),
         ..Plan::default()
     };
-    let done = instrument(model, arch, &plan).map_err(|fault| fault.to_string())?;
+    let done = instrument(model, arch, &plan).map_err(|fault| fault.found)?;
     let session = Session::open(runtime, &done.bytes, &done.folder, arch)
-        .map_err(|fault| fault.to_string())?;
+        .map_err(|fault| fault.found)?;
     let mut wanted: Vec<&str> = done.manifest.taps.iter().map(|(_, tap)| tap.as_str()).collect();
     wanted.push(&arch.logits);
-    let outputs = session.run(feed, &wanted).map_err(|fault| fault.to_string())?;
+    let outputs = session.run(feed, &wanted).map_err(|fault| fault.found)?;
     let taps = done.manifest.taps.iter();
     let mut values: Values = taps
         .map(|(site, tap)| (site.to_string(), outputs[tap].clone()))
         .collect();
     values
-        .entry("logits".to_owned())
+        .entry(LOGITS.to_owned())
         .or_insert_with(|| outputs[&arch.logits].clone());
     Ok(values)
 }
@@ -98,7 +100,7 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             Compare::Fp32 => row.measured(column, distance(found, expected), 5e-5),
             Compare::Fp16 => row.measured(column, relative(found, expected), 1e-2),
             Compare::Bf16 => row.measured(column, relative(found, expected), 5e-2),
-            Compare::Exact | Compare::Refused => {
+            Compare::Exact | Compare::Unrunnable | Compare::Refused => {
                 let off = length(&(found - expected)) / length(expected);
                 if off.is_nan() || off > COARSE {
                     row.complain(format!("{name} is {off:.2} of its length from PyTorch's"));
