@@ -17,8 +17,8 @@ pub(super) struct Step<'g> {
     pub node: usize,
     /// What is added.
     pub branches: Vec<Branch<'g>>,
-    /// Whether the sum adds a bias too, so that no tensor holds all that is added.
-    pub biased: bool,
+    /// A bias that the sum adds too, so that no single tensor holds all that is added.
+    pub bias: Option<&'g str>,
     /// The stream afterwards.
     pub after: Value<'g>,
 }
@@ -70,7 +70,7 @@ pub(super) fn walk<'g>(reach: &Reach<'_, 'g>, top: Value<'g>) -> Result<Stream<'
         steps.push(Step {
             node: way.sum.node(reach.index).unwrap_or_default(),
             branches,
-            biased: way.sum.is_biased(reach.index),
+            bias: way.sum.bias(reach.index),
             after: way.point,
         });
         at = Value::Named(stream);

@@ -36,18 +36,12 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Whether the value is a sum that takes a bias as well.
-    pub fn is_biased(self, index: &GraphIndex<'g>) -> bool {
-        let message = self.node(index).and_then(|node| index.node(node));
-        message.is_some_and(|message| {
-            SKIP_BIAS.iter().any(|(op, slot)| {
-                *op == message.op_type()
-                    && message
-                        .input
-                        .get(*slot)
-                        .is_some_and(|bias| !bias.is_empty())
-            })
-        })
+    /// The bias that a fused sum takes as its third term.
+    pub fn bias(self, index: &GraphIndex<'g>) -> Option<&'g str> {
+        let message = index.node(self.node(index)?)?;
+        let (_, slot) = SKIP_BIAS.iter().find(|(op, _)| *op == message.op_type())?;
+        let bias = message.input.get(*slot).filter(|bias| !bias.is_empty());
+        bias.map(String::as_str)
     }
 
     /// The two computed terms if the value is a sum of such.
