@@ -1,0 +1,154 @@
+//! What was measured of one model.
+
+use std::collections::BTreeMap;
+
+use super::fixture::{Compare, Fixture};
+
+/// The columns of the table, in the order of the model; the last two are the patches.
+pub const COLUMNS: [(&str, &str); 12] = [
+    ("hook_embed", "embed"),
+    ("hook_resid_pre", "pre"),
+    ("hook_attn_out", "attn"),
+    ("attn.hook_z", "z"),
+    ("attn.hook_pattern", "pattern"),
+    ("hook_resid_mid", "mid"),
+    ("hook_mlp_out", "mlp"),
+    ("hook_resid_post", "post"),
+    ("ln_final.hook_normalized", "final"),
+    ("logits", "logits"),
+    (SELF, "self"),
+    (SWAP, "swap"),
+];
+/// A site's own value written to it.
+pub const SELF: &str = "patch.self";
+/// The other prompt's `resid_pre` written at every position of a layer.
+pub const SWAP: &str = "patch.swap";
+
+/// One kind of site of one model: the largest of all layers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Difference, and the most that it may be.
+    Measured(f32, f32),
+    /// The model has no such site, or it cannot be reached; the reason.
+    Absent(String),
+    /// The reference has it and the model lists neither the site nor a reason.
+    Missing,
+    /// Neither the reference nor the model has it.
+    Nothing,
+}
+
+/// One model.
+pub struct Row {
+    pub name: String,
+    pub architecture: String,
+    pub form: String,
+    pub exporter: String,
+    pub compare: Compare,
+    pub committed: bool,
+    /// Why the model was refused as a whole, or the cells by column.
+    pub outcome: Result<BTreeMap<&'static str, Cell>, String>,
+    /// What went wrong besides numbers out of tolerance.
+    pub complaints: Vec<String>,
+}
+
+impl Row {
+    pub fn new(fixture: &Fixture) -> Self {
+        Self {
+            name: fixture.name.clone(),
+            architecture: fixture.architecture.clone(),
+            form: fixture.form.clone(),
+            exporter: fixture.exporter.clone(),
+            compare: fixture.compare,
+            committed: fixture.committed,
+            outcome: Ok(BTreeMap::new()),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// The column of a site's name: layers are left out.
+    pub fn column(site: &str) -> Option<&'static str> {
+        let hook = site
+            .strip_prefix("blocks.")
+            .and_then(|rest| rest.split_once('.'))
+            .map_or(site, |(_, hook)| hook);
+        let found = COLUMNS.iter().find(|(name, _)| *name == hook);
+        found.map(|(name, _)| *name)
+    }
+
+    /// Keeps the larger difference of a column.
+    pub fn measured(&mut self, column: &'static str, off: f32, allowed: f32) {
+        let Ok(cells) = &mut self.outcome else { return };
+        let before = match cells.get(column) {
+            Some(Cell::Measured(before, _)) => *before,
+            _ => 0.0,
+        };
+        // A NaN is the largest difference of all.
+        let worst = if off.is_nan() || off > before { off } else { before };
+        cells.insert(column, Cell::Measured(worst, allowed));
+    }
+
+    /// Notes a place without a value, unless another layer has one there.
+    pub fn without(&mut self, column: &'static str, cell: Cell) {
+        if let Ok(cells) = &mut self.outcome {
+            cells.entry(column).or_insert(cell);
+        }
+    }
+
+    pub fn complain(&mut self, text: impl Into<String>) {
+        self.complaints.push(text.into());
+    }
+
+    /// Everything that must not be.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.complaints.clone();
+        match (&self.outcome, self.compare) {
+            (Err(why), compare) if compare != Compare::Refused => {
+                faults.push(format!("refused: {why}"));
+            }
+            (Ok(_), Compare::Refused) => faults.push("opened, and has no stream".to_owned()),
+            (Ok(cells), _) => {
+                for (column, cell) in cells {
+                    match cell {
+                        Cell::Measured(off, allowed) if off.is_nan() || off > allowed => {
+                            faults.push(format!("{column} is off by {off:.1e} ({allowed:.0e})"));
+                        }
+                        Cell::Missing => {
+                            faults.push(format!("{column} is neither listed nor said to be absent"));
+                        }
+                        _ => (),
+                    }
+                }
+            }
+            (Err(_), _) => (),
+        }
+        faults
+            .into_iter()
+            .map(|fault| format!("{}: {fault}", self.name))
+            .collect()
+    }
+
+    /// One line for whoever watches.
+    pub fn line(&self) -> String {
+        match &self.outcome {
+            Err(why) => format!("{}: refused: {why}", self.name),
+            Ok(cells) => {
+                let cells: Vec<String> = COLUMNS
+                    .iter()
+                    .filter_map(|(name, short)| {
+                        let text = match cells.get(name)? {
+                            Cell::Measured(off, allowed) if off > allowed => {
+                                format!("{off:.1e}!!")
+                            }
+                            Cell::Measured(off, _) => format!("{off:.0e}"),
+                            Cell::Absent(_) => "absent".to_owned(),
+                            Cell::Missing => "MISSING".to_owned(),
+                            Cell::Nothing => return None,
+                        };
+                        Some(format!("{short} {text}"))
+                    })
+                    .collect();
+                format!("{}: {}", self.name, cells.join("  "))
+            }
+        }
+    }
+}
