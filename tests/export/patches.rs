@@ -123,7 +123,9 @@ fn open<'a>(
     let names = plain.manifest.taps.iter().map(|(_, tap)| tap.as_str());
     let wanted: Vec<&str> = names.chain([arch.logits.as_str()]).collect();
     let feed = Feed::unpadded(fixture.ids.clone());
-    let outputs = session.run(&feed, &wanted).map_err(|fault| fault.to_string())?;
+    let outputs = session
+        .run(&feed, &wanted)
+        .map_err(|fault| fault.to_string())?;
     let taps = plain.manifest.taps.iter();
     let own = taps
         .map(|(site, tap)| (site.to_string(), outputs[tap].clone()))

@@ -13,6 +13,8 @@ pub(super) type Shown<'g> = std::result::Result<(&'g str, Layout), String>;
 
 /// What can be seen of one attention.
 pub(super) struct Inside<'g> {
+    /// Query heads.
+    pub heads: Option<usize>,
     pub z: Shown<'g>,
     pub pattern: Shown<'g>,
 }
@@ -31,32 +33,34 @@ pub(super) fn look<'g>(
     tokens: &str,
 ) -> Result<Inside<'g>> {
     let (nodes, mixed) = reach.after(node, branch)?;
-    let heads = heads::of(reach, node);
+    // What the output projection reads: it is the first product with a weight behind the attention.
+    let projection = nodes.iter().find_map(|&node| {
+        let data = linear::data(reach, node).filter(|data| mixed.contains(data))?;
+        let width = linear::input_width(reach, node).or_else(|| shape::width(reach, data));
+        Some((data, width))
+    });
+    let width = projection.and_then(|(_, width)| width);
+    let heads = heads::of(reach, node, width);
     Ok(Inside {
-        z: z(reach, &nodes, &mixed, heads),
+        heads,
+        z: z(reach, projection, heads),
         pattern: pattern(reach, node, &nodes, &mixed, heads, tokens),
     })
 }
 
 const NO_HEADS: &str = "the graph does not tell the number of heads";
 
-/// What the output projection reads: it is the first product with a weight behind the attention.
+/// What the output projection reads, with its width, by heads.
 fn z<'g>(
     reach: &Reach<'_, 'g>,
-    nodes: &[usize],
-    mixed: &HashSet<&'g str>,
+    projection: Option<(&'g str, Option<usize>)>,
     heads: Option<usize>,
 ) -> Shown<'g> {
-    let projection = nodes.iter().find_map(|&node| {
-        let data = linear::data(reach, node).filter(|data| mixed.contains(data))?;
-        Some((node, data))
-    });
-    let (projection, data) =
+    let (data, width) =
         projection.ok_or("no product with a weight follows the attention in its branch")?;
     let heads = heads.ok_or(NO_HEADS)?;
-    let width = linear::input_width(reach, projection)
-        .or_else(|| shape::width(reach, data))
-        .ok_or("the graph does not tell the width that the output projection reads")?;
+    let width =
+        width.ok_or("the graph does not tell the width that the output projection reads")?;
     if width == 0 || !width.is_multiple_of(heads) {
         return Err(format!(
             "the output projection reads {width} values, which {heads} heads do not divide"

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
-use super::value::{Value, behind_scale, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use crate::fault::Result;
 
 /// Operators that are a whole attention.
@@ -78,7 +78,9 @@ pub(super) fn read<'g>(
     let kind = classify(reach, output, stream)?;
     if kind != Kind::Mlp {
         let mut sum = output;
-        while let Some(behind) = behind_transparent(reach, sum) {
+        while let Some(behind) =
+            behind_transparent(reach, sum).or_else(|| behind_quantised(reach, sum))
+        {
             sum = behind;
         }
         if let Some(terms) = Value::Named(sum).terms(reach) {
@@ -170,7 +172,9 @@ pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static 
         if norm::input_behind_affine(reach, made).is_some() {
             return Some("a norm");
         }
-        let behind = behind_transparent(reach, name).or_else(|| norm::behind_affine(reach, name));
+        let behind = behind_transparent(reach, name)
+            .or_else(|| behind_quantised(reach, name))
+            .or_else(|| norm::behind_affine(reach, name));
         match behind {
             Some(behind) => at = behind.to_owned(),
             None => return behind_scale(reach, name).map(|_| "a factor"),

@@ -1,7 +1,7 @@
 //! The embedding of the tokens alone, inside the sum that the stream begins with.
 
 use super::reach::Reach;
-use super::value::{Value, behind_scale, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use super::{inputs, linear, norm};
 use crate::fault::Result;
 
@@ -38,6 +38,7 @@ pub(super) fn of_tokens<'g>(
         }
         let behind = norm::input_behind_affine(reach, name)
             .or_else(|| behind_transparent(reach, name).map(Value::Named))
+            .or_else(|| behind_quantised(reach, name).map(Value::Named))
             .or_else(|| behind_scale(reach, name).map(Value::Named))
             .or_else(|| linear::data(reach, node).map(Value::Named))
             .or_else(|| norm::behind_affine(reach, name).map(Value::Named));

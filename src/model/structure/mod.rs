@@ -23,7 +23,7 @@ mod stream;
 mod unembed;
 mod value;
 
-use super::architecture::{Architecture, Block};
+use super::architecture::{Architecture, Block, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
 use super::onnx::ModelProto;
@@ -88,15 +88,24 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         })
         .collect();
     let inputs = inputs::read(&reach, stream.embedding, vocab_size)?;
+    let tokens = inputs
+        .iter()
+        .find(|port| port.role == InputRole::TokenIds)
+        .map_or("", |port| port.name.as_str());
+    let attentions = layers
+        .iter()
+        .map(|layer| attention::look(&reach, layer.attention, layer.branch, tokens))
+        .collect::<Result<Vec<_>>>()?;
     let (sites, absent) = sites::list(
         &reach,
         &Found {
             embedding: stream.embedding,
             layers: &layers,
+            attentions: &attentions,
             ln_final,
             post_norm: stream.post_norm,
             logits,
-            inputs: &inputs,
+            tokens,
             d_model,
             vocab_size,
         },
@@ -104,9 +113,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
     Ok(Architecture {
         n_layers: layers.len(),
         d_model,
-        n_heads: layers
-            .first()
-            .and_then(|layer| heads::of(&reach, layer.attention)),
+        n_heads: attentions.first().and_then(|inside| inside.heads),
         vocab_size,
         family_hint: hint::family(proto, &blocks),
         blocks,

@@ -68,7 +68,7 @@ pub(super) fn dims(index: &GraphIndex<'_>, name: &str) -> Option<Vec<Option<usiz
         }
         let node = index.node(index.producer(at)?.0)?;
         match node.op_type() {
-            "DequantizeLinear" | "Identity" | "Cast" => {}
+            "QuantizeLinear" | "DequantizeLinear" | "Identity" | "Cast" => {}
             // Only a matrix: there the default permutation is the only one that does anything.
             "Transpose" if attribute(node, "perm").is_none_or(|perm| perm.ints == [1, 0]) => {
                 flipped = !flipped;

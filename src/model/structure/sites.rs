@@ -2,22 +2,26 @@
 
 use std::collections::HashSet;
 
-use super::super::architecture::{Absent, InputPort, InputRole, Layout, Site, SiteTensor};
+use super::super::architecture::{Absent, Layout, Site, SiteTensor};
 use super::super::site::{Point, SiteName};
+use super::attention::{Inside, Shown};
 use super::blocks::{Added, Layer};
 use super::reach::Reach;
 use super::value::Value;
-use super::{attention, branch, embedding, shape};
+use super::{branch, embedding, shape};
 use crate::fault::Result;
 
 /// What was found of a graph.
 pub(super) struct Found<'a, 'g> {
     pub embedding: &'g str,
     pub layers: &'a [Layer<'g>],
+    /// One for each layer.
+    pub attentions: &'a [Inside<'g>],
     pub ln_final: Option<&'g str>,
     pub post_norm: bool,
     pub logits: &'g str,
-    pub inputs: &'a [InputPort],
+    /// The input that holds the token ids.
+    pub tokens: &'a str,
     pub d_model: usize,
     pub vocab_size: usize,
 }
@@ -35,20 +39,15 @@ pub(super) fn list<'g>(
     reach: &Reach<'_, 'g>,
     found: &Found<'_, 'g>,
 ) -> Result<(Vec<Site>, Vec<Absent>)> {
-    let tokens = found
-        .inputs
-        .iter()
-        .find(|port| port.role == InputRole::TokenIds)
-        .map_or("", |port| port.name.as_str());
     let mut list = List::new(reach, found.d_model);
     let embed = SiteName::outside(Point::Embed);
-    match embedding::of_tokens(reach, found.embedding, tokens)? {
+    match embedding::of_tokens(reach, found.embedding, found.tokens)? {
         Ok(tensor) => list.stream(embed, Value::Named(tensor)),
         Err(why) => list.missing(embed, why),
     }
     let mut pre = Value::Named(found.embedding);
-    for (number, layer) in found.layers.iter().enumerate() {
-        list.block(number, layer, pre, tokens)?;
+    for (number, (layer, inside)) in found.layers.iter().zip(found.attentions).enumerate() {
+        list.block(number, layer, inside, pre);
         pre = layer.post;
     }
     let ln_final = SiteName::outside(Point::LnFinal);
@@ -90,18 +89,11 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
         }
     }
 
-    fn block(
-        &mut self,
-        number: usize,
-        layer: &Layer<'g>,
-        pre: Value<'g>,
-        tokens: &str,
-    ) -> Result<()> {
+    fn block(&mut self, number: usize, layer: &Layer<'g>, inside: &Inside<'g>, pre: Value<'g>) {
         let at = |point| SiteName::block(number, point);
         self.stream(at(Point::ResidPre), pre);
-        let inside = attention::look(self.reach, layer.attention, layer.branch, tokens)?;
-        self.shown(at(Point::Pattern), inside.pattern);
-        self.shown(at(Point::HookZ), inside.z);
+        self.shown(at(Point::Pattern), &inside.pattern);
+        self.shown(at(Point::HookZ), &inside.z);
         self.branch(at(Point::AttnOut), &layer.attn_out);
         match (layer.mid, layer.parallel, &layer.mlp_out) {
             (Some(mid), _, _) => self.stream(at(Point::ResidMid), mid),
@@ -110,7 +102,6 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
         }
         self.branch(at(Point::MlpOut), &layer.mlp_out);
         self.stream(at(Point::ResidPost), layer.post);
-        Ok(())
     }
 
     fn stream(&mut self, name: SiteName, value: Value<'g>) {
@@ -150,10 +141,12 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
         self.add(name, tensor, Layout::Token { width });
     }
 
-    fn shown(&mut self, name: SiteName, shown: attention::Shown<'g>) {
+    fn shown(&mut self, name: SiteName, shown: &Shown<'g>) {
         match shown {
-            Ok((tensor, layout)) => self.add(name, SiteTensor::Named(tensor.to_owned()), layout),
-            Err(why) => self.missing(name, why),
+            Ok((tensor, layout)) => {
+                self.add(name, SiteTensor::Named((*tensor).to_owned()), *layout);
+            }
+            Err(why) => self.missing(name, why.as_str()),
         }
     }
 

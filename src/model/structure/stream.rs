@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::branch::{self, Branch};
 use super::reach::Reach;
-use super::value::{Value, behind_scale, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use super::{broken, norm, shape};
 use crate::fault::Result;
 
@@ -100,6 +100,9 @@ fn descend<'g>(reach: &Reach<'_, 'g>, from: Value<'g>) -> Way<'g> {
         }
         if let Some(behind) = behind_transparent(reach, name) {
             at = Value::Named(behind);
+        } else if let Some(behind) = behind_quantised(reach, name) {
+            changed = true;
+            at = Value::Named(behind);
         } else if let Some(behind) = norm::input_behind_affine(reach, name) {
             changed = true;
             normed = true;
@@ -150,7 +153,8 @@ fn split<'g>(
             if all {
                 return Ok(Some((candidate, others)));
             }
-            if let Some(behind) = behind_transparent(reach, candidate) {
+            let alike = behind_transparent(reach, candidate);
+            if let Some(behind) = alike.or_else(|| behind_quantised(reach, candidate)) {
                 candidate = behind;
             } else if let Some(behind) = behind_scale(reach, candidate) {
                 candidate = behind;

@@ -6,7 +6,7 @@ use super::broken;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
-use super::value::{Value, behind_transparent};
+use super::value::{Value, behind_quantised, behind_transparent};
 use crate::fault::Result;
 
 /// What lies between the residual stream and the logits.
@@ -102,7 +102,7 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
 }
 
 /// Operators that work on each value by itself.
-const POINTWISE: [&str; 26] = [
+const POINTWISE: [&str; 28] = [
     "Mul",
     "Div",
     "Add",
@@ -129,6 +129,8 @@ const POINTWISE: [&str; 26] = [
     "Swish",
     "Where",
     "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
 ];
 
 /// How many operators a network between the stream and the unembedding may have.
@@ -140,7 +142,6 @@ pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Opti
     let Value::Named(mut at) = head.stream else {
         return Ok(None);
     };
-    let mut path = vec![at];
     let mut products = 0;
     for _ in 0..DEEP {
         reach.step()?;
@@ -148,9 +149,9 @@ pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Opti
             return Ok(None);
         };
         if products > 0 {
-            if let Some(stream) = norm::input(reach, at) {
+            if let Some(stream) = norm::input_behind_affine(reach, at) {
                 return Ok(Some(Head {
-                    norm: Some(with_gain(reach, &path)),
+                    norm: Some(at),
                     stream,
                     unembedding: head.unembedding,
                 }));
@@ -167,13 +168,14 @@ pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Opti
             products += 1;
             Some(data)
         } else {
-            behind_transparent(reach, at).or(behind_activation(reach, at)?)
+            behind_transparent(reach, at)
+                .or_else(|| behind_quantised(reach, at))
+                .or(behind_activation(reach, at)?)
         };
         let Some(behind) = behind else {
             return Ok(None);
         };
         at = behind;
-        path.push(at);
     }
     Ok(None)
 }
@@ -195,6 +197,12 @@ fn behind_activation<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Result<Optio
         match pointwise {
             Some((node, _)) => {
                 let live = reach.live_inputs(node);
+                // The factor that a dynamic quantisation scales its product by is no source of its own.
+                let product = live
+                    .iter()
+                    .copied()
+                    .find(|name| integer_product(reach, name));
+                let live = product.map_or(live, |product| vec![product]);
                 open.extend(live.into_iter().filter(|name| seen.insert(*name)));
             }
             None => {
