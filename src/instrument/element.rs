@@ -88,7 +88,15 @@ fn same_type_as(op: &str) -> Option<usize> {
         | "RMSNormalization"
         | "SkipLayerNormalization"
         | "SkipSimplifiedLayerNormalization"
-        | "MatMulNBits" => Some(0),
+        | "MatMulNBits"
+        | "Softmax"
+        | "Tanh"
+        | "Gelu"
+        | "FusedMatMul"
+        | "FusedGemm"
+        | "Attention"
+        | "MultiHeadAttention"
+        | "GroupQueryAttention" => Some(0),
         "Where" | "DequantizeLinear" => Some(1),
         "GatherBlockQuantized" => Some(2),
         _ => None,

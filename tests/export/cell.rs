@@ -86,7 +86,11 @@ impl Row {
             _ => 0.0,
         };
         // A NaN is the largest difference of all.
-        let worst = if off.is_nan() || off > before { off } else { before };
+        let worst = if off.is_nan() || off > before {
+            off
+        } else {
+            before
+        };
         cells.insert(column, Cell::Measured(worst, allowed));
     }
 
@@ -120,7 +124,8 @@ impl Row {
                             faults.push(format!("{column} is off by {off:.1e} ({allowed:.0e})"));
                         }
                         Cell::Missing => {
-                            faults.push(format!("{column} is neither listed nor said to be absent"));
+                            faults
+                                .push(format!("{column} is neither listed nor said to be absent"));
                         }
                         _ => (),
                     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor::instrument::{Plan, instrument};
-use candor::model::{Architecture, Model, Site};
+use candor::model::{Architecture, Model, Site, SiteName};
 use candor::run::{Feed, Runtime, Session};
 use ndarray::ArrayD;
 
@@ -118,8 +118,9 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
 }
 
 /// Why the model lists no such site.
-fn absent(_arch: &Architecture, _name: &str) -> Option<String> {
-    None
+fn absent(arch: &Architecture, name: &str) -> Option<String> {
+    let site: SiteName = name.parse().ok()?;
+    arch.why_absent(site).map(str::to_owned)
 }
 
 /// A tap is the tensor itself, to the last bit.
@@ -132,10 +133,16 @@ fn exactly(
     values: &Values,
 ) {
     let sites: Vec<&Site> = arch.sites.iter().collect();
-    let alone = plain::run(runtime, model, arch, &sites, feed);
+    let alone = match plain::run(runtime, model, arch, &sites, feed) {
+        Ok(alone) => alone,
+        Err(why) => {
+            row.complain(format!("the graph with its tensors as outputs: {why}"));
+            return;
+        }
+    };
     for site in sites {
         let name = site.name.to_string();
-        let (found, expected) = (&values[&name], &alone[site.tensor.name()]);
+        let (found, expected) = (&values[&name], &alone[&name]);
         if found.len() != expected.len() {
             row.complain(format!("{name} has not the size of its tensor"));
             continue;

@@ -16,7 +16,14 @@ impl Table {
 
     /// The page.
     pub fn markdown(&self) -> String {
-        format!("{}\n", self.rows.iter().map(Row::line).collect::<Vec<_>>().join("\n"))
+        format!(
+            "{}\n",
+            self.rows
+                .iter()
+                .map(Row::line)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
     }
 
     /// Rows that the page tells otherwise: another status, or not at all.

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::linear;
+use super::norm;
 use super::reach::Reach;
-use super::value::{Value, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use crate::fault::Result;
 
 /// Operators that are a whole attention.
@@ -77,7 +78,9 @@ pub(super) fn read<'g>(
     let kind = classify(reach, output, stream)?;
     if kind != Kind::Mlp {
         let mut sum = output;
-        while let Some(behind) = behind_transparent(reach, sum) {
+        while let Some(behind) =
+            behind_transparent(reach, sum).or_else(|| behind_quantised(reach, sum))
+        {
             sum = behind;
         }
         if let Some(terms) = Value::Named(sum).terms(reach) {
@@ -150,6 +153,34 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
         }
     }
     false
+}
+
+/// How many operators are looked at behind a module's last product.
+const TAIL: usize = 32;
+
+/// What is done to a module's output before it reaches `tensor`: a module ends in a product with its bias, or in the
+/// lookup of an embedding.
+pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static str> {
+    let mut at = reach.index.producer(tensor).and(Some(tensor))?.to_owned();
+    for _ in 0..TAIL {
+        let name = at.as_str();
+        let (node, _) = reach.index.producer(name)?;
+        let made = reach.index.node(node)?.output.first()?;
+        if linear::data(reach, node).is_some() {
+            return None;
+        }
+        if norm::input_behind_affine(reach, made).is_some() {
+            return Some("a norm");
+        }
+        let behind = behind_transparent(reach, name)
+            .or_else(|| behind_quantised(reach, name))
+            .or_else(|| norm::behind_affine(reach, name));
+        match behind {
+            Some(behind) => at = behind.to_owned(),
+            None => return behind_scale(reach, name).map(|_| "a factor"),
+        }
+    }
+    None
 }
 
 /// Whether a region holds any softmax or fused attention, whatever it is over.

@@ -85,7 +85,7 @@ fn token_ids<'g>(reach: &Reach<'_, 'g>, embedding: &'g str, vocab_size: usize) -
 }
 
 /// The graph input behind a tensor if nothing is computed on the way.
-fn fed_directly<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
+pub(super) fn fed_directly<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
     let mut at = tensor;
     for _ in 0..FAR {
         if reach.index.input(at).is_some() {

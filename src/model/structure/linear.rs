@@ -62,3 +62,25 @@ pub(super) fn width(reach: &Reach<'_, '_>, node: usize) -> Option<usize> {
     };
     dims.get(at).copied().flatten()
 }
+
+/// Number of input features of a product with a weight.
+pub(super) fn input_width(reach: &Reach<'_, '_>, node: usize) -> Option<usize> {
+    let message = reach.index.node(node)?;
+    let attr = |name: &str| attribute(message, name).and_then(|value| value.i);
+    if let Some(rows) = attr("K") {
+        return usize::try_from(rows).ok();
+    }
+    let [a, weight] = factors(reach, node)?;
+    if reach.is_live(weight) || !reach.is_live(a) || message.op_type() == "Einsum" {
+        return None;
+    }
+    let dims = shape::dims(reach.index, weight)?;
+    let from_end = if attr("transB").unwrap_or(0) == 0 {
+        2
+    } else {
+        1
+    };
+    dims.get(dims.len().checked_sub(from_end)?)
+        .copied()
+        .flatten()
+}

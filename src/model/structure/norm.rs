@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::shape;
-use super::value::{SKIP_NORMS, Value, behind_cast, behind_transparent};
+use super::value::{SKIP_NORMS, Value, behind_cast, behind_quantised, behind_transparent};
 
 /// Fused norms whose first input is what they normalise.
 const FUSED: [&str; 4] = [
@@ -51,7 +51,9 @@ pub(super) fn input_behind_affine<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) ->
         if let Some(found) = input(reach, at) {
             return Some(found);
         }
-        at = behind_affine(reach, at).or_else(|| behind_transparent(reach, at))?;
+        at = behind_affine(reach, at)
+            .or_else(|| behind_transparent(reach, at))
+            .or_else(|| behind_quantised(reach, at))?;
     }
     None
 }
@@ -88,7 +90,8 @@ fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
             "ReduceMean" | "ReduceSum" => return squared(reach, first?),
             "ReduceL2" | "ReduceSumSquare" => return first,
             "Sqrt" | "Reciprocal" | "Pow" | "Add" | "Mul" | "Div" | "Max" | "Clip" | "Cast"
-            | "Identity" | "Unsqueeze" | "Reshape" | "Expand"
+            | "Identity" | "Unsqueeze" | "Reshape" | "Expand" | "QuantizeLinear"
+            | "DequantizeLinear"
                 if live.len() == 1 =>
             {
                 at = first?;

@@ -30,13 +30,24 @@ pub(super) fn symbolic(info: &ValueInfoProto) -> Option<Vec<String>> {
     Some(texts.collect())
 }
 
+/// Dimensions as the graph states them, `None` where nothing is said; `None` without a shape.
+pub(super) fn stated(info: &ValueInfoProto) -> Option<Vec<Option<&Dim>>> {
+    let shape = tensor_type(info)?.shape.as_ref()?;
+    Some(shape.dim.iter().map(|dim| dim.value.as_ref()).collect())
+}
+
+/// The size of a dimension that is no symbol.
+pub(super) fn size(dim: Option<&Dim>) -> Option<usize> {
+    match dim {
+        Some(Dim::DimValue(size)) => usize::try_from(*size).ok(),
+        _ => None,
+    }
+}
+
 /// Dimensions of an input or output: a size, or `None` where it is symbolic.
 pub(super) fn of_info(info: &ValueInfoProto) -> Option<Vec<Option<usize>>> {
     let shape = tensor_type(info)?.shape.as_ref()?;
-    let sizes = shape.dim.iter().map(|dim| match dim.value {
-        Some(Dim::DimValue(size)) => usize::try_from(size).ok(),
-        _ => None,
-    });
+    let sizes = shape.dim.iter().map(|dim| size(dim.value.as_ref()));
     Some(sizes.collect())
 }
 
@@ -57,7 +68,7 @@ pub(super) fn dims(index: &GraphIndex<'_>, name: &str) -> Option<Vec<Option<usiz
         }
         let node = index.node(index.producer(at)?.0)?;
         match node.op_type() {
-            "DequantizeLinear" | "Identity" | "Cast" => {}
+            "QuantizeLinear" | "DequantizeLinear" | "Identity" | "Cast" => {}
             // Only a matrix: there the default permutation is the only one that does anything.
             "Transpose" if attribute(node, "perm").is_none_or(|perm| perm.ints == [1, 0]) => {
                 flipped = !flipped;

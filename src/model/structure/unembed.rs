@@ -1,10 +1,12 @@
 //! From the logits back through the unembedding to the last norm.
 
+use std::collections::HashSet;
+
 use super::broken;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
-use super::value::Value;
+use super::value::{Value, behind_quantised, behind_transparent};
 use crate::fault::Result;
 
 /// What lies between the residual stream and the logits.
@@ -97,6 +99,122 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
         };
         path.push(at);
     }
+}
+
+/// Operators that work on each value by itself.
+const POINTWISE: [&str; 28] = [
+    "Mul",
+    "Div",
+    "Add",
+    "Sub",
+    "Pow",
+    "Erf",
+    "Tanh",
+    "Sigmoid",
+    "Softplus",
+    "Sqrt",
+    "Neg",
+    "Exp",
+    "Relu",
+    "LeakyRelu",
+    "Elu",
+    "Selu",
+    "HardSigmoid",
+    "HardSwish",
+    "Mish",
+    "Gelu",
+    "FastGelu",
+    "BiasGelu",
+    "QuickGelu",
+    "Swish",
+    "Where",
+    "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
+];
+
+/// How many operators a network between the stream and the unembedding may have.
+const DEEP: usize = 64;
+
+/// The norm before a head's own, behind products with weights and activations: the head of an encoder is such a
+/// network.
+pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Option<Head<'g>>> {
+    let Value::Named(mut at) = head.stream else {
+        return Ok(None);
+    };
+    let mut products = 0;
+    for _ in 0..DEEP {
+        reach.step()?;
+        let Some((node, _)) = reach.index.producer(at) else {
+            return Ok(None);
+        };
+        if products > 0 {
+            if let Some(stream) = norm::input_behind_affine(reach, at) {
+                return Ok(Some(Head {
+                    norm: Some(at),
+                    stream,
+                    unembedding: head.unembedding,
+                }));
+            }
+            if Value::Named(at).terms(reach).is_some() {
+                return Ok(Some(Head {
+                    norm: None,
+                    stream: Value::Named(at),
+                    unembedding: head.unembedding,
+                }));
+            }
+        }
+        let behind = if let Some(data) = linear::data(reach, node) {
+            products += 1;
+            Some(data)
+        } else {
+            behind_transparent(reach, at)
+                .or_else(|| behind_quantised(reach, at))
+                .or(behind_activation(reach, at)?)
+        };
+        let Some(behind) = behind else {
+            return Ok(None);
+        };
+        at = behind;
+    }
+    Ok(None)
+}
+
+/// The one tensor that an activation, spelled out or not, is computed from.
+fn behind_activation<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Result<Option<&'g str>> {
+    let mut sources = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut open = vec![tensor];
+    while let Some(at) = open.pop() {
+        reach.step()?;
+        let producer = reach.index.producer(at);
+        let pointwise = producer.filter(|(node, _)| {
+            reach
+                .index
+                .node(*node)
+                .is_some_and(|node| POINTWISE.contains(&node.op_type()))
+        });
+        match pointwise {
+            Some((node, _)) => {
+                let live = reach.live_inputs(node);
+                // The factor that a dynamic quantisation scales its product by is no source of its own.
+                let product = live
+                    .iter()
+                    .copied()
+                    .find(|name| integer_product(reach, name));
+                let live = product.map_or(live, |product| vec![product]);
+                open.extend(live.into_iter().filter(|name| seen.insert(*name)));
+            }
+            None => {
+                sources.insert(at);
+            }
+        }
+    }
+    let mut sources = sources.into_iter();
+    Ok(match (sources.next(), sources.next()) {
+        (Some(only), None) if only != tensor => Some(only),
+        _ => None,
+    })
 }
 
 /// The input that an operator on the way only scales, shifts, cuts or casts.

@@ -36,18 +36,12 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Whether the value is a sum that takes a bias as well.
-    pub fn is_biased(self, index: &GraphIndex<'g>) -> bool {
-        let message = self.node(index).and_then(|node| index.node(node));
-        message.is_some_and(|message| {
-            SKIP_BIAS.iter().any(|(op, slot)| {
-                *op == message.op_type()
-                    && message
-                        .input
-                        .get(*slot)
-                        .is_some_and(|bias| !bias.is_empty())
-            })
-        })
+    /// The bias that a fused sum takes as its third term.
+    pub fn bias(self, index: &GraphIndex<'g>) -> Option<&'g str> {
+        let message = index.node(self.node(index)?)?;
+        let (_, slot) = SKIP_BIAS.iter().find(|(op, _)| *op == message.op_type())?;
+        let bias = message.input.get(*slot).filter(|bias| !bias.is_empty());
+        bias.map(String::as_str)
     }
 
     /// The two computed terms if the value is a sum of such.
@@ -87,6 +81,21 @@ pub(super) fn behind_transparent<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Opt
         .map(String::as_str)
 }
 
+/// The tensor behind a quantisation, or behind the way back from one.
+pub(super) fn behind_quantised<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
+    let (node, slot) = reach.index.producer(tensor)?;
+    let message = reach.index.node(node)?;
+    let quantises = matches!(
+        message.op_type(),
+        "QuantizeLinear" | "DequantizeLinear" | "DynamicQuantizeLinear"
+    );
+    message
+        .input
+        .first()
+        .filter(|name| quantises && slot == 0 && reach.is_live(name))
+        .map(String::as_str)
+}
+
 /// The tensor behind a multiplication with, or division by, a constant.
 pub(super) fn behind_scale<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
     let (node, _) = reach.index.producer(tensor)?;
@@ -103,7 +112,7 @@ pub(super) fn behind_scale<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'
 /// How many casts may follow one another.
 const CASTS: usize = 8;
 
-/// The tensor behind casts and identities.
+/// The tensor behind casts, identities and quantisation.
 pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str {
     let mut at = tensor;
     for _ in 0..CASTS {
@@ -112,7 +121,9 @@ pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str
             break;
         };
         match (message.op_type(), message.input.first()) {
-            ("Cast" | "Identity", Some(input)) => at = input,
+            ("Cast" | "Identity" | "QuantizeLinear" | "DequantizeLinear", Some(input)) => {
+                at = input
+            }
             _ => break,
         }
     }
