@@ -139,7 +139,7 @@ impl Editor {
 
     pub(super) fn element(&self, tensor: &str) -> Option<DataType> {
         let producer = |name: &str| self.producing_node(name);
-        self.elements.find(tensor, producer, self.graph.node.len())
+        self.elements.find(tensor, producer)
     }
 
     pub(super) fn push(&mut self, place: Place, node: NodeProto) {

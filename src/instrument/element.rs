@@ -1,6 +1,6 @@
 //! The element type of a tensor, from what the graph declares or from the operators that make it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, NodeProto, ValueInfoProto, type_proto};
@@ -31,25 +31,25 @@ impl Elements {
     /// `producer` gives the node that makes a tensor.
     pub(super) fn find<'graph>(
         &self,
-        tensor: &str,
+        tensor: &'graph str,
         producer: impl Fn(&str) -> Option<&'graph NodeProto>,
-        nodes: usize,
     ) -> Option<DataType> {
-        let mut name = tensor;
-        // A malformed graph may have a cycle; a walk longer than the graph has nodes is one.
-        for _ in 0..=nodes {
+        let mut seen = HashSet::from([tensor]);
+        let mut open = VecDeque::from([tensor]);
+        while let Some(name) = open.pop_front() {
             if let Some(&element) = self.declared.get(name) {
                 return DataType::try_from(element).ok();
             }
-            let node = producer(name)?;
+            let Some(node) = producer(name) else { continue };
             if node.op_type() == "Cast" {
-                let to = node
-                    .attribute
-                    .iter()
-                    .find(|attribute| attribute.name() == "to")?;
+                let mut attributes = node.attribute.iter();
+                let to = attributes.find(|attribute| attribute.name() == "to")?;
                 return DataType::try_from(i32::try_from(to.i()).ok()?).ok();
             }
-            name = node.input.get(same_type_as(node.op_type())?)?;
+            let alike = same_type_as(node.op_type()).iter();
+            let alike = alike.filter_map(|&slot| node.input.get(slot));
+            let alike = alike.map(String::as_str).filter(|name| !name.is_empty());
+            open.extend(alike.filter(|name| seen.insert(name)));
         }
         None
     }
@@ -62,43 +62,22 @@ fn declared(value: &ValueInfoProto) -> Option<i32> {
     }
 }
 
-/// The input whose element type the first output and the stream output of an operator have.
-fn same_type_as(op: &str) -> Option<usize> {
+/// The inputs whose element type the first output and the stream output of an operator have. Weights are among them: they
+/// are stored, and so of known type, where nothing else is.
+fn same_type_as(op: &str) -> &'static [usize] {
     match op {
-        "Add"
-        | "Sub"
-        | "Mul"
-        | "Div"
-        | "Sum"
-        | "MatMul"
-        | "Gemm"
-        | "Gather"
-        | "Identity"
-        | "Dropout"
-        | "Reshape"
-        | "Transpose"
-        | "Squeeze"
-        | "Unsqueeze"
-        | "Expand"
-        | "Slice"
-        | "Concat"
-        | "Split"
-        | "LayerNormalization"
-        | "SimplifiedLayerNormalization"
-        | "RMSNormalization"
-        | "SkipLayerNormalization"
-        | "SkipSimplifiedLayerNormalization"
-        | "MatMulNBits"
-        | "Softmax"
-        | "Tanh"
-        | "Gelu"
-        | "FusedMatMul"
-        | "FusedGemm"
-        | "Attention"
-        | "MultiHeadAttention"
-        | "GroupQueryAttention" => Some(0),
-        "Where" | "DequantizeLinear" => Some(1),
-        "GatherBlockQuantized" => Some(2),
-        _ => None,
+        "Add" | "Sub" | "Mul" | "Div" | "Sum" | "MatMul" | "Gemm" | "FusedMatMul" | "FusedGemm"
+        | "BiasGelu" | "FastGelu" => &[0, 1],
+        "Gather" | "Identity" | "Dropout" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze"
+        | "Expand" | "Slice" | "Concat" | "Split" | "MatMulNBits" | "Softmax" | "Tanh" | "Gelu"
+        | "Relu" | "Sigmoid" | "Erf" | "Sqrt" | "Clip" | "Neg" => &[0],
+        "LayerNormalization" | "SimplifiedLayerNormalization" | "RMSNormalization" => &[0, 1],
+        "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => &[0, 1, 2],
+        "Attention" => &[0, 1, 2],
+        "MultiHeadAttention" | "GroupQueryAttention" => &[0, 3],
+        "EmbedLayerNormalization" | "Where" => &[2, 1],
+        "DequantizeLinear" => &[1],
+        "GatherBlockQuantized" => &[2],
+        _ => &[],
     }
 }

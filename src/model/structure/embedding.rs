@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
-use super::{inputs, linear, norm};
+use super::{inputs, linear, norm, shape};
 use crate::fault::Result;
 
 /// How many operators are passed between the first block and the lookup.
@@ -60,13 +60,14 @@ fn token_side<'g>(
     let Some(message) = reach.index.node(node) else {
         return Ok(None);
     };
-    // The terms may be fixed: positions counted from the length alone are. A bias is none of them.
+    // The terms may be fixed: positions are, if they are counted from the length alone or the length is fixed.
     let terms: Vec<&'g str> = match value.terms(reach) {
         Some(terms) => terms.into(),
         None if message.op_type() == "Add" => {
             let terms = message.input.iter().map(String::as_str);
-            let is_term = |name: &&str| reach.is_live(name) || reach.index.constant(name).is_none();
-            terms.filter(is_term).collect()
+            terms
+                .filter(|name| reach.is_live(name) || !is_bias(reach, name))
+                .collect()
         }
         None => return Ok(None),
     };
@@ -89,4 +90,13 @@ fn looks_up<'g>(reach: &Reach<'_, 'g>, term: &'g str, tokens: &str) -> Result<bo
             .and_then(|(_, indices)| inputs::fed_directly(reach, indices))
             .is_some_and(|input| input == tokens)
     }))
+}
+
+/// Whether a constant has one value for each feature, the same for every position.
+fn is_bias(reach: &Reach<'_, '_>, name: &str) -> bool {
+    let dims = reach
+        .index
+        .constant(name)
+        .and(shape::dims(reach.index, name));
+    dims.is_some_and(|dims| dims.iter().rev().skip(1).all(|size| *size == Some(1)))
 }
