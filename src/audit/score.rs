@@ -12,7 +12,7 @@ use crate::evidence::{Evidence, Response, Score, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::instrument::Head;
 use crate::lab::{Reading, encode_items, span_positions};
-use crate::model::{Point, SiteName};
+use crate::model::SiteName;
 use crate::rules::{CausalRequest, Rule, RulePack};
 use crate::run::Runtime;
 use crate::tokens::Suite;
