@@ -7,17 +7,17 @@ use super::fixture::{Compare, Fixture};
 /// The columns of the table, in the order of the model; the last two are the patches.
 pub const COLUMNS: [(&str, &str); 12] = [
     ("hook_embed", "embed"),
-    ("hook_resid_pre", "pre"),
-    ("hook_attn_out", "attn"),
+    ("hook_resid_pre", "resid_pre"),
+    ("hook_attn_out", "attn_out"),
     ("attn.hook_z", "z"),
     ("attn.hook_pattern", "pattern"),
-    ("hook_resid_mid", "mid"),
-    ("hook_mlp_out", "mlp"),
-    ("hook_resid_post", "post"),
-    ("ln_final.hook_normalized", "final"),
+    ("hook_resid_mid", "resid_mid"),
+    ("hook_mlp_out", "mlp_out"),
+    ("hook_resid_post", "resid_post"),
+    ("ln_final.hook_normalized", "ln_final"),
     ("logits", "logits"),
-    (SELF, "self"),
-    (SWAP, "swap"),
+    (SELF, "own value"),
+    (SWAP, "other prompt"),
 ];
 /// A site's own value written to it.
 pub const SELF: &str = "patch.self";
@@ -43,9 +43,9 @@ pub enum Cell {
 /// One model.
 pub struct Row {
     pub name: String,
+    pub group: String,
     pub architecture: String,
     pub form: String,
-    pub exporter: String,
     pub compare: Compare,
     pub committed: bool,
     /// Why the model was refused as a whole, or the cells by column.
@@ -58,9 +58,9 @@ impl Row {
     pub fn new(fixture: &Fixture) -> Self {
         Self {
             name: fixture.name.clone(),
+            group: fixture.group.clone(),
             architecture: fixture.architecture.clone(),
             form: fixture.form.clone(),
-            exporter: fixture.exporter.clone(),
             compare: fixture.compare,
             committed: fixture.committed,
             outcome: Ok(BTreeMap::new()),

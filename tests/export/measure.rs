@@ -23,8 +23,8 @@ const COARSE: f32 = 0.9;
 pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
     let mut row = Row::new(fixture);
     let path = fixture.folder.join("model.onnx");
-    let opened = Model::open(&path)
-        .and_then(|model| Architecture::find(&model).map(|arch| (model, arch)));
+    let opened =
+        Model::open(&path).and_then(|model| Architecture::find(&model).map(|arch| (model, arch)));
     let (model, arch) = match opened {
         Ok(opened) => opened,
         Err(fault) => {
@@ -63,9 +63,14 @@ fn captured(
         ..Plan::default()
     };
     let done = instrument(model, arch, &plan).map_err(|fault| fault.found)?;
-    let session = Session::open(runtime, &done.bytes, &done.folder, arch)
-        .map_err(|fault| fault.found)?;
-    let mut wanted: Vec<&str> = done.manifest.taps.iter().map(|(_, tap)| tap.as_str()).collect();
+    let session =
+        Session::open(runtime, &done.bytes, &done.folder, arch).map_err(|fault| fault.found)?;
+    let mut wanted: Vec<&str> = done
+        .manifest
+        .taps
+        .iter()
+        .map(|(_, tap)| tap.as_str())
+        .collect();
     wanted.push(&arch.logits);
     let outputs = session.run(feed, &wanted).map_err(|fault| fault.found)?;
     let taps = done.manifest.taps.iter();
@@ -110,7 +115,14 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             }
         }
     }
-    let unknown = values.keys().filter(|name| !fixture.reference.contains_key(*name));
+    for absent in &arch.absent {
+        if let Some(column) = Row::column(&absent.name.to_string()) {
+            row.without(column, Cell::Absent(absent.why.clone()));
+        }
+    }
+    let unknown = values
+        .keys()
+        .filter(|name| !fixture.reference.contains_key(*name));
     for name in unknown {
         // PyTorch has no module whose output or input this is; its neighbours are compared.
         if let Some(column) = Row::column(name) {
@@ -165,7 +177,13 @@ fn exactly(
 /// The largest absolute difference; NaN where either is.
 pub fn distance(found: &ArrayD<f32>, expected: &ArrayD<f32>) -> f32 {
     let each = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
-    each.fold(0.0, |worst, off| if off > worst || off.is_nan() { off } else { worst })
+    each.fold(0.0, |worst, off| {
+        if off > worst || off.is_nan() {
+            off
+        } else {
+            worst
+        }
+    })
 }
 
 /// The same, as a share of the largest value.

@@ -42,7 +42,10 @@ pub fn run(
         .map(|site| {
             let mut values = parts(site).into_iter().map(|name| outputs[name].clone());
             let first = values.next().unwrap();
-            (site.name.to_string(), values.fold(first, |sum, next| sum + next))
+            (
+                site.name.to_string(),
+                values.fold(first, |sum, next| sum + next),
+            )
         })
         .collect();
     Ok(values)
