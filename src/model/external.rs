@@ -151,7 +151,10 @@ fn location(tensor: &TensorProto, doing: &str) -> Result<String> {
     if let Some(twice) = entries.find(|entry| !keys.insert(entry.key())) {
         return Err(Fault::usage(
             doing,
-            format!("the external tensor `{name}` says its `{}` twice", twice.key()),
+            format!(
+                "the external tensor `{name}` says its `{}` twice",
+                twice.key()
+            ),
         )
         .expected("each entry once: readers differ in which of two they take")
         .hint("no exporter writes such a file: do not trust it"));

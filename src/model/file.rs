@@ -13,7 +13,7 @@ use super::digest::{self, FileDigest};
 use super::external::{self, DataFile, Files, Roots};
 use super::onnx::{GraphProto, ModelProto, TensorProto};
 use super::wire::{self, Flaw};
-use super::{finite, mapped, messages, sound, tensor};
+use super::{finite, inline, mapped, messages, sound, tensor};
 use crate::fault::{Fault, Result};
 
 static EMPTY: LazyLock<GraphProto> = LazyLock::new(GraphProto::default);
@@ -47,7 +47,8 @@ impl Model {
     ///
     /// # Errors
     /// The path is missing, a folder or unreadable; the file is empty, truncated, not ONNX, or has no graph or nodes;
-    /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file.
+    /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file; functions cannot be put
+    /// in place; or the file would take far more memory than its length.
     pub fn open(path: &Path) -> Result<Self> {
         let source = mapped::map(path, &opening(path))?;
         Self::from_bytes(source, path)
@@ -77,7 +78,10 @@ impl Model {
             Flaw::Damaged(what) => damaged(&what),
             Flaw::Deep => Fault::usage(
                 &doing,
-                format!("messages that lie more than {} deep in one another", wire::DEEPEST),
+                format!(
+                    "messages that lie more than {} deep in one another",
+                    wire::DEEPEST
+                ),
             )
             .expected("subgraphs within subgraphs as an exporter writes them: a few levels")
             .hint("no exporter writes such a file: do not trust it"),
@@ -93,7 +97,7 @@ impl Model {
             ))
             .hint("no exporter writes such a file: do not trust it"),
         })?;
-        let mut proto = ModelProto::decode(source.clone()).map_err(|error| damaged(&error))?;
+        let proto = ModelProto::decode(source.clone()).map_err(|error| damaged(&error))?;
         match &proto.graph {
             None => {
                 return Err(refused(format!(
@@ -107,6 +111,7 @@ impl Model {
             Some(_) => {}
         }
         sound::check(&proto, &doing)?;
+        let mut proto = inline::inline(proto, wire::allowed(source.len()), &doing)?;
         let roots = Roots::of(path);
         let files = external::check(&proto, &roots, &doing)?;
         let (folder, files) = external::settle(&mut proto, files, &roots, &doing)?;
@@ -119,7 +124,7 @@ impl Model {
         })
     }
 
-    /// The whole decoded model.
+    /// The whole decoded model, the functions that the file defines put in place of their calls.
     #[must_use]
     pub fn proto(&self) -> &ModelProto {
         &self.proto

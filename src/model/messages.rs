@@ -6,12 +6,22 @@ use super::onnx::{
 
 /// Every node, in no particular order.
 pub(super) fn nodes(proto: &ModelProto) -> Vec<&NodeProto> {
-    let mut open: Vec<&NodeProto> = graphs(proto).flat_map(|graph| &graph.node).collect();
-    open.extend(proto.functions.iter().flat_map(|function| &function.node));
+    let functions = proto.functions.iter().flat_map(|function| &function.node);
+    of_nodes(graphs(proto).flat_map(|graph| &graph.node).chain(functions))
+}
+
+/// The given nodes, and those of their subgraphs.
+pub(super) fn of_nodes<'p>(nodes: impl IntoIterator<Item = &'p NodeProto>) -> Vec<&'p NodeProto> {
+    let mut open: Vec<&NodeProto> = nodes.into_iter().collect();
     let mut all = Vec::new();
     while let Some(node) = open.pop() {
         all.push(node);
-        open.extend(node.attribute.iter().flat_map(subgraphs).flat_map(|graph| &graph.node));
+        open.extend(
+            node.attribute
+                .iter()
+                .flat_map(subgraphs)
+                .flat_map(|graph| &graph.node),
+        );
     }
     all
 }
@@ -52,14 +62,23 @@ pub(super) fn tensors_mut(proto: &mut ModelProto) -> Vec<&mut TensorProto> {
     let mut attributes: Vec<&mut AttributeProto> = Vec::new();
     for function in &mut proto.functions {
         attributes.extend(&mut function.attribute_proto);
-        attributes.extend(function.node.iter_mut().flat_map(|node| &mut node.attribute));
+        attributes.extend(
+            function
+                .node
+                .iter_mut()
+                .flat_map(|node| &mut node.attribute),
+        );
     }
     loop {
         if let Some(attribute) = attributes.pop() {
             all.extend(attribute.t.as_deref_mut());
             all.extend(&mut attribute.tensors);
             let sparse = attribute.sparse_tensor.as_deref_mut().into_iter();
-            all.extend(sparse.chain(&mut attribute.sparse_tensors).flat_map(dense_mut));
+            all.extend(
+                sparse
+                    .chain(&mut attribute.sparse_tensors)
+                    .flat_map(dense_mut),
+            );
             open.extend(attribute.g.as_deref_mut());
             open.extend(&mut attribute.graphs);
         } else if let Some(graph) = open.pop() {

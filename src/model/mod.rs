@@ -6,6 +6,7 @@ mod external;
 mod file;
 mod finite;
 mod index;
+mod inline;
 mod mapped;
 mod messages;
 mod site;

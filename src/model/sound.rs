@@ -36,18 +36,22 @@ pub(super) fn check(proto: &ModelProto, doing: &str) -> Result<()> {
                 .hint("the model is damaged: export it again")
         };
         if tensor::dims(one).is_none() {
-            return Err(refused(format!("has dimensions {}", tensor::listed(&one.dims)))
-                .expected("dimensions that are not negative and whose product fits 64 bits"));
+            return Err(
+                refused(format!("has dimensions {}", tensor::listed(&one.dims)))
+                    .expected("dimensions that are not negative and whose product fits 64 bits"),
+            );
         }
         let raw = one.raw_data.as_ref().filter(|_| !tensor::is_external(one));
         if let (Some(raw), Some(needed)) = (raw, tensor::raw_len(one))
             && raw.len() != needed
         {
-            return Err(refused(format!("holds {} bytes", raw.len())).expected(format!(
-                "{needed} bytes for dimensions {} of {}",
-                tensor::listed(&one.dims),
-                tensor::data_type(one).as_str_name()
-            )));
+            return Err(
+                refused(format!("holds {} bytes", raw.len())).expected(format!(
+                    "{needed} bytes for dimensions {} of {}",
+                    tensor::listed(&one.dims),
+                    tensor::data_type(one).as_str_name()
+                )),
+            );
         }
     }
     Ok(())

@@ -71,13 +71,18 @@ enum Field {
 /// They are no protobuf, nest too deep, or would take more memory than a file of that length may: 64 MiB and 64 times the
 /// file, and not more than 1 GiB and twice the file.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Flaw> {
-    let len = bytes.len() as u64;
-    let small = (64 * MIB).saturating_add(len.saturating_mul(64));
-    let large = (1024 * MIB).saturating_add(len.saturating_mul(2));
-    let allowed = small.min(large);
+    let allowed = allowed(bytes.len());
     let needed = weigh(bytes, allowed)?;
     tracing::debug!(needed, allowed, "decoding the model");
     Ok(())
+}
+
+/// Bytes that the messages of a file of `len` bytes may take in memory.
+pub(super) fn allowed(len: usize) -> u64 {
+    let len = len as u64;
+    let small = (64 * MIB).saturating_add(len.saturating_mul(64));
+    let large = (1024 * MIB).saturating_add(len.saturating_mul(2));
+    small.min(large)
 }
 
 /// Bytes of memory that the decoded messages take at the most, without what they share with `bytes`.
@@ -174,11 +179,15 @@ impl Reader<'_> {
                 return Ok(value);
             }
         }
-        Err(Flaw::Damaged(format!("a number without end at byte {start}")))
+        Err(Flaw::Damaged(format!(
+            "a number without end at byte {start}"
+        )))
     }
 
     fn skip(&mut self, len: u64, end: usize) -> Result<(), Flaw> {
-        let next = usize::try_from(len).ok().and_then(|len| self.at.checked_add(len));
+        let next = usize::try_from(len)
+            .ok()
+            .and_then(|len| self.at.checked_add(len));
         match next.filter(|next| *next <= end) {
             Some(next) => {
                 self.at = next;
@@ -190,7 +199,9 @@ impl Reader<'_> {
 }
 
 fn cut(at: usize) -> Flaw {
-    Flaw::Damaged(format!("a field at byte {at} that reaches past the end of its message"))
+    Flaw::Damaged(format!(
+        "a field at byte {at} that reaches past the end of its message"
+    ))
 }
 
 /// The fields of `onnx.proto` that are length-delimited, by their numbers.
@@ -223,9 +234,7 @@ fn field(kind: Kind, number: u32) -> Field {
             message::<onnx::ValueInfoProto>(Kind::ValueInfo)
         }
         (Kind::Graph, 14) => message::<onnx::TensorAnnotation>(Kind::Annotation),
-        (Kind::Node, 5) | (Kind::Function, 11) => {
-            message::<onnx::AttributeProto>(Kind::Attribute)
-        }
+        (Kind::Node, 5) | (Kind::Function, 11) => message::<onnx::AttributeProto>(Kind::Attribute),
         (Kind::Node, 10) => message::<onnx::NodeDeviceConfigurationProto>(Kind::Placement),
         (Kind::Attribute, 14 | 15) | (Kind::ValueInfo, 2) | (Kind::Wrapped, 1) | (Kind::Map, 2) => {
             message::<onnx::TypeProto>(Kind::Type)
