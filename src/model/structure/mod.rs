@@ -9,12 +9,14 @@
 mod blocks;
 mod branch;
 mod cache;
+mod census;
 mod heads;
 mod hint;
 mod inputs;
 mod linear;
 mod norm;
 mod reach;
+mod refuse;
 mod shape;
 mod stream;
 mod unembed;
@@ -40,7 +42,7 @@ impl Architecture {
     /// The graph is damaged, or is no decoder that is understood; the message names the place where the chain broke.
     pub fn find(model: &Model) -> Result<Self> {
         let index = GraphIndex::new(model.graph())?;
-        find(model.proto(), &index)
+        find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))
     }
 }
 
