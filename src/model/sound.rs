@@ -3,16 +3,33 @@
 use std::collections::HashSet;
 
 use super::messages;
-use super::onnx::ModelProto;
+use super::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use super::tensor;
 use crate::fault::{Fault, Result};
 
-/// Checks attributes and tensors; external ones are checked against their files elsewhere.
+/// Longer names are no names; the longest that exporters write have some hundred bytes.
+const LONGEST: usize = 1 << 16;
+
+/// Checks names, attributes and tensors; external ones are checked against their files elsewhere.
 ///
 /// # Errors
-/// A node has two attributes of one name; a tensor's dimensions are negative or their product does not fit; its raw
+/// A name holds control characters or is very long; a node has two attributes of one name; a tensor's dimensions are negative or their product does not fit; its raw
 /// data does not have the length that type and dimensions ask for.
 pub(super) fn check(proto: &ModelProto, doing: &str) -> Result<()> {
+    for name in names(proto) {
+        let found = if name.len() > LONGEST {
+            format!("a name of {} bytes", name.len())
+        } else if name.chars().any(char::is_control) {
+            format!("the name `{}`", name.escape_debug())
+        } else {
+            continue;
+        };
+        return Err(Fault::usage(doing, found)
+            .expected(format!(
+                "names of at most {LONGEST} bytes and without control characters, which a terminal would obey"
+            ))
+            .hint("no exporter writes such a file: do not trust it"));
+    }
     for node in messages::nodes(proto) {
         let mut names = HashSet::new();
         let twice = node.attribute.iter().find(|one| !names.insert(one.name()));
@@ -55,4 +72,31 @@ pub(super) fn check(proto: &ModelProto, doing: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names of nodes, operators, attributes, tensors, inputs and outputs, which messages and pages show.
+fn names(proto: &ModelProto) -> impl Iterator<Item = &str> {
+    let nodes = messages::nodes(proto).into_iter().flat_map(|node| {
+        let own = [node.name(), node.op_type(), node.domain(), node.overload()];
+        let values = node.input.iter().chain(&node.output).map(String::as_str);
+        let attributes = node.attribute.iter();
+        let attributes = attributes.flat_map(|one| [one.name(), one.ref_attr_name()]);
+        own.into_iter().chain(values).chain(attributes)
+    });
+    let tensors = messages::tensors(proto).into_iter().map(TensorProto::name);
+    let graph = proto.graph.iter();
+    let values = graph.flat_map(|graph| {
+        graph
+            .input
+            .iter()
+            .chain(&graph.output)
+            .chain(&graph.value_info)
+    });
+    let values = values.map(ValueInfoProto::name);
+    let functions = proto.functions.iter().flat_map(|function| {
+        let own = [function.name(), function.domain(), function.overload()];
+        let values = function.input.iter().chain(&function.output);
+        own.into_iter().chain(values.map(String::as_str))
+    });
+    nodes.chain(tensors).chain(values).chain(functions)
 }

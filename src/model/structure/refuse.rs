@@ -319,17 +319,14 @@ fn outputs(census: &Census<'_, '_, '_>) -> Option<Guess> {
 }
 
 fn no_language(census: &Census<'_, '_, '_>) -> Option<Guess> {
-    if !census.tokens.is_empty() || !census.attentions.is_empty() {
+    if !census.tokens.is_empty() {
         return None;
     }
     let conv = census.first(|node| node.op_type() == "Conv");
     guess(
         match conv {
             Some(node) => format!("a convolution net, with {}", place(census, node)),
-            None => {
-                "no language model: no attention, and no token ids that a table is indexed with"
-                    .into()
-            }
+            None => "no language model: no token ids index a table".into(),
         },
         "name the .onnx file of a decoder: token ids in, logits [batch, seq, vocab] out",
     )
