@@ -89,8 +89,7 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             continue;
         };
         let Some(found) = values.get(name) else {
-            let cell = absent(arch, name).map_or(Cell::Missing, Cell::Absent);
-            row.without(column, cell);
+            row.lacks(column, name, absent(arch, name));
             continue;
         };
         let last = (name == LOGITS && found.shape().get(1) == Some(&1)).then(|| last(expected));
@@ -104,9 +103,9 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             continue;
         }
         match fixture.compare {
-            Compare::Fp32 => row.measured(column, distance(found, expected), 5e-5),
-            Compare::Fp16 => row.measured(column, relative(found, expected), 1e-2),
-            Compare::Bf16 => row.measured(column, relative(found, expected), 5e-2),
+            Compare::Fp32 => row.measured(column, name, distance(found, expected), 5e-5),
+            Compare::Fp16 => row.measured(column, name, relative(found, expected), 1e-2),
+            Compare::Bf16 => row.measured(column, name, relative(found, expected), 5e-2),
             Compare::Exact | Compare::Unrunnable | Compare::Refused => {
                 let off = length(&(found - expected)) / length(expected);
                 if off.is_nan() || off > COARSE {
@@ -169,7 +168,7 @@ fn exactly(
         let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
         let off = off.fold(0.0, f32::max);
         if let Some(column) = Row::column(&name) {
-            row.measured(column, off, 0.0);
+            row.measured(column, &name, off, 0.0);
         }
     }
 }

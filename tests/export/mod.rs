@@ -1,6 +1,8 @@
 //! Reference models and how they are measured.
 
 mod cell;
+#[cfg(test)]
+mod doubts;
 mod fixture;
 mod measure;
 mod notes;

@@ -77,7 +77,8 @@ impl<'a> Graph<'a> {
             Compare::Fp32 => distance(found, expected),
             _ => relative(found, expected),
         };
-        row.measured(SELF, off(&same, &logits), 1e-6);
+        let site = self.site.to_string();
+        row.measured(SELF, &site, off(&same, &logits), 1e-6);
         let (_, other) = self.run(&fixture.ids, Some(&swapped(&value)))?;
         if distance(&other, &logits) < 1e-4 {
             row.complain(format!("another prompt's {} changes no logit", self.site));
@@ -89,7 +90,7 @@ impl<'a> Graph<'a> {
                 Compare::Bf16 => 5e-2,
                 _ => 1e-5,
             };
-            row.measured(SWAP, off(&other, &swapped(&logits)), allowed);
+            row.measured(SWAP, &site, off(&other, &swapped(&logits)), allowed);
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl Table {
             let numbers = cells
                 .flat_map(|cells| cells.values())
                 .filter_map(|cell| match cell {
-                    Cell::Measured(off, _) => Some(*off),
+                    Cell::Measured(off) => Some(*off),
                     _ => None,
                 });
             numbers.fold(0.0, f32::max)
@@ -262,8 +262,8 @@ fn status(cell: &str) -> &'static str {
 fn shown(cell: Option<&Cell>, compare: Compare, notes: &mut Notes) -> String {
     match cell {
         None | Some(Cell::Nothing) => String::new(),
-        Some(Cell::Measured(off, _)) if compare == Compare::Exact && *off == 0.0 => "=".to_owned(),
-        Some(Cell::Measured(off, _)) => number(*off),
+        Some(Cell::Measured(off)) if compare == Compare::Exact && *off == 0.0 => "=".to_owned(),
+        Some(Cell::Measured(off)) => number(*off),
         Some(Cell::Absent(why)) => format!("<sup>{}</sup>", notes.number(why)),
         Some(Cell::Missing) => "missing".to_owned(),
     }
