@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::messages;
 use super::super::onnx::tensor_proto::DataType;
 use super::super::onnx::{NodeProto, ValueInfoProto};
-use super::branch::FUSED;
+use super::branch::is_attention;
 use super::reach::Reach;
 use super::{inputs, linear, shape};
 
@@ -173,7 +173,7 @@ impl<'r, 'i, 'g> Census<'r, 'i, 'g> {
                 continue;
             };
             let op = message.op_type();
-            let factors = if FUSED.contains(&op) {
+            let factors = if is_attention(op) {
                 let [queries, keys] =
                     [0, 1].map(|slot| message.input.get(slot).map(String::as_str));
                 let queries = queries.unwrap_or_default();

@@ -59,6 +59,7 @@ pub(super) fn explain(index: &GraphIndex<'_>, fault: Fault) -> Fault {
         training,
         pipeline,
         bodies,
+        integers,
         two_streams,
         senses,
         recurrence,
@@ -155,6 +156,18 @@ fn bodies(census: &Census<'_, '_, '_>) -> Option<Guess> {
         } else {
             "export the model with its layers one after the other, without a loop over them"
         },
+    )
+}
+
+/// The sums themselves may be quantised: then no tensor of floats holds the stream.
+fn integers(census: &Census<'_, '_, '_>) -> Option<Guess> {
+    let node = census.first(|node| matches!(node.op_type(), "QLinearAdd" | "QLinearMul"))?;
+    guess(
+        format!(
+            "operators that work on integers of 8 bits, such as {}: the stream is nowhere a tensor of floats",
+            place(census, node)
+        ),
+        "quantise dynamically, or in the QDQ format, and leave the runtime's own fusing to the runtime",
     )
 }
 
