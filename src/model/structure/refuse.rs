@@ -331,3 +331,43 @@ fn no_language(census: &Census<'_, '_, '_>) -> Option<Guess> {
         "name the .onnx file of a decoder: token ids in, logits [batch, seq, vocab] out",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::print_stdout,
+        reason = "a test that cannot go on fails"
+    )]
+
+    use std::path::{Path, PathBuf};
+
+    use super::super::super::file::Model;
+    use super::*;
+
+    /// Of an ordinary decoder nothing is said but where the chain broke, whatever broke it.
+    #[test]
+    fn an_ordinary_decoder_seems_to_be_nothing_else() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let extra = std::env::var_os("CANDOR_DECODERS").map(PathBuf::from);
+        for folder in [Some(root.join("../shared/zoo")), extra]
+            .into_iter()
+            .flatten()
+        {
+            let Ok(models) = std::fs::read_dir(&folder) else {
+                println!("skipped: {} is not here", folder.display());
+                continue;
+            };
+            for model in models {
+                let path = model.unwrap().path().join("model.onnx");
+                if !path.is_file() {
+                    continue;
+                }
+                let model = Model::open(&path).unwrap();
+                let index = GraphIndex::new(model.graph()).unwrap();
+                let fault = Fault::usage("finding", "a break");
+                assert_eq!(explain(&index, fault.clone()), fault, "{}", path.display());
+            }
+        }
+    }
+}
