@@ -65,6 +65,14 @@ impl<'r, 'i, 'g> Census<'r, 'i, 'g> {
             .map(|(at, _)| *at)
     }
 
+    /// Whether any operator might be an attention or a part of one.
+    pub fn attends(&self) -> bool {
+        let like = |node: &NodeProto| {
+            node.op_type().contains("Attention") || node.op_type().contains("Softmax")
+        };
+        self.first(like).is_some()
+    }
+
     /// What the data input of a node is computed from.
     pub fn sources(&self, node: usize) -> Sources {
         let message = self.reach.index.node(node);
