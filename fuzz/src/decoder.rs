@@ -12,6 +12,8 @@ use crate::model::onnx::{
 /// How many forms there are.
 pub const FORMS: u8 = 6;
 
+/// More changes only make a graph that nothing is found in.
+const MOST: usize = 64;
 const WIDTH: i64 = 8;
 const VOCAB: i64 = 16;
 /// Operators that a node may be turned into: those that the finder knows, and some that it does not.
@@ -206,7 +208,10 @@ fn into_functions(sketch: &mut Sketch) {
 /// One of the decoders with as many changes as there are choices.
 pub fn changed(choices: &mut Unstructured<'_>) -> Result<ModelProto> {
     let mut model = valid(choices.arbitrary::<u8>()? % FORMS);
-    while !choices.is_empty() {
+    for _ in 0..MOST {
+        if choices.is_empty() {
+            break;
+        }
         change(&mut model, choices)?;
     }
     Ok(model)
@@ -280,6 +285,7 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
                 ..AttributeProto::default()
             };
             let moved = graph.node[at].clone();
+            graph.node[at].attribute.clear();
             branch.g = Some(Box::new(GraphProto {
                 output: moved.output.iter().map(|one| info(one, 1, &[])).collect(),
                 node: vec![moved],

@@ -174,7 +174,7 @@ impl Tiny {
         graph.output.retain(|output| output.name() == "logits");
         for node in &mut graph.node {
             if node.output[0] == "post0" {
-                node.op_type = Some("Max".into());
+                node.op_type = Some("PRelu".into());
             }
         }
     }
