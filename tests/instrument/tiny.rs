@@ -10,7 +10,8 @@ use candor::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{
-    Architecture, Block, Element, InputPort, InputRole, Layout, Point, Site, SiteName, SiteTensor,
+    Architecture, Block, Element, Form, InputPort, InputRole, Layout, Point, Site, SiteName,
+    SiteTensor,
 };
 
 pub const F32: i32 = DataType::Float as i32;
@@ -162,7 +163,7 @@ impl Tiny {
                     WIDTH
                 },
             },
-            reshaped: false,
+            form: Form::Same,
             processed: None,
             shape: vec![],
         });
@@ -211,7 +212,7 @@ impl Tiny {
                     WIDTH
                 },
             },
-            reshaped: false,
+            form: Form::Same,
             processed: None,
             shape: vec![],
         };

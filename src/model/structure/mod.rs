@@ -19,17 +19,20 @@ mod linear;
 mod norm;
 mod reach;
 mod refuse;
+mod scalar;
 mod shape;
 mod sites;
 mod stream;
+mod turn;
 mod unembed;
 mod value;
 
-use super::architecture::{Architecture, Block, InputRole};
+use super::architecture::{Architecture, Block, Form, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
 use super::onnx::ModelProto;
 use super::onnx::tensor_proto::DataType;
+use super::site::Point;
 use crate::fault::{Fault, Result};
 use blocks::Layer;
 use reach::Reach;
@@ -112,6 +115,15 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
             vocab_size,
         },
     )?;
+    let turned = sites
+        .iter()
+        .any(|site| site.name.point == Point::Logits && site.form == Form::SequenceFirst);
+    if turned {
+        return Err(broken(
+            format!("logits `{logits}` with the sequence before the batch"),
+            "[batch, seq, vocab], as the token ids are [batch, seq]",
+        ));
+    }
     Ok(Architecture {
         n_layers: layers.len(),
         d_model,
