@@ -116,7 +116,9 @@ fn inside(folder: &Path) -> PathBuf {
     put(&encode(&proto), 0);
     put(&key(7, len), 0);
     put(&small, 0);
-    heads.iter().for_each(|head| put(head, BYTES));
+    for head in &heads {
+        put(head, BYTES);
+    }
     path
 }
 

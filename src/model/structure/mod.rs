@@ -9,7 +9,6 @@
 mod blocks;
 mod branch;
 mod cache;
-mod census;
 mod heads;
 mod hint;
 mod inputs;
