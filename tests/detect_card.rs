@@ -20,7 +20,7 @@ use candor::detect::{
     Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Kind;
-use candor::model::{Architecture, Site, SiteTensor};
+use candor::model::{Architecture, Layout, Site, SiteTensor};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
@@ -40,6 +40,7 @@ fn probe_card() -> Card {
         role: "truth".to_owned(),
         kind: DetectorKind::named("logistic_regression").unwrap(),
         site: "blocks.1.hook_resid_post".parse().unwrap(),
+        module: None,
         d_in: 3,
         weights: "probe.safetensors".to_owned(),
         span: Span::Response,
@@ -229,8 +230,12 @@ fn architecture(d_model: usize, site: &str) -> Architecture {
         sites: vec![Site {
             name: site.parse().unwrap(),
             tensor: SiteTensor::Named("x".to_owned()),
+            layout: Layout::Token { width: d_model },
+            reshaped: false,
+            processed: None,
             shape: Vec::new(),
         }],
+        absent: Vec::new(),
         inputs: Vec::new(),
         logits: "logits".to_owned(),
     }

@@ -13,7 +13,7 @@ mod lab;
 mod tiny;
 
 use candor::instrument::{Activation, Head, Plan, Write};
-use candor::model::{Point, SiteName};
+use candor::model::{Layout, Point, Site, SiteName};
 use candor::run::{Feed, Tensor};
 use lab::{Lab, Prepared, Reading, all_labs, difference};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView, Axis, Dimension, s};
@@ -61,8 +61,10 @@ struct Stage {
 
 impl Stage {
     fn of(lab: &Lab) -> Self {
-        let sites = lab.arch.sites.iter().map(|site| site.name);
-        let sites: Vec<_> = sites.filter(|site| site.point != Point::LnFinal).collect();
+        let width = lab.arch.d_model;
+        let of_width = |site: &&Site| site.layout == Layout::Token { width };
+        let sites = lab.arch.sites.iter().filter(of_width);
+        let sites: Vec<_> = sites.map(|site| site.name).collect();
         let plan = Plan {
             taps: sites.clone(),
             heads: vec![],

@@ -65,6 +65,7 @@ fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
         family_hint: String::new(),
         blocks: Vec::new(),
         sites: Vec::new(),
+        absent: Vec::new(),
         inputs: inputs
             .iter()
             .map(|(name, element, role)| InputPort {

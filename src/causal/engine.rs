@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView1, Axis, Ix3, s};
+use ndarray::{Array1, Array2, ArrayView1};
 
+use super::rows::{self, EditFeed};
 use crate::fault::{Fault, Result};
-use crate::instrument::{Head, Plan, Write, instrument};
+use crate::instrument::{ExtraInput, Head, Plan, Write, instrument};
 use crate::interrupt;
-use crate::model::{Architecture, Model, SiteName};
-use crate::run::{Feed, Runtime, Session, Tensor, batches};
+use crate::model::{Architecture, Layout, Model, SiteName};
+use crate::run::{Feed, Runtime, Session, batches};
 
-const VALUE: &str = "value";
 /// Bytes of activations and logits that one batch may hold.
 const BATCH_BYTES: usize = 128 << 20;
 
@@ -19,15 +19,25 @@ pub struct Engine {
     session: Session,
     arch: Architecture,
     writes: Vec<WritePort>,
-    value_input: Option<String>,
-    taps: Vec<(SiteName, String)>,
-    heads: Vec<(String, String)>,
-    max_tokens: usize,
+    /// Inputs that hold the values of writes, one for each layout.
+    values: Vec<(String, Layout)>,
+    taps: Vec<Port>,
+    heads: Vec<Port>,
+    logits: Port,
 }
 
-struct WritePort {
-    site: SiteName,
-    mask: String,
+/// A site that can be written.
+pub(super) struct WritePort {
+    pub site: SiteName,
+    pub layout: Layout,
+    pub mask: String,
+}
+
+/// An output that is read.
+struct Port {
+    site: Option<SiteName>,
+    output: String,
+    layout: Layout,
 }
 
 /// One forward pass.
@@ -53,7 +63,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Positions of one site and the activations `[d_model]` that they are given.
+/// Positions of one site and the activations that they are given, as rows of [`Engine::activations`].
 #[derive(Debug, Clone)]
 pub struct Edit {
     /// Which site.
@@ -75,17 +85,33 @@ impl Engine {
         writes: &[SiteName],
         heads: Vec<Head>,
     ) -> Result<Self> {
+        let layouts = |sites: &[SiteName]| {
+            let layout = |site: &SiteName| arch.site(*site).map(|site| site.layout);
+            sites.iter().filter_map(layout).collect::<Vec<_>>()
+        };
+        let mut shared: Vec<Layout> = Vec::new();
         let plan = Plan {
             taps: taps.to_vec(),
             heads,
             writes: writes
                 .iter()
-                .map(|&site| Write::Replace {
-                    site,
-                    value: VALUE.to_owned(),
+                .zip(layouts(writes))
+                .map(|(&site, layout)| {
+                    let known = shared.iter().position(|other| *other == layout);
+                    let at = known.unwrap_or_else(|| {
+                        shared.push(layout);
+                        shared.len() - 1
+                    });
+                    Write::Replace {
+                        site,
+                        value: format!("value.{at}"),
+                    }
                 })
                 .collect(),
         };
+        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
+            return Err(missing(arch, site));
+        }
         let instrumented = instrument(model, arch, &plan)?;
         let session = Session::open(
             runtime,
@@ -94,20 +120,64 @@ impl Engine {
             arch,
         )?;
         let manifest = instrumented.manifest;
-        let token_bytes = (arch.vocab_size + arch.d_model * (2 + taps.len())) * size_of::<f32>();
+        let widths = plan.heads.iter().map(|head| head.weight.ncols());
         Ok(Self {
             session,
             arch: arch.clone(),
             writes: manifest
                 .masks
                 .into_iter()
-                .map(|(site, mask)| WritePort { site, mask })
+                .zip(layouts(writes))
+                .map(|((site, mask), layout)| WritePort { site, layout, mask })
                 .collect(),
-            value_input: manifest.inputs.into_iter().next().map(|(name, _)| name),
-            taps: manifest.taps,
-            heads: manifest.heads,
-            max_tokens: (BATCH_BYTES / token_bytes).max(1),
+            values: manifest
+                .inputs
+                .into_iter()
+                .filter_map(|(name, kind)| match kind {
+                    ExtraInput::Value(layout) => Some((name, layout)),
+                    ExtraInput::Direction | ExtraInput::Target => None,
+                })
+                .collect(),
+            taps: manifest
+                .taps
+                .into_iter()
+                .zip(layouts(taps))
+                .map(|((site, output), layout)| Port {
+                    site: Some(site),
+                    output,
+                    layout,
+                })
+                .collect(),
+            heads: manifest
+                .heads
+                .into_iter()
+                .zip(widths)
+                .map(|((_, output), width)| Port {
+                    site: None,
+                    output,
+                    layout: Layout::Token { width },
+                })
+                .collect(),
+            logits: Port {
+                site: None,
+                output: arch.logits.clone(),
+                layout: Layout::Token {
+                    width: arch.vocab_size,
+                },
+            },
         })
+    }
+
+    /// How many cells a batch may have, given the length of its longest prompt.
+    fn max_tokens(&self, longest: usize) -> usize {
+        let width = |layout: Layout| match layout {
+            Layout::Pattern { heads } => heads.saturating_mul(longest),
+            fixed => fixed.per_position().unwrap_or(0),
+        };
+        let read = self.taps.iter().chain(&self.heads).chain([&self.logits]);
+        let fed = self.values.iter().map(|(_, layout)| *layout);
+        let floats: usize = read.map(|port| port.layout).chain(fed).map(width).sum();
+        (BATCH_BYTES / floats.saturating_mul(size_of::<f32>()).max(1)).max(1)
     }
 
     /// The architecture that the engine was opened with.
@@ -126,22 +196,25 @@ impl Engine {
         mut visit: impl FnMut(usize, ArrayView1<f32>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<Vec<i64>> = rows.iter().map(|row| row.ids.to_vec()).collect();
-        for batch in batches(&lengths, false, self.max_tokens) {
+        let longest = lengths.iter().map(Vec::len).max().unwrap_or(0);
+        for batch in batches(&lengths, false, self.max_tokens(longest)) {
             interrupt::check()?;
             let edits: Vec<Option<&Edit>> = batch
                 .rows
                 .iter()
                 .map(|&row| rows[row].edit.as_ref())
                 .collect();
+            let dim = batch.ids.dim();
             let feed = self.feed(batch.ids, &edits)?;
             let outputs = self.session.run(&feed, &[&self.arch.logits])?;
-            let logits = rank3(&outputs, &self.arch.logits)?;
+            let logits = rows::output(&outputs, &self.logits.output)?;
             for (place, &row) in batch.rows.iter().enumerate() {
                 let read = rows[row].read;
-                if read >= logits.len_of(Axis(1)) {
-                    return Err(outside("reading logits", read, logits.len_of(Axis(1))));
+                let of_row = rows::by_position(&logits, place, self.logits.layout, dim)?;
+                if read >= of_row.nrows() {
+                    return Err(rows::outside("reading logits", read, of_row.nrows()));
                 }
-                visit(row, logits.slice(s![place, read, ..]))?;
+                visit(row, of_row.row(read))?;
             }
         }
         Ok(())
@@ -160,19 +233,15 @@ impl Engine {
         Ok(all)
     }
 
-    /// Activations `[seq, d_model]` of every tapped site: one list for each prompt, in the order of the taps.
+    /// Activations of every tapped site: one list for each prompt, in the order of the taps.
+    ///
+    /// Each is `[seq, d]`. What `hook_z` has for a position are its heads side by side, `head × d_head`; what
+    /// `hook_pattern` has are the weights of that query, `head × key`.
     ///
     /// # Errors
     /// A run fails.
     pub fn activations(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(
-            prompts,
-            &self
-                .taps
-                .iter()
-                .map(|(_, name)| name.as_str())
-                .collect::<Vec<_>>(),
-        )
+        self.outputs(prompts, &self.taps.iter().collect::<Vec<_>>())
     }
 
     /// Outputs `[seq, k]` of every detector head: one list for each prompt, in the order of the heads.
@@ -180,14 +249,7 @@ impl Engine {
     /// # Errors
     /// A run fails.
     pub fn head_scores(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(
-            prompts,
-            &self
-                .heads
-                .iter()
-                .map(|(_, name)| name.as_str())
-                .collect::<Vec<_>>(),
-        )
+        self.outputs(prompts, &self.heads.iter().collect::<Vec<_>>())
     }
 
     /// As [`Engine::activations`], with the logits `[seq, vocab]` last.
@@ -195,32 +257,34 @@ impl Engine {
     /// # Errors
     /// A run fails.
     pub fn activations_and_logits(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        let taps = self.taps.iter().map(|(_, name)| name.as_str());
         self.outputs(
             prompts,
-            &taps.chain([self.arch.logits.as_str()]).collect::<Vec<_>>(),
+            &self.taps.iter().chain([&self.logits]).collect::<Vec<_>>(),
         )
     }
 
     /// Sites that are tapped, in the order of [`Engine::activations`].
     pub fn taps(&self) -> impl Iterator<Item = SiteName> + '_ {
-        self.taps.iter().map(|(site, _)| *site)
+        self.taps.iter().filter_map(|port| port.site)
     }
 
-    fn outputs(&self, prompts: &[&[i64]], names: &[&str]) -> Result<Vec<Vec<Array2<f32>>>> {
-        let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::with_capacity(names.len()); prompts.len()];
-        if names.is_empty() {
+    fn outputs(&self, prompts: &[&[i64]], ports: &[&Port]) -> Result<Vec<Vec<Array2<f32>>>> {
+        let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::with_capacity(ports.len()); prompts.len()];
+        if ports.is_empty() {
             return Ok(all);
         }
+        let names: Vec<&str> = ports.iter().map(|port| port.output.as_str()).collect();
         let lengths: Vec<Vec<i64>> = prompts.iter().map(|ids| ids.to_vec()).collect();
-        for batch in batches(&lengths, false, self.max_tokens) {
+        let longest = lengths.iter().map(Vec::len).max().unwrap_or(0);
+        for batch in batches(&lengths, false, self.max_tokens(longest)) {
             interrupt::check()?;
+            let dim = batch.ids.dim();
             let feed = self.feed(batch.ids, &vec![None; batch.rows.len()])?;
-            let outputs = self.session.run(&feed, names)?;
-            for name in names {
-                let values = rank3(&outputs, name)?;
+            let outputs = self.session.run(&feed, &names)?;
+            for port in ports {
+                let values = rows::output(&outputs, &port.output)?;
                 for (place, &row) in batch.rows.iter().enumerate() {
-                    all[row].push(values.index_axis(Axis(0), place).to_owned());
+                    all[row].push(rows::by_position(&values, place, port.layout, dim)?);
                 }
             }
         }
@@ -229,62 +293,23 @@ impl Engine {
 
     fn feed(&self, ids: Array2<i64>, edits: &[Option<&Edit>]) -> Result<Feed> {
         let (n_rows, seq) = ids.dim();
-        let mut extra = Vec::with_capacity(self.writes.len() + 1);
-        if let Some(name) = &self.value_input {
-            let mut values = Array3::<f32>::zeros((n_rows, seq, self.arch.d_model));
-            let mut masks: Vec<Array3<bool>> =
-                vec![Array3::from_elem((n_rows, seq, 1), false); self.writes.len()];
-            for (row, edit) in edits.iter().enumerate() {
-                let Some(edit) = edit else { continue };
-                let port = self
-                    .writes
-                    .iter()
-                    .position(|port| port.site == edit.site)
-                    .ok_or_else(|| {
-                        Fault::usage("patching", format!("the site `{}`", edit.site))
-                            .expected("a site that was opened for writing")
-                    })?;
-                for (position, value) in &edit.values {
-                    if *position >= seq {
-                        return Err(outside("patching", *position, seq));
-                    }
-                    values.slice_mut(s![row, *position, ..]).assign(value);
-                    masks[port][[row, *position, 0]] = true;
-                }
-            }
-            extra.push((name.clone(), Tensor::F32(values.into_dyn())));
-            for (port, mask) in self.writes.iter().zip(masks) {
-                extra.push((port.mask.clone(), Tensor::Bool(mask.into_dyn())));
+        let mut fed = EditFeed::new(&self.writes, &self.values, n_rows, seq);
+        for (row, edit) in edits.iter().enumerate() {
+            if let Some(edit) = edit {
+                fed.set(row, edit)?;
             }
         }
         Ok(Feed {
             mask: Array2::ones(ids.dim()),
             ids,
-            extra,
+            extra: fed.finish(),
         })
     }
 }
 
-fn rank3(
-    outputs: &std::collections::BTreeMap<String, ArrayD<f32>>,
-    name: &str,
-) -> Result<Array3<f32>> {
-    let array = outputs.get(name).ok_or_else(|| {
-        Fault::failed(
-            "reading the runtime's outputs",
-            format!("no output `{name}`"),
-        )
-    })?;
-    array.clone().into_dimensionality::<Ix3>().map_err(|_| {
-        Fault::failed(
-            format!("reading the output `{name}`"),
-            format!("shape {:?}", array.shape()),
-        )
-        .expected("three dimensions: batch, sequence, width")
-    })
-}
-
-fn outside(doing: &str, position: usize, seq: usize) -> Fault {
-    Fault::usage(doing, format!("position {position}"))
-        .expected(format!("a position below {seq}, the prompt's length"))
+fn missing(arch: &Architecture, site: SiteName) -> Fault {
+    let why = arch.why_absent(site).unwrap_or("the model has none");
+    Fault::usage(format!("opening `{site}` for writing"), why)
+        .expected("a site of the model")
+        .hint("`candor inspect MODEL` lists all sites")
 }

@@ -6,6 +6,7 @@ mod metric;
 mod pair;
 mod patch;
 mod random;
+mod rows;
 
 pub use ablate::{Means, Removal, ablate};
 pub use engine::{Edit, Engine, Row};

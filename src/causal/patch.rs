@@ -68,7 +68,6 @@ pub fn random_control(
         return Ok(());
     };
     let sites = map.sites.clone();
-    let directions = unit_directions(n_directions, engine.arch().d_model, seed);
     let used: Vec<Pair> = map
         .pairs
         .iter()
@@ -86,6 +85,7 @@ pub fn random_control(
         let (from, into, ids) = runs.direction(index, pair, mode);
         let own = into[site].row(position);
         let real = &from[site].row(position) - &own;
+        let directions = unit_directions(n_directions, real.len(), seed);
         let rows: Vec<Row<'_>> = norm_matched(&directions, &real)
             .into_iter()
             .map(|random| Row {

@@ -99,27 +99,35 @@ impl Detector {
     /// A site that the model lacks, an activation of another width, or a model other than the one it was made on.
     pub fn fits(&self, architecture: &Architecture, model_sha256: &str) -> Result<()> {
         let doing = || format!("applying the detector `{}` to the model", self.card.id);
-        if architecture.site(self.card.site).is_none() {
+        let Some(site) = architecture.site(self.card.site) else {
+            let why = architecture.why_absent(self.card.site);
             return Err(Fault::usage(
                 doing(),
                 format!(
-                    "no site `{}` in a model of {} layers",
-                    self.card.site, architecture.n_layers
+                    "no site `{}` in a model of {} layers{}",
+                    self.card.site,
+                    architecture.n_layers,
+                    why.map_or_else(String::new, |why| format!(": {why}"))
                 ),
             )
             .expected("a site that the model has")
             .hint("`candor inspect MODEL` lists the sites of a model"));
+        };
+        if let Some(module) = &self.card.module {
+            architecture.module(&module.path, self.card.site.layer)?;
         }
-        if self.card.d_in != architecture.d_model {
-            return Err(Fault::usage(
-                doing(),
-                format!("activations of width {}", architecture.d_model),
-            )
-            .expected(format!("width {}", self.card.d_in))
-            .hint(format!(
-                "the detector was made on `{}`; train one on this model",
-                self.card.model.name
-            )));
+        let width = site.layout.per_position();
+        if width != Some(self.card.d_in) {
+            let found = width.map_or_else(
+                || "attention weights, as many as the prompt has tokens".into(),
+                |width| format!("activations of width {width}"),
+            );
+            return Err(Fault::usage(doing(), found)
+                .expected(format!("width {}", self.card.d_in))
+                .hint(format!(
+                    "the detector was made on `{}`; train one on this model",
+                    self.card.model.name
+                )));
         }
         if !self.card.model.sha256.eq_ignore_ascii_case(model_sha256) {
             return Err(Fault::usage(doing(), format!("a model with SHA-256 {model_sha256}"))

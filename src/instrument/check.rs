@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::plan::{Activation, ExtraInput, Head, Plan, Write};
 use super::sites;
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, Point};
+use crate::model::{Architecture, Layout};
 
 /// # Errors
 /// Usage, for the first thing that is wrong with the plan.
@@ -15,8 +15,7 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
     }
     let mut ids = HashSet::new();
     for head in &plan.heads {
-        sites::find(arch, head.site)?;
-        self::head(head, arch.d_model)?;
+        self::head(head, sites::find(arch, head.site)?.layout)?;
         if !ids.insert(head.id.as_str()) {
             return Err(
                 of_head(head, "a second head with this id").expected("one id for each head")
@@ -25,9 +24,9 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
     }
     let mut inputs = HashMap::new();
     for write in &plan.writes {
-        sites::find(arch, write.site())?;
-        self::write(write)?;
-        for (name, kind) in write.inputs() {
+        let layout = sites::find(arch, write.site())?.layout;
+        self::write(write, layout, arch.d_model)?;
+        for (name, kind) in write.inputs(layout) {
             let before = *inputs.entry(name).or_insert(kind);
             if before != kind {
                 let found = format!("`{name}` as {} and as {}", before.what(), kind.what());
@@ -41,13 +40,20 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
     Ok(())
 }
 
-fn head(head: &Head, d_model: usize) -> Result<()> {
+fn head(head: &Head, layout: Layout) -> Result<()> {
     let (rows, columns) = head.weight.dim();
-    if rows != d_model {
+    let Some(width) = layout.per_position() else {
+        return Err(of_head(
+            head,
+            "attention weights, of which a prompt has as many as it has positions",
+        )
+        .expected("a site with a fixed number of values at each position"));
+    };
+    if rows != width {
         let found = format!("weights [{rows}, {columns}]");
         return Err(of_head(head, found)
             .expected(format!(
-                "[{d_model}, k]: the residual stream of this model is {d_model} wide"
+                "[{width}, k]: this site of this model is {width} wide"
             ))
             .hint("the detector was made for another model, or its weights are transposed"));
     }
@@ -89,23 +95,23 @@ fn of_head(head: &Head, found: impl Into<String>) -> Fault {
     )
 }
 
-fn write(write: &Write) -> Result<()> {
-    if write.site().point == Point::LnFinal {
+fn write(write: &Write, layout: Layout, d_model: usize) -> Result<()> {
+    let along = matches!(write, Write::Project { .. });
+    if along && layout != (Layout::Token { width: d_model }) {
         return Err(Fault::usage(
-            format!("planning a write at `{}`", write.site()),
-            "the output of the last norm, which is not on the residual stream",
+            format!("planning a projection at `{}`", write.site()),
+            "a site that is no vector of the residual stream's width",
         )
-        .expected("a site on the stream or on a branch")
-        .hint("write `hook_resid_post` of the last block, which the last norm reads"));
+        .expected("a site on the stream or on a branch that is added to it"));
     }
     Ok(())
 }
 
 impl Write {
     /// The inputs that a write reads besides its mask, by their names in the plan.
-    pub(super) fn inputs(&self) -> Vec<(&str, ExtraInput)> {
+    pub(super) fn inputs(&self, layout: Layout) -> Vec<(&str, ExtraInput)> {
         match self {
-            Self::Replace { value, .. } => vec![(value, ExtraInput::Value)],
+            Self::Replace { value, .. } => vec![(value, ExtraInput::Value(layout))],
             Self::Project {
                 direction, target, ..
             } => {
@@ -119,11 +125,17 @@ impl Write {
 }
 
 impl ExtraInput {
-    fn what(self) -> &'static str {
+    fn what(self) -> String {
         match self {
-            Self::Value => "a value [batch, seq, d_model]",
-            Self::Direction => "a direction [batch, d_model]",
-            Self::Target => "a target [batch]",
+            Self::Value(Layout::Token { width }) => format!("a value [batch, seq, {width}]"),
+            Self::Value(Layout::Heads { heads, d_head }) => {
+                format!("a value [batch, seq, {heads}, {d_head}]")
+            }
+            Self::Value(Layout::Pattern { heads }) => {
+                format!("a value [batch, {heads}, query, key]")
+            }
+            Self::Direction => "a direction [batch, d_model]".into(),
+            Self::Target => "a target [batch]".into(),
         }
     }
 }

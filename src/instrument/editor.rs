@@ -12,7 +12,7 @@ use crate::model::onnx::tensor_shape_proto::{Dimension, dimension};
 use crate::model::onnx::{
     GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
 };
-use crate::model::{Architecture, InputRole};
+use crate::model::{Architecture, InputRole, Layout};
 
 /// Output `index` of node `node`.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,9 @@ pub(super) struct Editor {
     elements: Elements,
     producers: HashMap<String, Producer>,
     added: BTreeMap<Place, Vec<NodeProto>>,
-    axes: HashMap<Vec<i64>, String>,
+    integers: HashMap<Vec<i64>, String>,
+    tokens: String,
+    sizes: Option<String>,
     floats: HashMap<String, String>,
     batch: Dimension,
     sequence: Dimension,
@@ -69,7 +71,13 @@ impl Editor {
             elements: Elements::of(&graph),
             producers,
             added: BTreeMap::new(),
-            axes: HashMap::new(),
+            integers: HashMap::new(),
+            tokens: arch
+                .inputs
+                .iter()
+                .find(|port| port.role == InputRole::TokenIds)
+                .map_or_else(String::new, |port| port.name.clone()),
+            sizes: None,
             floats: HashMap::new(),
             batch,
             sequence,
@@ -108,6 +116,18 @@ impl Editor {
         self.producers.insert(tensor.to_owned(), producer);
     }
 
+    /// Lets an added node that makes `tensor` make `other` instead; whether there is one.
+    pub(super) fn rename_added(&mut self, place: Place, tensor: &str, other: &str) -> bool {
+        let added = self.added.get_mut(&place).into_iter().flatten();
+        let output = added
+            .flat_map(|node| &mut node.output)
+            .find(|output| *output == tensor);
+        output.is_some_and(|output| {
+            other.clone_into(output);
+            true
+        })
+    }
+
     pub(super) fn reads(&self, tensor: &str) -> bool {
         reads(&self.graph, tensor)
     }
@@ -119,7 +139,7 @@ impl Editor {
 
     pub(super) fn element(&self, tensor: &str) -> Option<DataType> {
         let producer = |name: &str| self.producing_node(name);
-        self.elements.find(tensor, producer, self.graph.node.len())
+        self.elements.find(tensor, producer)
     }
 
     pub(super) fn push(&mut self, place: Place, node: NodeProto) {
@@ -185,6 +205,16 @@ impl Editor {
         float
     }
 
+    /// Adds a concatenation of one-dimensional tensors.
+    pub(super) fn concat(&mut self, place: Place, parts: &[&str], stem: &str) -> String {
+        let output = self.fresh(stem);
+        let name = self.fresh(&format!("{output}/Concat"));
+        let mut node = build::node(name, "Concat", parts, output.clone());
+        node.attribute.push(build::int_attribute("axis", 0));
+        self.push(place, node);
+        output
+    }
+
     pub(super) fn unsqueeze(
         &mut self,
         place: Place,
@@ -194,7 +224,7 @@ impl Editor {
     ) -> String {
         const AXES_AS_INPUT: i64 = 13;
         if self.opset >= AXES_AS_INPUT {
-            let axes = self.axes(axes);
+            let axes = self.integers(axes);
             return self.compute(place, "Unsqueeze", &[input, &axes], stem);
         }
         let output = self.fresh(stem);
@@ -205,14 +235,26 @@ impl Editor {
         output
     }
 
-    fn axes(&mut self, axes: &[i64]) -> String {
-        if let Some(name) = self.axes.get(axes) {
+    /// A constant list of integers, one for each list.
+    pub(super) fn integers(&mut self, values: &[i64]) -> String {
+        if let Some(name) = self.integers.get(values) {
             return name.clone();
         }
-        let name = self.fresh("candor.axes");
-        self.initializer(build::int_tensor(name.clone(), axes));
-        self.axes.insert(axes.to_vec(), name.clone());
+        let name = self.fresh("candor.integers");
+        self.initializer(build::int_tensor(name.clone(), values));
+        self.integers.insert(values.to_vec(), name.clone());
         name
+    }
+
+    /// The sizes of batch and sequence, as the token ids have them.
+    pub(super) fn sizes(&mut self) -> String {
+        if let Some(name) = &self.sizes {
+            return name.clone();
+        }
+        let tokens = self.tokens.clone();
+        let shape = self.compute(None, "Shape", &[&tokens], "candor.sizes");
+        self.sizes = Some(shape.clone());
+        shape
     }
 
     pub(super) fn initializer(&mut self, tensor: TensorProto) {
@@ -223,21 +265,26 @@ impl Editor {
         self.graph.input.push(value);
     }
 
-    /// Declares a float32 graph output `[batch, seq, width]`.
-    pub(super) fn output(&mut self, name: String, width: usize) {
-        let dims = self.per_token(width);
+    /// Declares a float32 graph output.
+    pub(super) fn output(&mut self, name: String, layout: Layout) {
+        let dims = self.axes_of(layout);
         self.graph
             .output
             .push(build::value(name, DataType::Float, dims));
     }
 
-    /// `[batch, seq, width]`, in the symbols of the model's own token input.
-    pub(super) fn per_token(&self, width: usize) -> Vec<Dimension> {
-        vec![
-            self.batch.clone(),
-            self.sequence.clone(),
-            build::size(width),
-        ]
+    /// The axes of a layout, in the symbols of the model's own token input.
+    pub(super) fn axes_of(&self, layout: Layout) -> Vec<Dimension> {
+        let (batch, seq) = (self.batch.clone(), self.sequence.clone());
+        match layout {
+            Layout::Token { width } => vec![batch, seq, build::size(width)],
+            Layout::Heads { heads, d_head } => {
+                vec![batch, seq, build::size(heads), build::size(d_head)]
+            }
+            Layout::Pattern { heads } => {
+                vec![batch, build::size(heads), seq, build::symbol("candor.key")]
+            }
+        }
     }
 
     /// `[batch]`, or `[batch, width]`.

@@ -1,9 +1,10 @@
 //! The element type of a tensor, from what the graph declares or from the operators that make it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, NodeProto, ValueInfoProto, type_proto};
+use crate::model::operator;
 
 /// Declared element types by tensor name, and the nodes to walk where none is declared.
 pub(super) struct Elements {
@@ -31,25 +32,26 @@ impl Elements {
     /// `producer` gives the node that makes a tensor.
     pub(super) fn find<'graph>(
         &self,
-        tensor: &str,
+        tensor: &'graph str,
         producer: impl Fn(&str) -> Option<&'graph NodeProto>,
-        nodes: usize,
     ) -> Option<DataType> {
-        let mut name = tensor;
-        // A malformed graph may have a cycle; a walk longer than the graph has nodes is one.
-        for _ in 0..=nodes {
+        let mut seen = HashSet::from([tensor]);
+        let mut open = VecDeque::from([tensor]);
+        while let Some(name) = open.pop_front() {
             if let Some(&element) = self.declared.get(name) {
                 return DataType::try_from(element).ok();
             }
-            let node = producer(name)?;
+            let Some(node) = producer(name) else { continue };
             if node.op_type() == "Cast" {
-                let to = node
-                    .attribute
-                    .iter()
-                    .find(|attribute| attribute.name() == "to")?;
+                let mut attributes = node.attribute.iter();
+                let to = attributes.find(|attribute| attribute.name() == "to")?;
                 return DataType::try_from(i32::try_from(to.i()).ok()?).ok();
             }
-            name = node.input.get(same_type_as(node.op_type())?)?;
+            let typed_by = operator(node.op_type()).map_or(&[][..], |operator| operator.typed_by);
+            let alike = typed_by.iter();
+            let alike = alike.filter_map(|&slot| node.input.get(slot));
+            let alike = alike.map(String::as_str).filter(|name| !name.is_empty());
+            open.extend(alike.filter(|name| seen.insert(name)));
         }
         None
     }
@@ -58,39 +60,6 @@ impl Elements {
 fn declared(value: &ValueInfoProto) -> Option<i32> {
     match value.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.elem_type.filter(|&element| element != 0),
-        _ => None,
-    }
-}
-
-/// The input whose element type the first output and the stream output of an operator have.
-fn same_type_as(op: &str) -> Option<usize> {
-    match op {
-        "Add"
-        | "Sub"
-        | "Mul"
-        | "Div"
-        | "Sum"
-        | "MatMul"
-        | "Gemm"
-        | "Gather"
-        | "Identity"
-        | "Dropout"
-        | "Reshape"
-        | "Transpose"
-        | "Squeeze"
-        | "Unsqueeze"
-        | "Expand"
-        | "Slice"
-        | "Concat"
-        | "Split"
-        | "LayerNormalization"
-        | "SimplifiedLayerNormalization"
-        | "RMSNormalization"
-        | "SkipLayerNormalization"
-        | "SkipSimplifiedLayerNormalization"
-        | "MatMulNBits" => Some(0),
-        "Where" | "DequantizeLinear" => Some(1),
-        "GatherBlockQuantized" => Some(2),
         _ => None,
     }
 }

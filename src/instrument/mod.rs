@@ -11,6 +11,7 @@ mod build;
 mod check;
 mod editor;
 mod element;
+mod layout;
 mod names;
 mod plan;
 mod read;
@@ -24,6 +25,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use editor::Editor;
+use sites::Held;
 
 use crate::fault::{Fault, Result};
 use crate::model::onnx::ModelProto;
@@ -55,17 +57,17 @@ pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Ins
 
 /// Adds a plan to a model. An empty plan gives an equal model.
 ///
-/// Added outputs are float32: taps `candor.tap.<site>` `[batch, seq, d_model]` and heads `candor.head.<id>`
+/// Added outputs are float32: taps `candor.tap.<site>` in the site's layout and heads `candor.head.<id>`
 /// `[batch, seq, k]`, computed in float32 whatever the stream is. Added inputs are a mask for each write,
-/// `candor.mask.<site>.<index of the write>` bool `[batch, seq, 1]`, and `candor.in.<name in the plan>` for its
+/// `candor.mask.<site>.<index of the write>` (bool, 1 wide), and `candor.in.<name in the plan>` for its
 /// values. A suffix is added where the graph has such a name already; the [`Manifest`] has the final ones.
 ///
 /// Where all of a mask is false the stream keeps its bits. Weights are shared with `proto`, not copied.
 ///
 /// # Errors
 /// Usage: a site that the model lacks; a head of the wrong width, with numbers that are not finite or with the id of
-/// another; one input name with two meanings; a write behind the stream (`ln_final.hook_normalized`), at a tensor
-/// that is not computed, or at one whose edit other outputs of a fused operator would escape; an operator set before 9.
+/// another; one input name with two meanings; a write at a tensor that is not computed, or at one whose edit other
+/// outputs of a fused operator would escape; a projection off the stream; an operator set before 9.
 pub fn rewrite(
     proto: &ModelProto,
     arch: &Architecture,
@@ -80,61 +82,87 @@ pub fn rewrite(
     supported(editor.opset)?;
 
     // All sites are found before the first edit, which may take apart the node that a site points to.
-    let tensors = tensors(&mut editor, arch, plan)?;
-    let tensor = |site: SiteName| tensors.get(&site).map_or("", String::as_str);
+    let places = places(&mut editor, arch, plan)?;
+    let held = |site: SiteName| {
+        places.get(&site).ok_or_else(|| {
+            Fault::failed(
+                "instrumenting the model",
+                format!("`{site}` was not looked up"),
+            )
+        })
+    };
 
-    let inputs = write::declare(&mut editor, &plan.writes, arch.d_model, &mut manifest);
-    for (site, tensor, writes) in by_tensor(plan, &manifest, &tensors) {
-        write::apply(&mut editor, site, tensor, &writes, &inputs)?;
+    let layouts = plan
+        .writes
+        .iter()
+        .map(|write| Ok((write, held(write.site())?.layout)))
+        .collect::<Result<Vec<_>>>()?;
+    let inputs = write::declare(&mut editor, &layouts, arch.d_model, &mut manifest);
+    let mut written = by_place(plan, &manifest, &places)?;
+    written.sort_by_key(|(_, held, _)| !write::is_fused_sum(&editor, held.tensor()));
+    for (site, held, writes) in written {
+        write::apply(&mut editor, site, held, &writes, &inputs)?;
     }
     for &site in &plan.taps {
         let known = manifest.taps.iter().find(|(name, _)| *name == site);
         let output = match known {
             Some((_, output)) => output.clone(),
-            None => read::tap(&mut editor, site, tensor(site), arch.d_model),
+            None => read::tap(&mut editor, site, held(site)?),
         };
         manifest.taps.push((site, output));
     }
     for head in &plan.heads {
-        let output = read::head(&mut editor, head, tensor(head.site));
+        let output = read::head(&mut editor, head, held(head.site)?);
         manifest.heads.push((head.id.clone(), output));
     }
     Ok((editor.finish(), manifest))
 }
 
-/// The tensor of every site that the plan names.
-fn tensors(
+/// What holds every site that the plan names.
+fn places(
     editor: &mut Editor,
     arch: &Architecture,
     plan: &Plan,
-) -> Result<HashMap<SiteName, String>> {
+) -> Result<HashMap<SiteName, Held>> {
     let heads = plan.heads.iter().map(|head| head.site);
     let writes = plan.writes.iter().map(Write::site);
-    let mut tensors = HashMap::new();
+    let mut places = HashMap::new();
     for name in plan.taps.iter().copied().chain(heads).chain(writes) {
-        tensors.insert(name, sites::tensor(editor, sites::find(arch, name)?)?);
+        places.insert(name, sites::held(editor, sites::find(arch, name)?)?);
     }
-    Ok(tensors)
+    Ok(places)
 }
 
 /// Writes with their masks.
 type Writes<'plan> = Vec<(&'plan Write, &'plan str)>;
 
-/// The writes of each tensor, in the order of the plan, with the first site under which it is written.
-fn by_tensor<'plan>(
+/// The writes of each place, in the order of the plan, with the first site under which it is written.
+fn by_place<'plan>(
     plan: &'plan Plan,
     manifest: &'plan Manifest,
-    tensors: &'plan HashMap<SiteName, String>,
-) -> Vec<(SiteName, &'plan str, Writes<'plan>)> {
-    let mut groups: Vec<(SiteName, &str, Writes)> = Vec::new();
+    places: &'plan HashMap<SiteName, Held>,
+) -> Result<Vec<(SiteName, &'plan Held, Writes<'plan>)>> {
+    let mut groups: Vec<(SiteName, &Held, Writes)> = Vec::new();
     for (write, (_, mask)) in plan.writes.iter().zip(&manifest.masks) {
-        let tensor = tensors.get(&write.site()).map_or("", String::as_str);
-        match groups.iter_mut().find(|(_, name, _)| *name == tensor) {
-            Some((_, _, writes)) => writes.push((write, mask)),
-            None => groups.push((write.site(), tensor, vec![(write, mask)])),
+        let Some(held) = places.get(&write.site()) else {
+            continue;
+        };
+        let same = groups
+            .iter_mut()
+            .find(|(_, other, _)| other.tensor() == held.tensor());
+        match same {
+            Some((_, other, writes)) if *other == held => writes.push((write, mask)),
+            Some((site, _, _)) => {
+                return Err(Fault::usage(
+                    format!("planning a write at `{}`", write.site()),
+                    format!("a write at `{site}`, which is the same tensor in other axes"),
+                )
+                .expected("one of the two"));
+            }
+            None => groups.push((write.site(), held, vec![(write, mask)])),
         }
     }
-    groups
+    Ok(groups)
 }
 
 fn supported(opset: i64) -> Result<()> {

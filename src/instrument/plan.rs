@@ -2,12 +2,12 @@
 
 use ndarray::{Array1, Array2};
 
-use crate::model::SiteName;
+use crate::model::{Layout, SiteName};
 
 /// Taps, in-graph detector heads and residual interventions to add to a model.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Sites whose values become float32 outputs `[batch, seq, d_model]`.
+    /// Sites whose values become float32 outputs, each in its site's [`Layout`].
     pub taps: Vec<SiteName>,
     /// Detector heads computed beside the tapped tensor.
     pub heads: Vec<Head>,
@@ -15,14 +15,15 @@ pub struct Plan {
     pub writes: Vec<Write>,
 }
 
-/// A small affine read-out that stays in the graph: `[batch, seq, d_model] → [batch, seq, k]`.
+/// A small affine read-out that stays in the graph: `[batch, seq, d] → [batch, seq, k]`, with the heads of `hook_z` side by
+/// side in `d`.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// Names the output; unique within a plan.
     pub id: String,
     /// What it reads.
     pub site: SiteName,
-    /// Weights `[d_model, k]`.
+    /// Weights `[d, k]`.
     pub weight: Array2<f32>,
     /// Biases `[k]`.
     pub bias: Array1<f32>,
@@ -41,18 +42,18 @@ pub enum Activation {
     JumpRelu(Array1<f32>),
 }
 
-/// An intervention on the residual stream.
+/// An intervention on a site.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// `where(mask, value, x)`: overwrites chosen positions of chosen rows with given activations.
+    /// `where(mask, value, x)`: overwrites chosen positions (and heads) of chosen rows with given activations.
     Replace {
         /// Where.
         site: SiteName,
-        /// Name of the float32 input `[batch, seq, d_model]` that holds the values. Writes that give the same
-        /// name share one input, so that a sweep over layers feeds its values once.
+        /// Name of the float32 input that holds the values, in the site's [`Layout`]. Writes that give the same name
+        /// share one input, so that a sweep over layers feeds its values once.
         value: String,
     },
-    /// `x − mask·((x·v) − c)·v`: sets the component along a unit direction to `c`, row by row.
+    /// On the stream and its branches: `x − mask·((x·v) − c)·v` sets the component along a unit direction to `c`, row by row.
     Project {
         /// Where.
         site: SiteName,
@@ -80,7 +81,7 @@ pub struct Manifest {
     pub taps: Vec<(SiteName, String)>,
     /// Head id → name of its float32 output `[batch, seq, k]`, in the order of the plan.
     pub heads: Vec<(String, String)>,
-    /// One boolean mask input `[batch, seq, 1]` for each write, in the order of the plan.
+    /// One boolean mask input for each write, in the order of the plan: the site's [`Layout`] with 1 as its last axis.
     pub masks: Vec<(SiteName, String)>,
     /// The distinct value, direction and target inputs with their kind, in the order in which the plan's writes first
     /// name them (a [`Write::Project`] names its direction, then its target).
@@ -90,8 +91,8 @@ pub struct Manifest {
 /// What an added input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtraInput {
-    /// float32 `[batch, seq, d_model]`.
-    Value,
+    /// float32 in that layout.
+    Value(Layout),
     /// float32 `[batch, d_model]`.
     Direction,
     /// float32 `[batch]`.

@@ -1,31 +1,57 @@
 //! Taps and detector heads: what is read from a site's tensor.
 
 use super::build;
-use super::editor::Editor;
+use super::editor::{Editor, Place};
+use super::layout::to_layout;
 use super::plan::{Activation, Head};
-use crate::model::SiteName;
+use super::sites::Held;
 use crate::model::onnx::tensor_proto::DataType;
+use crate::model::{Layout, SiteName};
 
 /// Declares the site's values as a float32 output and returns its name. The copy gives the output a name of its own,
 /// so that a tensor can be tapped under two sites or be an output of the model already.
-pub(super) fn tap(editor: &mut Editor, site: SiteName, tensor: &str, d_model: usize) -> String {
+pub(super) fn tap(editor: &mut Editor, site: SiteName, held: &Held) -> String {
     let output = editor.fresh(&format!("candor.tap.{site}"));
-    let place = editor.place(tensor);
-    if editor.element(tensor) == Some(DataType::Float) {
-        editor.compute_as(place, "Identity", &[tensor], output.clone());
+    let is_float = editor.element(held.tensor()) == Some(DataType::Float);
+    if held.others().is_empty() && !held.reshaped && !is_float {
+        let place = editor.place(held.tensor());
+        editor.cast_as(place, held.tensor(), DataType::Float, output.clone());
     } else {
-        editor.cast_as(place, tensor, DataType::Float, output.clone());
+        let (place, values) = values(editor, held, held.layout, held.reshaped);
+        editor.compute_as(place, "Identity", &[&values], output.clone());
     }
-    editor.output(output.clone(), d_model);
+    editor.output(output.clone(), held.layout);
     output
 }
 
+/// The values in float32 and in the axes of a layout, and where their readers may stand at the earliest.
+fn values(editor: &mut Editor, held: &Held, layout: Layout, reshaped: bool) -> (Place, String) {
+    let place = held.parts.iter().map(|part| editor.place(part)).max();
+    let place = place.flatten();
+    let first = editor.as_float(held.tensor());
+    let x = sum(editor, place, first, held.others());
+    if reshaped {
+        let x = to_layout(editor, place, &x, layout);
+        return (place, x);
+    }
+    (place, x)
+}
+
+/// The sum of a float32 tensor and others.
+pub(super) fn sum(editor: &mut Editor, place: Place, first: String, others: &[String]) -> String {
+    others.iter().fold(first, |total, part| {
+        let part = editor.as_float(part);
+        editor.compute(place, "Add", &[&total, &part], "candor.sum")
+    })
+}
+
 /// Declares `activation(x·W + b)` as a float32 output `[batch, seq, k]` and returns its name.
-pub(super) fn head(editor: &mut Editor, head: &Head, tensor: &str) -> String {
+pub(super) fn head(editor: &mut Editor, head: &Head, held: &Held) -> String {
     let output = editor.fresh(&format!("candor.head.{}", head.id));
     let (rows, columns) = head.weight.dim();
-    let place = editor.place(tensor);
-    let x = editor.as_float(tensor);
+    let side_by_side = Layout::Token { width: rows };
+    let reshaped = held.reshaped || held.layout != side_by_side;
+    let (place, x) = values(editor, held, side_by_side, reshaped);
     let weight = constant(
         editor,
         &format!("{output}.weight"),
@@ -62,7 +88,7 @@ pub(super) fn head(editor: &mut Editor, head: &Head, tensor: &str) -> String {
             editor.compute_as(place, "Mul", &[&h, &gate], output.clone());
         }
     }
-    editor.output(output.clone(), columns);
+    editor.output(output.clone(), Layout::Token { width: columns });
     output
 }
 

@@ -3,7 +3,7 @@
 use super::editor::{Editor, Producer};
 use super::split::is_skip_norm;
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, Site, SiteName, SiteTensor};
+use crate::model::{Architecture, Layout, Site, SiteName, SiteTensor};
 
 /// Outputs of ONNX Runtime's `Skip…LayerNormalization`: normalised, mean, inverse deviation, input + skip + bias.
 pub(super) const SUM_OUTPUT: usize = 3;
@@ -14,9 +14,11 @@ pub(super) const SUM_OUTPUT: usize = 3;
 /// Usage: the model has no such site; the message lists near ones.
 pub(super) fn find(arch: &Architecture, name: SiteName) -> Result<&Site> {
     arch.site(name).ok_or_else(|| {
+        let why = arch.why_absent(name);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
         Fault::usage(
             "instrumenting the model",
-            format!("no site `{name}` in this model"),
+            format!("no site `{name}` in this model{why}"),
         )
         .expected(near(arch, name))
         .hint("`candor inspect MODEL` lists all sites")
@@ -39,17 +41,51 @@ fn near(arch: &Architecture, wanted: SiteName) -> String {
     format!("a site that the model has, such as {}", names.join(", "))
 }
 
-/// The tensor that holds the site's values. Copies by `Identity` are followed to their source, so that two names of
-/// one value are one tensor, and a sum inside a fused node is declared as its fourth output.
+/// What holds a site's values in the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Held {
+    /// The tensors whose sum they are; mostly one. The first is made after the others.
+    pub parts: Vec<String>,
+    /// The axes in which they are read and written.
+    pub layout: Layout,
+    /// Whether the tensors may have another shape, with the same elements in the same order.
+    pub reshaped: bool,
+}
+
+impl Held {
+    /// The tensor that a write replaces.
+    pub fn tensor(&self) -> &str {
+        self.parts.first().map_or("", String::as_str)
+    }
+
+    /// What is added to it.
+    pub fn others(&self) -> &[String] {
+        self.parts.get(1..).unwrap_or_default()
+    }
+}
+
+/// What holds the site's values. Copies by `Identity` are followed to their source, so that two names of one value are
+/// one tensor, and a sum inside a fused node is declared as its fourth output.
 ///
 /// # Errors
 /// Usage: the architecture does not belong to this graph.
-pub(super) fn tensor(editor: &mut Editor, site: &Site) -> Result<String> {
-    match &site.tensor {
-        SiteTensor::Named(name) => source(editor, name, site),
-        SiteTensor::SkipSum { node, name } => declare_sum(editor, *node, name)
-            .ok_or_else(|| foreign(site, &format!("no node {node} with a sum"))),
-    }
+pub(super) fn held(editor: &mut Editor, site: &Site) -> Result<Held> {
+    let parts = match &site.tensor {
+        SiteTensor::Named(name) => vec![source(editor, name, site)?],
+        SiteTensor::Sum(parts) => parts
+            .iter()
+            .map(|name| source(editor, name, site))
+            .collect::<Result<_>>()?,
+        SiteTensor::SkipSum { node, name } => vec![
+            declare_sum(editor, *node, name)
+                .ok_or_else(|| foreign(site, &format!("no node {node} with a sum")))?,
+        ],
+    };
+    Ok(Held {
+        parts,
+        layout: site.layout,
+        reshaped: site.reshaped,
+    })
 }
 
 fn source(editor: &Editor, tensor: &str, site: &Site) -> Result<String> {

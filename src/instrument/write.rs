@@ -5,13 +5,15 @@ use std::collections::HashMap;
 
 use super::build;
 use super::editor::{Editor, Place, Producer};
+use super::layout::{to_layout, to_shape_of};
 use super::plan::{ExtraInput, Manifest, Write};
-use super::sites::SUM_OUTPUT;
+use super::read::sum;
+use super::sites::{Held, SUM_OUTPUT};
 use super::split::{is_skip_norm, split};
 use crate::fault::{Fault, Result};
-use crate::model::SiteName;
 use crate::model::onnx::NodeProto;
 use crate::model::onnx::tensor_proto::DataType;
+use crate::model::{Layout, Role, SiteName, role};
 
 /// The inputs that writes share: name in the plan → name in the graph.
 #[derive(Default)]
@@ -26,24 +28,29 @@ impl Inputs {
 /// Declares the inputs of all writes, masks first, and puts them into the manifest.
 pub(super) fn declare(
     editor: &mut Editor,
-    writes: &[Write],
+    writes: &[(&Write, Layout)],
     d_model: usize,
     manifest: &mut Manifest,
 ) -> Inputs {
-    for (index, write) in writes.iter().enumerate() {
+    for (index, (write, layout)) in writes.iter().enumerate() {
         let mask = editor.fresh(&format!("candor.mask.{}.{index}", write.site()));
-        let dims = editor.per_token(1);
+        let mut dims = editor.axes_of(*layout);
+        dims.pop();
+        dims.push(build::size(1));
         editor.input(build::value(mask.clone(), DataType::Bool, dims));
         manifest.masks.push((write.site(), mask));
     }
     let mut inputs = Inputs::default();
-    for (name, kind) in writes.iter().flat_map(Write::inputs) {
+    for (name, kind) in writes
+        .iter()
+        .flat_map(|(write, layout)| write.inputs(*layout))
+    {
         if inputs.0.contains_key(name) {
             continue;
         }
         let declared = editor.fresh(&format!("candor.in.{name}"));
         let dims = match kind {
-            ExtraInput::Value => editor.per_token(d_model),
+            ExtraInput::Value(layout) => editor.axes_of(layout),
             ExtraInput::Direction => editor.per_row(Some(d_model)),
             ExtraInput::Target => editor.per_row(None),
         };
@@ -54,7 +61,9 @@ pub(super) fn declare(
     inputs
 }
 
-/// Applies `writes` (each with its mask) to one tensor, in order.
+/// Applies `writes` (each with its mask) to what holds one site, in order.
+///
+/// The first tensor of a sum takes up the change of the whole: where nothing is written that is 0, and it keeps its bits.
 ///
 /// # Errors
 /// Usage: nothing in the graph computes the tensor, other values of a fused node depend on it, or its element type
@@ -62,10 +71,11 @@ pub(super) fn declare(
 pub(super) fn apply(
     editor: &mut Editor,
     site: SiteName,
-    tensor: &str,
+    held: &Held,
     writes: &[(&Write, &str)],
     inputs: &Inputs,
 ) -> Result<()> {
+    let tensor = held.tensor();
     let refuse = |found: String| Fault::usage(format!("planning a write at `{site}`"), found);
     let producer = editor.producer(tensor).ok_or_else(|| {
         refuse(format!("`{tensor}` is fed or stored, not computed"))
@@ -80,21 +90,41 @@ pub(super) fn apply(
     })?;
 
     let place = Some(producer.node);
-    let mut x = match restore {
+    let float = match restore {
         Restore::Nothing => raw.clone(),
         _ => editor.cast(place, &raw, DataType::Float, "candor.float"),
     };
+    let others = held.others();
+    let whole = sum(editor, place, float.clone(), others);
+    let mut x = if held.reshaped {
+        to_layout(editor, place, &whole, held.layout)
+    } else {
+        whole
+    };
+    let before = x.clone();
+    let direct = restore == Restore::Nothing && others.is_empty() && !held.reshaped;
     for (index, (write, mask)) in writes.iter().enumerate() {
-        let last = index + 1 == writes.len() && restore == Restore::Nothing;
-        let output = if last {
+        let output = if direct && index + 1 == writes.len() {
             tensor.to_owned()
         } else {
             editor.fresh(&format!("candor.edited.{site}"))
         };
         x = edit(editor, place, write, mask, &x, inputs, output);
     }
+    if !others.is_empty() {
+        x = editor.compute(place, "Sub", &[&x, &before], "candor.change");
+    }
+    if held.reshaped {
+        x = to_shape_of(editor, place, &x, &raw);
+    }
+    if !others.is_empty() {
+        x = editor.compute(place, "Add", &[&float, &x], "candor.changed");
+    }
     match restore {
-        Restore::Nothing => {}
+        Restore::Nothing if direct => {}
+        Restore::Nothing => {
+            editor.compute_as(place, "Identity", &[&x], tensor.to_owned());
+        }
         Restore::Cast(element) => {
             editor.cast_as(place, &x, element, tensor.to_owned());
         }
@@ -106,6 +136,16 @@ pub(super) fn apply(
         editor.push(place, node);
     }
     Ok(())
+}
+
+/// Whether a tensor is the sum inside a fused norm. Such are written first: that moves the norm, whose output may be
+/// written too.
+pub(super) fn is_fused_sum(editor: &Editor, tensor: &str) -> bool {
+    let producer = editor
+        .producer(tensor)
+        .filter(|producer| producer.output == SUM_OUTPUT);
+    let node = producer.and_then(|producer| editor.graph.node.get(producer.node));
+    node.is_some_and(is_skip_norm)
 }
 
 /// How an edited float32 value gets the element type of the stream again.
@@ -135,6 +175,15 @@ impl Restore {
     }
 }
 
+/// Whether the first output of an operator is the last thing that it computes: what others hold (statistics of a norm, masks,
+/// grown caches) is then not made from it.
+fn ends_in_first(op_type: &str) -> bool {
+    matches!(
+        role(op_type),
+        Some(Role::SkipNorm { .. } | Role::Lookup { .. } | Role::Attention)
+    )
+}
+
 /// Lets the producer of `tensor` put out `raw` instead. Returns what must follow `tensor` where the producer was a
 /// fused norm.
 fn detach(
@@ -143,6 +192,10 @@ fn detach(
     raw: &str,
     tensor: &str,
 ) -> Result<Vec<NodeProto>> {
+    // A fused norm whose sum was taken out stands among the additions.
+    if editor.rename_added(Some(producer.node), tensor, raw) {
+        return Ok(vec![]);
+    }
     let Some(node) = editor.graph.node.get(producer.node) else {
         return Ok(vec![]);
     };
@@ -154,7 +207,8 @@ fn detach(
         .output
         .iter()
         .filter(|name| !name.is_empty() && *name != tensor);
-    let from_it = !matches!(node.domain(), "" | "ai.onnx") && !is_skip_norm(node);
+    let from_it = !matches!(node.domain(), "" | "ai.onnx")
+        && !(producer.output == 0 && ends_in_first(node.op_type()));
     if from_it && let Some(other) = others.find(|name| editor.reads(name)) {
         return Err(Fault::usage(
             format!(

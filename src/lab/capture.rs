@@ -1,17 +1,17 @@
 //! Activations of chosen sites, as named tensors.
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, ArrayD, Axis, s};
 
 use crate::causal::Engine;
 use crate::fault::{Fault, Result};
 use crate::files;
-use crate::model::{Architecture, Model, SiteName};
+use crate::model::{Architecture, Layout, Model, Point, SiteName};
 use crate::run::Runtime;
 
 /// Captured activations of a batch of prompts; shorter prompts are padded with zeros on the right.
 pub struct Captured {
-    /// One tensor `[batch, seq, d]` for each site, named after it, and `logits` `[batch, seq, vocab]`.
-    pub tensors: Vec<(String, Array3<f32>)>,
+    /// One tensor for each site in its [`Layout`], named after it, and `logits` `[batch, seq, vocab]`.
+    pub tensors: Vec<(String, ArrayD<f32>)>,
     /// 1 for a token, 0 for padding, `[batch, seq]`.
     pub mask: Array2<i64>,
     /// The token ids, 0 at padding, `[batch, seq]`.
@@ -30,28 +30,30 @@ pub fn capture(
     sites: &[SiteName],
 ) -> Result<Captured> {
     check_ids(arch, prompts)?;
-    let engine = Engine::open(runtime, model, arch, sites, &[], Vec::new())?;
+    let logits = SiteName::outside(Point::Logits);
+    let taps: Vec<SiteName> = sites
+        .iter()
+        .copied()
+        .filter(|&site| site != logits)
+        .collect();
+    let engine = Engine::open(runtime, model, arch, &taps, &[], Vec::new())?;
     let views: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let captured = engine.activations_and_logits(&views)?;
-    let names = engine
-        .taps()
-        .map(|site| site.to_string())
-        .chain(["logits".to_owned()]);
-    let tensors = names
+    let tensors = taps
+        .iter()
+        .chain([&logits])
         .enumerate()
-        .map(|(output, name)| {
-            let width = captured.first().map_or(0, |row| row[output].ncols());
-            let mut tensor = Array3::zeros((prompts.len(), longest, width));
-            for (row, of_prompt) in captured.iter().enumerate() {
-                let values = &of_prompt[output];
-                tensor
-                    .slice_mut(s![row, ..values.nrows(), ..])
-                    .assign(values);
-            }
-            (name, tensor)
+        .map(|(output, &name)| {
+            let rows: Vec<&Array2<f32>> = captured.iter().map(|row| &row[output]).collect();
+            let layout = arch.site(name).map(|site| site.layout);
+            let tensor = layout.and_then(|layout| stacked(&rows, layout, longest));
+            let tensor = tensor.ok_or_else(|| {
+                Fault::failed(format!("capturing `{name}`"), "values of another layout")
+            })?;
+            Ok((name.to_string(), tensor))
         })
-        .collect();
+        .collect::<Result<Vec<_>>>()?;
     let at = |row: usize, column: usize| prompts[row].get(column).copied();
     Ok(Captured {
         tensors,
@@ -62,6 +64,30 @@ pub fn capture(
             at(row, column).unwrap_or(0)
         }),
     })
+}
+
+/// The rows `[seq, values of a position]` of all prompts in the axes of the layout, padded with zeros.
+fn stacked(rows: &[&Array2<f32>], layout: Layout, longest: usize) -> Option<ArrayD<f32>> {
+    let batch = rows.len();
+    let mut all = match layout {
+        Layout::Token { width } => ArrayD::zeros(vec![batch, longest, width]),
+        Layout::Heads { heads, d_head } => ArrayD::zeros(vec![batch, longest, heads, d_head]),
+        Layout::Pattern { heads } => ArrayD::zeros(vec![batch, heads, longest, longest]),
+    };
+    for (place, values) in rows.iter().enumerate() {
+        let mut into = all.index_axis_mut(Axis(0), place);
+        let seq = values.nrows();
+        if let Layout::Pattern { heads } = layout {
+            let by_head = values.to_shape((seq, heads, seq)).ok()?;
+            into.slice_mut(s![.., ..seq, ..seq])
+                .assign(&by_head.permuted_axes([1, 0, 2]));
+        } else {
+            let mut into = into.slice_axis_mut(Axis(0), (..seq).into());
+            let shape = into.raw_dim();
+            into.assign(&values.to_shape(shape).ok()?);
+        }
+    }
+    Some(all)
 }
 
 /// Refuses ids that the model has no embedding for.

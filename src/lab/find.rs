@@ -100,6 +100,7 @@ pub fn find_features(
         role: search.role.clone(),
         kind: DetectorKind::Sae,
         site,
+        module: None,
         d_in: sae.d_in(),
         weights: "sae_weights.safetensors".to_owned(),
         span: search.span,

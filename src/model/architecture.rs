@@ -1,6 +1,8 @@
 //! What the structure finder says of a model: where the residual stream and its branches are.
 
+use super::module_path::ModulePath;
 use super::site::SiteName;
+use crate::fault::{Fault, Result};
 
 /// A place found in the graph and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +11,58 @@ pub struct Site {
     pub name: SiteName,
     /// Where the values are.
     pub tensor: SiteTensor,
-    /// Symbolic shape as the graph states it, such as `["batch", "seq", "64"]`.
+    /// Their meaning by axis, which is the shape in which they are read and written.
+    pub layout: Layout,
+    /// Whether the tensor itself may have another shape, with the same elements in the same order.
+    pub reshaped: bool,
+    /// What the model does with the output of the module (such as `a norm` or `a factor`) before it adds it to the
+    /// stream, where it does anything: then this site, which is what is added, is not what the module puts out.
+    pub processed: Option<&'static str>,
+    /// Symbolic shape as it is read, such as `["batch", "seq", "64"]`.
     pub shape: Vec<String>,
+}
+
+/// A place that blocks of transformers have, but this graph does not show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// The name as `TransformerLens` spells it.
+    pub name: SiteName,
+    /// Why it is not there, in words.
+    pub why: String,
+}
+
+/// What the axes of a site's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[batch, seq, width]`.
+    Token {
+        /// `d_model`, or the size of the vocabulary.
+        width: usize,
+    },
+    /// `[batch, seq, head, d_head]`.
+    Heads {
+        /// Query heads.
+        heads: usize,
+        /// Width of a head.
+        d_head: usize,
+    },
+    /// `[batch, head, query, key]`.
+    Pattern {
+        /// Query heads.
+        heads: usize,
+    },
+}
+
+impl Layout {
+    /// Number of values at one position of one prompt, where the length of the prompt does not change it.
+    #[must_use]
+    pub fn per_position(self) -> Option<usize> {
+        match self {
+            Self::Token { width } => Some(width),
+            Self::Heads { heads, d_head } => heads.checked_mul(d_head),
+            Self::Pattern { .. } => None,
+        }
+    }
 }
 
 /// How a site's values are reached in the graph.
@@ -18,6 +70,9 @@ pub struct Site {
 pub enum SiteTensor {
     /// A named tensor of the graph.
     Named(String),
+    /// The sum of several tensors: a branch whose bias is added by a fused operator only, or MLPs that are added apart.
+    /// The first is computed, and after all others.
+    Sum(Vec<String>),
     /// The sum inside a fused `Skip…LayerNormalization` node (index into `graph.node`) that the node does not put
     /// out by itself; it becomes visible as the node's fourth output (`input_skip_bias_sum`).
     SkipSum {
@@ -29,11 +84,12 @@ pub enum SiteTensor {
 }
 
 impl SiteTensor {
-    /// The name under which the tensor is, or becomes, known in the graph.
+    /// The name under which the tensor is, or becomes, known in the graph; the first of a sum.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Named(name) | Self::SkipSum { name, .. } => name,
+            Self::Sum(parts) => parts.first().map_or("", String::as_str),
         }
     }
 }
@@ -105,6 +161,8 @@ pub struct Architecture {
     pub blocks: Vec<Block>,
     /// Every place that can be read, in the order of the model.
     pub sites: Vec<Site>,
+    /// The places that are missing, in the same order.
+    pub absent: Vec<Absent>,
     /// The graph's inputs.
     pub inputs: Vec<InputPort>,
     /// Name of the logits output `[batch, seq, vocab]`.
@@ -116,5 +174,41 @@ impl Architecture {
     #[must_use]
     pub fn site(&self, name: SiteName) -> Option<&Site> {
         self.sites.iter().find(|site| site.name == name)
+    }
+
+    /// The site of a Hugging Face module's output.
+    ///
+    /// # Errors
+    /// The model has no such site, or the model changes the module's output before it adds it to the stream.
+    pub fn module(&self, path: &ModulePath, layer: Option<usize>) -> Result<&Site> {
+        let name = SiteName {
+            layer,
+            point: path.point,
+        };
+        let doing = || format!("finding the site of a module that puts out `{name}`");
+        let site = self.site(name).ok_or_else(|| {
+            let why = self
+                .why_absent(name)
+                .unwrap_or("the model has no such site");
+            Fault::usage(doing(), why).hint("`candor inspect MODEL` lists all sites")
+        })?;
+        match site.processed {
+            None => Ok(site),
+            Some(what) => Err(Fault::usage(
+                doing(),
+                format!("{what} between the module's output and what is added to the stream"),
+            )
+            .expected("a module whose output is added as it is")
+            .hint(format!(
+                "what is added is `{name}`: name that site if it is meant"
+            ))),
+        }
+    }
+
+    /// Why the model has no site of that name, if it is one that transformers have.
+    #[must_use]
+    pub fn why_absent(&self, name: SiteName) -> Option<&str> {
+        let absent = self.absent.iter().find(|absent| absent.name == name);
+        absent.map(|absent| absent.why.as_str())
     }
 }

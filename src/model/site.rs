@@ -8,7 +8,8 @@ use crate::fault::Fault;
 /// What is read within a block, or around the blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Point {
-    /// The embedding, before the first block: `[batch, seq, d_model]`.
+    /// The embedding of the tokens, scaled as the model scales it, before learned positions are added:
+    /// `[batch, seq, d_model]`.
     Embed,
     /// The residual stream as it enters a block: `[batch, seq, d_model]`.
     ResidPre,
@@ -20,8 +21,14 @@ pub enum Point {
     AttnOut,
     /// What the MLP branch adds to the stream: `[batch, seq, d_model]`.
     MlpOut,
+    /// The values that each head has gathered, as the output projection reads them: `[batch, seq, head, d_head]`.
+    HookZ,
+    /// The attention weights after their softmax: `[batch, head, query, key]`.
+    Pattern,
     /// The output of the last norm: `[batch, seq, d_model]`.
     LnFinal,
+    /// The logits: `[batch, seq, vocab]`.
+    Logits,
 }
 
 /// A place in the model: a [`Point`] and, inside the blocks, the layer (0-based).
@@ -33,16 +40,19 @@ pub struct SiteName {
     pub point: Point,
 }
 
-const IN_BLOCK: [(Point, &str); 5] = [
+const IN_BLOCK: [(Point, &str); 7] = [
     (Point::ResidPre, "hook_resid_pre"),
     (Point::ResidMid, "hook_resid_mid"),
     (Point::ResidPost, "hook_resid_post"),
     (Point::AttnOut, "hook_attn_out"),
     (Point::MlpOut, "hook_mlp_out"),
+    (Point::HookZ, "attn.hook_z"),
+    (Point::Pattern, "attn.hook_pattern"),
 ];
-const OUTSIDE: [(Point, &str); 2] = [
+const OUTSIDE: [(Point, &str); 3] = [
     (Point::Embed, "hook_embed"),
     (Point::LnFinal, "ln_final.hook_normalized"),
+    (Point::Logits, "logits"),
 ];
 
 impl SiteName {

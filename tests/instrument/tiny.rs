@@ -10,7 +10,7 @@ use candor::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{
-    Architecture, Block, Element, InputPort, InputRole, Point, Site, SiteName, SiteTensor,
+    Architecture, Block, Element, InputPort, InputRole, Layout, Point, Site, SiteName, SiteTensor,
 };
 
 pub const F32: i32 = DataType::Float as i32;
@@ -18,6 +18,7 @@ pub const F16: i32 = DataType::Float16 as i32;
 pub const BF16: i32 = DataType::Bfloat16 as i32;
 pub const F64: i32 = DataType::Double as i32;
 pub const WIDTH: usize = 4;
+pub const VOCABULARY: usize = 9;
 const EPSILON: f32 = 1e-6;
 
 pub struct Tiny {
@@ -59,6 +60,7 @@ impl Tiny {
             (SiteName::block(1, Point::ResidPre), named("post0")),
             (SiteName::block(1, Point::ResidPost), named("post1")),
             (SiteName::outside(Point::LnFinal), named("normed")),
+            (SiteName::outside(Point::Logits), named("logits")),
         ];
         let stored = [("w", elem), ("u", elem), ("flag", DataType::Bool as i32)];
         let outputs = vec![
@@ -153,6 +155,15 @@ impl Tiny {
         self.arch.sites.push(Site {
             name,
             tensor,
+            layout: Layout::Token {
+                width: if name == SiteName::outside(Point::Logits) {
+                    VOCABULARY
+                } else {
+                    WIDTH
+                },
+            },
+            reshaped: false,
+            processed: None,
             shape: vec![],
         });
     }
@@ -163,7 +174,7 @@ impl Tiny {
         graph.output.retain(|output| output.name() == "logits");
         for node in &mut graph.node {
             if node.output[0] == "post0" {
-                node.op_type = Some("Max".into());
+                node.op_type = Some("PRelu".into());
             }
         }
     }
@@ -193,6 +204,15 @@ impl Tiny {
         let site = |(name, tensor)| Site {
             name,
             tensor,
+            layout: Layout::Token {
+                width: if name == SiteName::outside(Point::Logits) {
+                    VOCABULARY
+                } else {
+                    WIDTH
+                },
+            },
+            reshaped: false,
+            processed: None,
             shape: vec![],
         };
         let ids = InputPort {
@@ -214,10 +234,11 @@ impl Tiny {
                 n_layers: 2,
                 d_model: WIDTH,
                 n_heads: None,
-                vocab_size: 9,
+                vocab_size: VOCABULARY,
                 family_hint: String::new(),
                 blocks: vec![block(), block()],
                 sites: sites.into_iter().map(site).collect(),
+                absent: vec![],
                 inputs: vec![ids],
                 logits: "logits".into(),
             },

@@ -12,7 +12,7 @@ use super::features::SelectedFeature;
 use super::span::{Aggregation, Span};
 use super::train;
 use crate::fault::{Fault, Result};
-use crate::model::SiteName;
+use crate::model::{ModulePath, SiteName};
 
 /// The card's file name inside a detector's folder.
 pub const FILE: &str = "detector.yaml";
@@ -28,6 +28,8 @@ pub struct Card {
     pub kind: DetectorKind,
     /// Where it reads.
     pub site: SiteName,
+    /// The Hugging Face module, if the card named the site by one.
+    pub module: Option<Module>,
     /// Width of the activation that it reads.
     pub d_in: usize,
     /// Name of the weights file, inside the folder.
@@ -50,6 +52,15 @@ pub struct Card {
     pub features: Vec<SelectedFeature>,
     /// What simpler means reach on the same split.
     pub baselines: Option<Baselines>,
+}
+
+/// A site that is named by the module whose output it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// As it is written.
+    pub text: String,
+    /// What it means.
+    pub path: ModulePath,
 }
 
 /// What a detector is made of.

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::wire::{BaselinesV1, CalibrationV1, CardV1, DeclaresV1, FalsePositivesV1, FeatureV1};
-use super::{Baselines, Card, Declares, DetectorKind, Interval, MadeOn, TrainedOn};
+use super::{Baselines, Card, Declares, DetectorKind, Interval, MadeOn, Module, TrainedOn};
 use crate::detect::calibration::{Calibration, FalsePositives};
 use crate::detect::features::{SelectedFeature, Sign};
 use crate::fault::{Fault, Result};
+use crate::model::ModulePath;
 
 /// Everything wrong with the values of a card.
 #[derive(Default)]
@@ -90,7 +91,15 @@ impl Problems {
         self.text("model.name", &wire.model.name);
         self.digest("model.sha256", &wire.model.sha256);
         let kind = self.ok("kind", DetectorKind::named(&wire.kind));
-        let site = self.parsed("site", &wire.site);
+        let module = ModulePath::parse(&wire.site).filter(|path| path.site().is_some());
+        let site = match &module {
+            Some(path) => path.site(),
+            None => self.parsed("site", &wire.site),
+        };
+        let module = module.map(|path| Module {
+            text: wire.site,
+            path,
+        });
         let span = self.parsed("span", &wire.span);
         let aggregation = self.parsed("aggregation", &wire.aggregation);
         let features = self.features(kind, wire.features);
@@ -108,6 +117,7 @@ impl Problems {
             role: wire.role,
             kind: kind?,
             site: site?,
+            module,
             d_in: wire.d_in,
             weights: wire.weights,
             span: span?,

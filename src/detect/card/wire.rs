@@ -184,7 +184,10 @@ impl From<&Card> for CardV1 {
             id: card.id.clone(),
             role: card.role.clone(),
             kind: card.kind.to_string(),
-            site: card.site.to_string(),
+            site: match &card.module {
+                Some(module) => module.text.clone(),
+                None => card.site.to_string(),
+            },
             d_in: card.d_in,
             weights: card.weights.clone(),
             span: card.span.to_string(),

@@ -12,14 +12,20 @@ pub(super) struct Layer<'g> {
     /// Node of the softmax or the fused attention.
     pub attention: usize,
     pub parallel: bool,
-    /// `None` where the addition itself adds a bias.
-    pub attn_out: Option<&'g str>,
-    /// `None` in models of attention alone, where several MLPs are added apart, and with a bias as above.
-    pub mlp_out: Option<&'g str>,
+    /// The branch that holds the attention.
+    pub branch: &'g str,
+    pub attn_out: Added<'g>,
+    pub mlp_out: Added<'g>,
     /// `None` in parallel blocks and in models of attention alone.
     pub mid: Option<Value<'g>>,
     pub post: Value<'g>,
 }
+
+/// The tensors whose sum a branch adds to the stream, or why no tensors hold just that.
+pub(super) type Added<'g> = std::result::Result<Vec<&'g str>, &'static str>;
+
+const NO_MLP: &str = "the block has no MLP";
+const ONE_BIAS: &str = "a fused operator adds one bias for attention and MLP together";
 
 /// Groups the additions, bottom up.
 ///
@@ -35,17 +41,14 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
     for step in &stream.steps {
         let place = reach.index.describe(step.node);
         let mlps = mlps(step);
-        let only_mlp = match mlps.as_slice() {
-            [only] if !step.biased => Some(*only),
-            _ => None,
-        };
         match (attentions(step).as_slice(), mlps.len(), waiting.take()) {
             ([(node, out)], 0, None) => {
                 let layer = Layer {
                     attention: *node,
                     parallel: false,
-                    attn_out: Some(*out).filter(|_| !step.biased),
-                    mlp_out: None,
+                    branch: out,
+                    attn_out: added(step, vec![*out]),
+                    mlp_out: Err(NO_MLP),
                     mid: None,
                     post: step.after,
                 };
@@ -58,13 +61,14 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
             ([(node, out)], 1.., None) => layers.push(Layer {
                 attention: *node,
                 parallel: true,
-                attn_out: Some(*out).filter(|_| !step.biased),
-                mlp_out: only_mlp,
+                branch: out,
+                attn_out: added(step, vec![*out]),
+                mlp_out: added(step, mlps),
                 mid: None,
                 post: step.after,
             }),
             ([], 1.., Some(layer)) => layers.push(Layer {
-                mlp_out: only_mlp,
+                mlp_out: added(step, mlps),
                 mid: Some(layer.post),
                 post: step.after,
                 ..layer
@@ -109,6 +113,14 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
         ));
     }
     Ok(layers)
+}
+
+/// A bias inside the sum belongs to the branch if there is only one.
+fn added<'g>(step: &Step<'g>, outputs: Vec<&'g str>) -> Added<'g> {
+    match step.bias {
+        Some(_) if step.branches.len() > outputs.len() => Err(ONE_BIAS),
+        bias => Ok(outputs.into_iter().chain(bias).collect()),
+    }
 }
 
 fn attentions<'g>(step: &Step<'g>) -> Vec<(usize, &'g str)> {

@@ -2,54 +2,28 @@
 
 use std::collections::HashSet;
 
+use super::super::operators::{Role, role};
 use super::linear;
+use super::norm;
 use super::reach::Reach;
-use super::value::{Value, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use crate::fault::Result;
-
-/// Operators that are a whole attention.
-pub(super) const FUSED: [&str; 12] = [
-    "Attention",
-    "MultiHeadAttention",
-    "GroupQueryAttention",
-    "PackedAttention",
-    "PackedMultiHeadAttention",
-    "DecoderMaskedMultiHeadAttention",
-    "DecoderMaskedSelfAttention",
-    "DecoderAttention",
-    "QAttention",
-    "QOrderedAttention",
-    "SparseAttention",
-    "PagedAttention",
-];
-
-/// Operators that scores may pass between the product of queries and keys and their softmax.
-const ON_SCORES: [&str; 21] = [
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Where",
-    "Cast",
-    "Identity",
-    "Tanh",
-    "Clip",
-    "Min",
-    "Max",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Concat",
-    "Slice",
-    "Expand",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "Dropout",
-];
 
 /// How many operators may stand between a softmax and the product that its scores are from.
 const FAR: usize = 256;
+
+/// Whether an operator is a whole attention.
+pub(super) fn is_attention(op_type: &str) -> bool {
+    role(op_type) == Some(Role::Attention)
+}
+
+/// Whether scores may pass an operator between the product of queries and keys and their softmax.
+fn passes_scores(op_type: &str) -> bool {
+    matches!(
+        role(op_type),
+        Some(Role::Pointwise | Role::Copy | Role::Reshape | Role::Move | Role::Quantise)
+    )
+}
 
 /// What a branch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +51,9 @@ pub(super) fn read<'g>(
     let kind = classify(reach, output, stream)?;
     if kind != Kind::Mlp {
         let mut sum = output;
-        while let Some(behind) = behind_transparent(reach, sum) {
+        while let Some(behind) =
+            behind_transparent(reach, sum).or_else(|| behind_quantised(reach, sum))
+        {
             sum = behind;
         }
         if let Some(terms) = Value::Named(sum).terms(reach) {
@@ -112,7 +88,7 @@ fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Resu
             continue;
         }
         let op = message.op_type();
-        let attends = FUSED.contains(&op)
+        let attends = is_attention(op)
             || (op == "Softmax"
                 && message
                     .input
@@ -144,7 +120,7 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
         } else if reach
             .index
             .node(node)
-            .is_some_and(|node| ON_SCORES.contains(&node.op_type()))
+            .is_some_and(|node| passes_scores(node.op_type()))
         {
             open.extend(reach.live_inputs(node));
         }
@@ -152,11 +128,39 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
     false
 }
 
+/// How many operators are looked at behind a module's last product.
+const TAIL: usize = 32;
+
+/// What is done to a module's output before it reaches `tensor`: a module ends in a product with its bias, or in the
+/// lookup of an embedding.
+pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static str> {
+    let mut at = reach.index.producer(tensor).and(Some(tensor))?.to_owned();
+    for _ in 0..TAIL {
+        let name = at.as_str();
+        let (node, _) = reach.index.producer(name)?;
+        let made = reach.index.node(node)?.output.first()?;
+        if linear::data(reach, node).is_some() {
+            return None;
+        }
+        if norm::input_behind_affine(reach, made).is_some() {
+            return Some("a norm");
+        }
+        let behind = behind_transparent(reach, name)
+            .or_else(|| behind_quantised(reach, name))
+            .or_else(|| norm::behind_affine(reach, name));
+        match behind {
+            Some(behind) => at = behind.to_owned(),
+            None => return behind_scale(reach, name).map(|_| "a factor"),
+        }
+    }
+    None
+}
+
 /// Whether a region holds any softmax or fused attention, whatever it is over.
 pub(super) fn first_attention(reach: &Reach<'_, '_>, region: &[usize]) -> Option<usize> {
     region.iter().copied().find(|&node| {
         reach.index.node(node).is_some_and(|message| {
-            message.op_type() == "Softmax" || FUSED.contains(&message.op_type())
+            message.op_type() == "Softmax" || is_attention(message.op_type())
         })
     })
 }

@@ -6,10 +6,12 @@
 //! an MLP ([`branch`]); together they make blocks ([`blocks`]). Names of nodes and tensors decide nothing but
 //! between a mask and positions that nothing else tells apart ([`inputs`]).
 
+mod attention;
 mod blocks;
 mod bounds;
 mod branch;
 mod cache;
+mod embedding;
 mod heads;
 mod hint;
 mod inputs;
@@ -18,21 +20,20 @@ mod norm;
 mod reach;
 mod refuse;
 mod shape;
+mod sites;
 mod stream;
 mod unembed;
 mod value;
 
-use std::collections::HashSet;
-
-use super::architecture::{Architecture, Block, Site, SiteTensor};
+use super::architecture::{Architecture, Block, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
 use super::onnx::ModelProto;
 use super::onnx::tensor_proto::DataType;
-use super::site::{Point, SiteName};
 use crate::fault::{Fault, Result};
 use blocks::Layer;
 use reach::Reach;
+use sites::Found;
 use value::Value;
 
 impl Architecture {
@@ -66,7 +67,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
                 "the size of the vocabulary",
             )
         })?;
-    let stream = stream::walk(&reach, head.stream)?;
+    let (head, stream) = stream(&reach, head)?;
     let mut layers = blocks::group(&reach, &stream)?;
     let mut ln_final = head.norm;
     if let (true, Some(norm), Some(last)) = (stream.post_norm, ln_final, layers.last_mut()) {
@@ -91,43 +92,60 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         })
         .collect();
     let inputs = inputs::read(&reach, stream.embedding, vocab_size)?;
-    let mut sites = Sites::new(&reach, d_model);
-    sites.add(
-        SiteName::outside(Point::Embed),
-        Value::Named(stream.embedding),
-    );
-    let mut pre = Value::Named(stream.embedding);
-    for (number, layer) in layers.iter().enumerate() {
-        let at = |point| SiteName::block(number, point);
-        sites.add(at(Point::ResidPre), pre);
-        if let Some(attn_out) = layer.attn_out {
-            sites.add(at(Point::AttnOut), Value::Named(attn_out));
-        }
-        if let Some(mid) = layer.mid {
-            sites.add(at(Point::ResidMid), mid);
-        }
-        if let Some(mlp_out) = layer.mlp_out {
-            sites.add(at(Point::MlpOut), Value::Named(mlp_out));
-        }
-        sites.add(at(Point::ResidPost), layer.post);
-        pre = layer.post;
-    }
-    if let Some(norm) = ln_final {
-        sites.add(SiteName::outside(Point::LnFinal), Value::Named(norm));
-    }
+    let tokens = inputs
+        .iter()
+        .find(|port| port.role == InputRole::TokenIds)
+        .map_or("", |port| port.name.as_str());
+    let attentions = layers
+        .iter()
+        .map(|layer| attention::look(&reach, layer.attention, layer.branch, tokens))
+        .collect::<Result<Vec<_>>>()?;
+    let (sites, absent) = sites::list(
+        &reach,
+        &Found {
+            embedding: stream.embedding,
+            layers: &layers,
+            attentions: &attentions,
+            ln_final,
+            post_norm: stream.post_norm,
+            logits,
+            tokens,
+            d_model,
+            vocab_size,
+        },
+    )?;
     Ok(Architecture {
         n_layers: layers.len(),
         d_model,
-        n_heads: layers
-            .first()
-            .and_then(|layer| heads::of(&reach, layer.attention)),
+        n_heads: attentions.first().and_then(|inside| inside.heads),
         vocab_size,
         family_hint: hint::family(proto, &blocks),
         blocks,
-        sites: sites.found,
+        sites,
+        absent,
         inputs,
         logits: logits.to_string(),
     })
+}
+
+/// The stream below the head. Encoders have a small network with a norm of its own before their unembedding, so that
+/// norms further down are tried too; the fault of the first one tells the most.
+fn stream<'g>(
+    reach: &Reach<'_, 'g>,
+    head: unembed::Head<'g>,
+) -> Result<(unembed::Head<'g>, stream::Stream<'g>)> {
+    let first = match stream::walk(reach, head.stream) {
+        Ok(stream) => return Ok((head, stream)),
+        Err(fault) => fault,
+    };
+    let mut head = head;
+    while let Some(further) = unembed::further(reach, &head)? {
+        head = further;
+        if let Ok(stream) = stream::walk(reach, head.stream) {
+            return Ok((head, stream));
+        }
+    }
+    Err(first)
 }
 
 /// The float output that is `[batch, seq, vocab]` and comes from an unembedding; the widest if several do.
@@ -196,8 +214,9 @@ fn width(
     });
     let branches = layers
         .iter()
-        .flat_map(|layer| [layer.attn_out, layer.mlp_out])
-        .flatten();
+        .flat_map(|layer| [&layer.attn_out, &layer.mlp_out])
+        .flatten()
+        .filter_map(|parts| parts.first().copied());
     let mut known: Option<(usize, &str)> = None;
     for name in [embedding]
         .into_iter()
@@ -227,52 +246,4 @@ fn width(
             "shapes or weights that tell it",
         )
     })
-}
-
-/// Collects sites and gives unnamed sums a name that nothing else has.
-struct Sites<'r, 'i, 'g> {
-    reach: &'r Reach<'i, 'g>,
-    taken: HashSet<&'g str>,
-    d_model: usize,
-    found: Vec<Site>,
-}
-
-impl<'r, 'i, 'g> Sites<'r, 'i, 'g> {
-    fn new(reach: &'r Reach<'i, 'g>, d_model: usize) -> Self {
-        let graph = reach.index.graph();
-        let made = graph.node.iter().flat_map(|node| &node.output);
-        let taken = made.map(String::as_str).collect();
-        Self {
-            reach,
-            taken,
-            d_model,
-            found: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, name: SiteName, value: Value<'g>) {
-        let (tensor, shape) = match value {
-            Value::Named(tensor) => {
-                let stated = self.reach.index.info(tensor).and_then(shape::symbolic);
-                // Code that reshapes to `[batch × seq, d_model]` leaves no place to read or write by position.
-                if shape::rank(self.reach, tensor).is_some_and(|rank| rank != 3) {
-                    return;
-                }
-                (SiteTensor::Named(tensor.to_string()), stated)
-            }
-            Value::SkipSum(node) => {
-                let mut name = format!("node_{node}_input_skip_bias_sum");
-                while self.taken.contains(name.as_str()) || self.reach.index.info(&name).is_some() {
-                    name.push('_');
-                }
-                (SiteTensor::SkipSum { node, name }, None)
-            }
-        };
-        self.found.push(Site {
-            name,
-            tensor,
-            shape: shape
-                .unwrap_or_else(|| vec!["batch".into(), "seq".into(), self.d_model.to_string()]),
-        });
-    }
 }

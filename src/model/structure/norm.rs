@@ -1,16 +1,9 @@
 //! Norms: fused operators, and the arithmetic that exporters write instead of them.
 
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 use super::shape;
-use super::value::{SKIP_NORMS, Value, behind_cast, behind_transparent};
-
-/// Fused norms whose first input is what they normalise.
-const FUSED: [&str; 4] = [
-    "LayerNormalization",
-    "SimplifiedLayerNormalization",
-    "RMSNormalization",
-    "LpNormalization",
-];
+use super::value::{Value, behind_cast, behind_quantised, behind_transparent};
 
 /// How many operators a norm may be spread over, one after the other.
 const FAR: usize = 16;
@@ -20,11 +13,14 @@ pub(super) fn input<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<Value<
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
     let op = message.op_type();
-    if slot == 0 && SKIP_NORMS.contains(&op) {
-        return Some(Value::skip_sum(reach.index, node));
-    }
-    if slot == 0 && FUSED.contains(&op) {
-        return message.input.first().map(|name| Value::Named(name));
+    if slot == 0 {
+        match role(op) {
+            Some(Role::SkipNorm { .. }) => return Some(Value::skip_sum(reach.index, node)),
+            Some(Role::Norm { .. }) => {
+                return message.input.first().map(|name| Value::Named(name));
+            }
+            _ => {}
+        }
     }
     // value × 1/√(mean of value²), or value ÷ √(…): one factor is a statistic of the other.
     let (value, statistic) = match (op, reach.live_inputs(node).as_slice()) {
@@ -51,7 +47,9 @@ pub(super) fn input_behind_affine<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) ->
         if let Some(found) = input(reach, at) {
             return Some(found);
         }
-        at = behind_affine(reach, at).or_else(|| behind_transparent(reach, at))?;
+        at = behind_affine(reach, at)
+            .or_else(|| behind_transparent(reach, at))
+            .or_else(|| behind_quantised(reach, at))?;
     }
     None
 }
@@ -88,7 +86,8 @@ fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
             "ReduceMean" | "ReduceSum" => return squared(reach, first?),
             "ReduceL2" | "ReduceSumSquare" => return first,
             "Sqrt" | "Reciprocal" | "Pow" | "Add" | "Mul" | "Div" | "Max" | "Clip" | "Cast"
-            | "Identity" | "Unsqueeze" | "Reshape" | "Expand"
+            | "Identity" | "Unsqueeze" | "Reshape" | "Expand" | "QuantizeLinear"
+            | "DequantizeLinear"
                 if live.len() == 1 =>
             {
                 at = first?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::super::index::GraphIndex;
 use super::super::onnx::ValueInfoProto;
-use super::value::{SKIP_NORMS, SKIP_SUM_SLOT};
+use super::value::{SKIP_SUM_SLOT, is_skip_norm};
 use crate::fault::Result;
 
 /// Steps allowed for each node before a graph counts as too tangled; exported models take a few dozen.
@@ -111,6 +111,34 @@ impl<'i, 'g> Reach<'i, 'g> {
         found
     }
 
+    /// The nodes between `node` and the tensor `of`, in topological order, and what of theirs is computed from `node`.
+    pub fn after(&self, node: usize, of: &str) -> Result<(Vec<usize>, HashSet<&'g str>)> {
+        let floor = self.index.rank(node);
+        let mut nodes = HashSet::new();
+        let mut open = vec![of];
+        while let Some(at) = open.pop() {
+            self.step()?;
+            let Some((maker, _)) = self.index.producer(at) else {
+                continue;
+            };
+            // What stands before the node in the order is not computed from it.
+            if self.index.rank(maker) > floor && !cuts(self.index, maker) && nodes.insert(maker) {
+                open.extend(self.live_inputs(maker));
+            }
+        }
+        let mut nodes: Vec<usize> = nodes.into_iter().collect();
+        nodes.sort_unstable_by_key(|&node| self.index.rank(node));
+        let mut found: HashSet<&'g str> = outputs(self.index, node).collect();
+        nodes.retain(|&node| {
+            let is_behind = self.index.reads(node).any(|name| found.contains(name));
+            if is_behind {
+                found.extend(outputs(self.index, node));
+            }
+            is_behind
+        });
+        Ok((nodes, found))
+    }
+
     /// The tensor, and beside the sum of a fused skip norm its norm: the operator makes the one from the other.
     fn same_value<'t>(&self, tensor: &'t str) -> Vec<&'t str>
     where
@@ -119,7 +147,7 @@ impl<'i, 'g> Reach<'i, 'g> {
         let mut all = vec![tensor];
         if let Some((node, SKIP_SUM_SLOT)) = self.index.producer(tensor) {
             let message = self.index.node(node);
-            let message = message.filter(|message| SKIP_NORMS.contains(&message.op_type()));
+            let message = message.filter(|message| is_skip_norm(message.op_type()));
             all.extend(
                 message
                     .and_then(|message| message.output.first())

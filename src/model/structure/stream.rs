@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::branch::{self, Branch};
 use super::reach::Reach;
-use super::value::{Value, behind_scale, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use super::{broken, norm, shape};
 use crate::fault::Result;
 
@@ -17,8 +17,8 @@ pub(super) struct Step<'g> {
     pub node: usize,
     /// What is added.
     pub branches: Vec<Branch<'g>>,
-    /// Whether the sum adds a bias too, so that no tensor holds all that is added.
-    pub biased: bool,
+    /// A bias that the sum adds too, so that no single tensor holds all that is added.
+    pub bias: Option<&'g str>,
     /// The stream afterwards.
     pub after: Value<'g>,
 }
@@ -70,7 +70,7 @@ pub(super) fn walk<'g>(reach: &Reach<'_, 'g>, top: Value<'g>) -> Result<Stream<'
         steps.push(Step {
             node: way.sum.node(reach.index).unwrap_or_default(),
             branches,
-            biased: way.sum.is_biased(reach.index),
+            bias: way.sum.bias(reach.index),
             after: way.point,
         });
         at = Value::Named(stream);
@@ -99,6 +99,9 @@ fn descend<'g>(reach: &Reach<'_, 'g>, from: Value<'g>) -> Way<'g> {
             break;
         }
         if let Some(behind) = behind_transparent(reach, name) {
+            at = Value::Named(behind);
+        } else if let Some(behind) = behind_quantised(reach, name) {
+            changed = true;
             at = Value::Named(behind);
         } else if let Some(behind) = norm::input_behind_affine(reach, name) {
             changed = true;
@@ -150,7 +153,8 @@ fn split<'g>(
             if all {
                 return Ok(Some((candidate, others)));
             }
-            if let Some(behind) = behind_transparent(reach, candidate) {
+            let alike = behind_transparent(reach, candidate);
+            if let Some(behind) = alike.or_else(|| behind_quantised(reach, candidate)) {
                 candidate = behind;
             } else if let Some(behind) = behind_scale(reach, candidate) {
                 candidate = behind;

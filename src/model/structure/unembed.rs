@@ -1,10 +1,13 @@
 //! From the logits back through the unembedding to the last norm.
 
+use std::collections::HashSet;
+
+use super::super::operators::{Role, role};
 use super::broken;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
-use super::value::Value;
+use super::value::{Value, behind_quantised, behind_transparent};
 use crate::fault::Result;
 
 /// What lies between the residual stream and the logits.
@@ -16,30 +19,6 @@ pub(super) struct Head<'g> {
     /// The node that multiplies with the unembedding.
     pub unembedding: usize,
 }
-
-/// Operators between the stream and the logits that are passed by their data input.
-const PASSED: [&str; 20] = [
-    "Mul",
-    "Div",
-    "Add",
-    "Sub",
-    "Tanh",
-    "Cast",
-    "Identity",
-    "Dropout",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Slice",
-    "Gather",
-    "GatherND",
-    "Transpose",
-    "Clip",
-    "Where",
-    "QuantizeLinear",
-    "DequantizeLinear",
-];
 
 /// Follows the logits back.
 ///
@@ -78,7 +57,7 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
             data
         } else if op == "DynamicQuantizeLinear" && slot == 0 {
             first_input(reach, node, &place())?
-        } else if PASSED.contains(&op) {
+        } else if role(op).is_some_and(is_passed) {
             passed(reach, node).ok_or_else(|| {
                 broken(
                     format!("{} on the way back from `{logits}`", place()),
@@ -97,6 +76,104 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
         };
         path.push(at);
     }
+}
+
+/// How many operators a network between the stream and the unembedding may have.
+const DEEP: usize = 64;
+
+/// The norm before a head's own, behind products with weights and activations: the head of an encoder is such a
+/// network.
+pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Option<Head<'g>>> {
+    let Value::Named(mut at) = head.stream else {
+        return Ok(None);
+    };
+    let mut products = 0;
+    for _ in 0..DEEP {
+        reach.step()?;
+        let Some((node, _)) = reach.index.producer(at) else {
+            return Ok(None);
+        };
+        if products > 0 {
+            if let Some(stream) = norm::input_behind_affine(reach, at) {
+                return Ok(Some(Head {
+                    norm: Some(at),
+                    stream,
+                    unembedding: head.unembedding,
+                }));
+            }
+            if Value::Named(at).terms(reach).is_some() {
+                return Ok(Some(Head {
+                    norm: None,
+                    stream: Value::Named(at),
+                    unembedding: head.unembedding,
+                }));
+            }
+        }
+        let behind = if let Some(data) = linear::data(reach, node) {
+            products += 1;
+            Some(data)
+        } else {
+            behind_transparent(reach, at)
+                .or_else(|| behind_quantised(reach, at))
+                .or(behind_activation(reach, at)?)
+        };
+        let Some(behind) = behind else {
+            return Ok(None);
+        };
+        at = behind;
+    }
+    Ok(None)
+}
+
+/// The one tensor that an activation, spelled out or not, is computed from.
+fn behind_activation<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Result<Option<&'g str>> {
+    let mut sources = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut open = vec![tensor];
+    while let Some(at) = open.pop() {
+        reach.step()?;
+        let producer = reach.index.producer(at);
+        let pointwise = producer.filter(|(node, _)| {
+            reach
+                .index
+                .node(*node)
+                .and_then(|node| role(node.op_type()))
+                .is_some_and(|role| matches!(role, Role::Pointwise | Role::Copy | Role::Quantise))
+        });
+        match pointwise {
+            Some((node, _)) => {
+                let live = reach.live_inputs(node);
+                // The factor that a dynamic quantisation scales its product by is no source of its own.
+                let product = live
+                    .iter()
+                    .copied()
+                    .find(|name| integer_product(reach, name));
+                let live = product.map_or(live, |product| vec![product]);
+                open.extend(live.into_iter().filter(|name| seen.insert(*name)));
+            }
+            None => {
+                sources.insert(at);
+            }
+        }
+    }
+    let mut sources = sources.into_iter();
+    Ok(match (sources.next(), sources.next()) {
+        (Some(only), None) if only != tensor => Some(only),
+        _ => None,
+    })
+}
+
+/// Whether the way back from the logits passes an operator by its data input.
+fn is_passed(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Pointwise
+            | Role::Copy
+            | Role::Reshape
+            | Role::Move
+            | Role::Quantise
+            | Role::Lookup { .. }
+    )
 }
 
 /// The input that an operator on the way only scales, shifts, cuts or casts.

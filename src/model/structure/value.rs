@@ -1,6 +1,7 @@
 //! A tensor on the stream, and the operators that only hand it on.
 
 use super::super::index::GraphIndex;
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 
 /// A value of the graph: a named tensor, or the sum inside a fused skip norm that has no name yet.
@@ -11,12 +12,13 @@ pub(super) enum Value<'g> {
     SkipSum(usize),
 }
 
-/// Fused operators that add `input` and `skip` before they normalise; their fourth output is the sum.
-pub(super) const SKIP_NORMS: [&str; 2] =
-    ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"];
-/// The slot of their optional third term.
-const SKIP_BIAS: [(&str, usize); 2] = [(SKIP_NORMS[0], 4), (SKIP_NORMS[1], 3)];
+/// Output slot of the sum inside a fused skip norm.
 pub(super) const SKIP_SUM_SLOT: usize = 3;
+
+/// Whether an operator normalises a sum that it makes itself.
+pub(super) fn is_skip_norm(op_type: &str) -> bool {
+    matches!(role(op_type), Some(Role::SkipNorm { .. }))
+}
 
 impl<'g> Value<'g> {
     /// The sum inside a fused skip norm, by its name if it has one.
@@ -36,18 +38,14 @@ impl<'g> Value<'g> {
         }
     }
 
-    /// Whether the value is a sum that takes a bias as well.
-    pub fn is_biased(self, index: &GraphIndex<'g>) -> bool {
-        let message = self.node(index).and_then(|node| index.node(node));
-        message.is_some_and(|message| {
-            SKIP_BIAS.iter().any(|(op, slot)| {
-                *op == message.op_type()
-                    && message
-                        .input
-                        .get(*slot)
-                        .is_some_and(|bias| !bias.is_empty())
-            })
-        })
+    /// The bias that a fused sum takes as its third term.
+    pub fn bias(self, index: &GraphIndex<'g>) -> Option<&'g str> {
+        let message = index.node(self.node(index)?)?;
+        let Some(Role::SkipNorm { bias, .. }) = role(message.op_type()) else {
+            return None;
+        };
+        let bias = message.input.get(bias).filter(|bias| !bias.is_empty());
+        bias.map(String::as_str)
     }
 
     /// The two computed terms if the value is a sum of such.
@@ -60,7 +58,7 @@ impl<'g> Value<'g> {
         let adds = match message.op_type() {
             "Add" => slot == 0 && message.input.len() == 2,
             "Sum" => slot == 0 && message.input.iter().filter(|n| reach.is_live(n)).count() == 2,
-            op => SKIP_NORMS.contains(&op) && slot == SKIP_SUM_SLOT,
+            op => is_skip_norm(op) && slot == SKIP_SUM_SLOT,
         };
         if !adds {
             return None;
@@ -76,14 +74,23 @@ impl<'g> Value<'g> {
 pub(super) fn behind_transparent<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
-    let transparent = matches!(
-        message.op_type(),
-        "Identity" | "Cast" | "Dropout" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze"
-    );
+    let transparent = matches!(role(message.op_type()), Some(Role::Copy | Role::Reshape));
     message
         .input
         .first()
         .filter(|name| transparent && slot == 0 && reach.is_live(name))
+        .map(String::as_str)
+}
+
+/// The tensor behind a quantisation, or behind the way back from one.
+pub(super) fn behind_quantised<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
+    let (node, slot) = reach.index.producer(tensor)?;
+    let message = reach.index.node(node)?;
+    let quantises = role(message.op_type()) == Some(Role::Quantise);
+    message
+        .input
+        .first()
+        .filter(|name| quantises && slot == 0 && reach.is_live(name))
         .map(String::as_str)
 }
 
@@ -103,7 +110,7 @@ pub(super) fn behind_scale<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'
 /// How many casts may follow one another.
 const CASTS: usize = 8;
 
-/// The tensor behind casts and identities.
+/// The tensor behind casts, identities and quantisation.
 pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str {
     let mut at = tensor;
     for _ in 0..CASTS {
@@ -111,8 +118,8 @@ pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str
         let Some(message) = producer.and_then(|(node, _)| reach.index.node(node)) else {
             break;
         };
-        match (message.op_type(), message.input.first()) {
-            ("Cast" | "Identity", Some(input)) => at = input,
+        match (role(message.op_type()), message.input.first()) {
+            (Some(Role::Copy | Role::Quantise), Some(input)) => at = input,
             _ => break,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::super::messages;
 use super::super::super::onnx::tensor_proto::DataType;
 use super::super::super::onnx::{NodeProto, ValueInfoProto};
-use super::super::branch::FUSED;
+use super::super::branch::is_attention;
 use super::super::reach::Reach;
 use super::super::{inputs, linear, shape};
 
@@ -181,7 +181,7 @@ impl<'r, 'i, 'g> Census<'r, 'i, 'g> {
                 continue;
             };
             let op = message.op_type();
-            let factors = if FUSED.contains(&op) {
+            let factors = if is_attention(op) {
                 let [queries, keys] =
                     [0, 1].map(|slot| message.input.get(slot).map(String::as_str));
                 let queries = queries.unwrap_or_default();
