@@ -8,9 +8,9 @@
 
 mod attention;
 mod blocks;
+mod bounds;
 mod branch;
 mod cache;
-mod census;
 mod embedding;
 mod heads;
 mod hint;
@@ -46,7 +46,9 @@ impl Architecture {
     /// The graph is damaged, or is no decoder that is understood; the message names the place where the chain broke.
     pub fn find(model: &Model) -> Result<Self> {
         let index = GraphIndex::new(model.graph())?;
-        find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))
+        let arch = find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))?;
+        bounds::check(&arch, &index)?;
+        Ok(arch)
     }
 }
 
