@@ -459,7 +459,7 @@ fn constants_are_reached_through_identity_and_cast() {
         output: vec!["five".into()],
         attribute: vec![AttributeProto {
             name: Some("value".into()),
-            t: Some(five),
+            t: Some(Box::new(five)),
             ..AttributeProto::default()
         }],
         ..NodeProto::default()

@@ -33,7 +33,7 @@ pub(super) fn subgraphs(graph: &GraphProto) -> impl Iterator<Item = &GraphProto>
         .node
         .iter()
         .flat_map(|node| &node.attribute)
-        .flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs))
+        .flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs))
 }
 
 fn collect(graph: &GraphProto, taken: &mut HashSet<String>) {

@@ -26,10 +26,9 @@ pub(super) fn of_bytes(path: String, bytes: &[u8]) -> FileDigest {
 }
 
 /// Digest of a file that is read piece by piece.
-pub(super) fn of_file(folder: &Path, path: String, doing: &str) -> Result<FileDigest> {
-    let full = folder.join(&path);
-    let (sha256, bytes) = sha256_of_file(&full)
-        .map_err(|error| Fault::failed(doing, format!("`{}`: {error}", full.display())))?;
+pub(super) fn of_file(place: &Path, path: String, doing: &str) -> Result<FileDigest> {
+    let (sha256, bytes) = sha256_of_file(place)
+        .map_err(|error| Fault::failed(doing, format!("`{}`: {error}", place.display())))?;
     Ok(FileDigest {
         path,
         sha256,

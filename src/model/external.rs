@@ -1,11 +1,10 @@
 //! External data: tensors whose values lie in files beside the model. Every reference is checked before anything reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::onnx::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
-};
+use super::messages;
+use super::onnx::{ModelProto, StringStringEntryProto, TensorProto};
 use super::tensor;
 use crate::fault::{Fault, Result};
 
@@ -20,34 +19,117 @@ pub(super) struct Reference {
     pub len: usize,
 }
 
-/// Files referred to, relative to the model's folder, with their lengths in bytes.
-pub(super) type Files = BTreeMap<String, usize>;
+/// A data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DataFile {
+    /// The name by which the model was written, relative to the folder that it was opened in.
+    pub name: String,
+    /// Where it really lies: absolute, without links.
+    pub place: PathBuf,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// Files referred to, by the location that the model's tensors name.
+pub(super) type Files = BTreeMap<String, DataFile>;
+
+/// The folders that data may lie in: the one that was named, and the one where the model's file really lies.
+///
+/// A cache of Hugging Face holds links alone: `snapshots/<revision>/model.onnx` and its data beside it point into one folder of
+/// blobs. There both folders differ, and data in either is the model's own. A link to anywhere else is refused: a model that a
+/// stranger made must not choose which file of this machine is read.
+pub(super) struct Roots {
+    named: PathBuf,
+    real: Vec<PathBuf>,
+}
+
+impl Roots {
+    /// The roots of the model at `path`, which need not be there (its bytes may come from elsewhere).
+    pub(super) fn of(path: &Path) -> Self {
+        let named = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let own = path.canonicalize().ok();
+        let own = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+        let real = named.canonicalize().ok().into_iter().chain(own).collect();
+        Self { named, real }
+    }
+}
 
 /// Checks every external reference of the model and lists the files.
 ///
 /// # Errors
 /// A reference leaves the folder (`..`, absolute, through a symbolic link), names a file that is not there, has a
-/// negative or overflowing number, reaches past the end of the file, or does not have the tensor's length.
-pub(super) fn check(proto: &ModelProto, folder: &Path, doing: &str) -> Result<Files> {
+/// negative or overflowing number, says something twice, reaches past the end of the file, or does not have the tensor's
+/// length.
+pub(super) fn check(proto: &ModelProto, roots: &Roots, doing: &str) -> Result<Files> {
     let mut files = Files::new();
-    for tensor in tensors(proto) {
+    for tensor in messages::tensors(proto) {
         if tensor::is_external(tensor) {
             let file = location(tensor, doing)?;
-            if !files.contains_key(&file) {
-                let len = length_on_disk(tensor, &file, folder, doing)?;
-                files.insert(file.clone(), len);
-            }
-            let available = files.get(&file).copied().unwrap_or(0);
+            let available = match files.get(&file) {
+                Some(known) => known.len,
+                None => {
+                    let found = on_disk(tensor, &file, roots, doing)?;
+                    let len = found.len;
+                    files.insert(file.clone(), found);
+                    len
+                }
+            };
             extent(tensor, file, available, doing)?;
         }
     }
     Ok(files)
 }
 
+/// The folder that references are relative to, and the files. Where links lead out of the folder that was named, it is the one
+/// that holds all the files, and references are rewritten to lie in it: the runtime follows no link out of its folder.
+///
+/// # Errors
+/// A link leads to a path that is not UTF-8.
+pub(super) fn settle(
+    proto: &mut ModelProto,
+    files: Files,
+    roots: &Roots,
+    doing: &str,
+) -> Result<(PathBuf, Files)> {
+    let named = roots.real.first();
+    let inside = |file: &DataFile| named.is_some_and(|root| file.place.starts_with(root));
+    if files.values().all(inside) {
+        return Ok((roots.named.clone(), files));
+    }
+    let mut places = files.values().filter_map(|file| file.place.parent());
+    let mut folder = places.next().unwrap_or(Path::new("/")).to_path_buf();
+    for place in places {
+        while !place.starts_with(&folder) && folder.pop() {}
+    }
+    let new = |file: &DataFile| {
+        let relative = file.place.strip_prefix(&folder).ok().and_then(Path::to_str);
+        relative.map(str::to_owned).ok_or_else(|| {
+            let found = format!("`{}` is a link to a path that is not UTF-8", file.name);
+            Fault::usage(doing, found)
+        })
+    };
+    for tensor in messages::tensors_mut(proto) {
+        if tensor::is_external(tensor) {
+            let file = files.get(&location(tensor, doing)?);
+            let place = file.map(new).transpose()?;
+            let entries = tensor.external_data.iter_mut();
+            for entry in entries.filter(|entry| entry.key() == "location") {
+                entry.value.clone_from(&place);
+            }
+        }
+    }
+    let moved = files.into_values().map(|file| Ok((new(&file)?, file)));
+    let moved = moved.collect::<Result<Files>>()?;
+    Ok((folder, moved))
+}
+
 /// The reference of a tensor in a file of `available` bytes.
 pub(super) fn reference(tensor: &TensorProto, files: &Files, doing: &str) -> Result<Reference> {
     let file = location(tensor, doing)?;
-    let available = files.get(&file).copied().unwrap_or(0);
+    let available = files.get(&file).map_or(0, |file| file.len);
     extent(tensor, file, available, doing)
 }
 
@@ -59,8 +141,24 @@ fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
         .map(StringStringEntryProto::value)
 }
 
+/// The runtime takes a file of this name for an address in its own memory.
+const ADDRESS: &str = "_ORT_MEM_ADDR_";
+
 fn location(tensor: &TensorProto, doing: &str) -> Result<String> {
     let name = tensor.name();
+    let mut keys = HashSet::new();
+    let mut entries = tensor.external_data.iter();
+    if let Some(twice) = entries.find(|entry| !keys.insert(entry.key())) {
+        return Err(Fault::usage(
+            doing,
+            format!(
+                "the external tensor `{name}` says its `{}` twice",
+                twice.key()
+            ),
+        )
+        .expected("each entry once: readers differ in which of two they take")
+        .hint("no exporter writes such a file: do not trust it"));
+    }
     let given = entry(tensor, "location").filter(|file| !file.is_empty());
     let given = given.ok_or_else(|| {
         Fault::usage(
@@ -82,7 +180,7 @@ fn location(tensor: &TensorProto, doing: &str) -> Result<String> {
     };
     let mut parts: Vec<&str> = Vec::new();
     // Both separators are looked at, so that a file made on Windows cannot slip out here, nor the reverse.
-    if given.starts_with('\\') || given.chars().nth(1) == Some(':') {
+    if given.contains(ADDRESS) || given.starts_with('\\') || given.chars().nth(1) == Some(':') {
         return Err(outside());
     }
     for component in Path::new(given).components() {
@@ -107,9 +205,9 @@ fn location(tensor: &TensorProto, doing: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-fn length_on_disk(tensor: &TensorProto, file: &str, folder: &Path, doing: &str) -> Result<usize> {
+fn on_disk(tensor: &TensorProto, file: &str, roots: &Roots, doing: &str) -> Result<DataFile> {
     let name = tensor.name();
-    let path = folder.join(file);
+    let path = roots.named.join(file);
     let missing = |error: &std::io::Error| {
         Fault::usage(
             doing,
@@ -121,20 +219,19 @@ fn length_on_disk(tensor: &TensorProto, file: &str, folder: &Path, doing: &str) 
         .expected("the data file beside the model")
         .hint("copy the whole folder of the model, its `.data` files too")
     };
-    let real = real_path(&path).map_err(|error| missing(&error))?;
-    let root = real_path(folder).map_err(|error| missing(&error))?;
-    if !real.starts_with(&root) {
+    let place = path.canonicalize().map_err(|error| missing(&error))?;
+    if !roots.real.iter().any(|root| place.starts_with(root)) {
         return Err(Fault::usage(
             doing,
             format!(
                 "the external tensor `{name}` lies in `{file}`, a link to `{}` outside the model's folder",
-                real.display()
+                place.display()
             ),
         )
-        .expected("a file inside the model's folder")
-        .hint("copy the files that the links of the folder point to into one folder and audit that"));
+        .expected("a file in the model's folder, or in the one that the model's own link points to")
+        .hint("if you trust these links, copy what they point to into one folder (`cp -rL`) and audit that"));
     }
-    let found = std::fs::metadata(&real).map_err(|error| missing(&error))?;
+    let found = std::fs::metadata(&place).map_err(|error| missing(&error))?;
     if !found.is_file() {
         return Err(Fault::usage(
             doing,
@@ -142,7 +239,7 @@ fn length_on_disk(tensor: &TensorProto, file: &str, folder: &Path, doing: &str) 
         )
         .expected("a data file"));
     }
-    usize::try_from(found.len()).map_err(|_| {
+    let len = usize::try_from(found.len()).map_err(|_| {
         Fault::usage(
             doing,
             format!(
@@ -150,16 +247,12 @@ fn length_on_disk(tensor: &TensorProto, file: &str, folder: &Path, doing: &str) 
                 found.len()
             ),
         )
+    })?;
+    Ok(DataFile {
+        name: file.to_owned(),
+        place,
+        len,
     })
-}
-
-fn real_path(path: &Path) -> std::io::Result<PathBuf> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    path.canonicalize()
 }
 
 fn extent(tensor: &TensorProto, file: String, available: usize, doing: &str) -> Result<Reference> {
@@ -167,7 +260,9 @@ fn extent(tensor: &TensorProto, file: String, available: usize, doing: &str) -> 
     let number = |key: &str| -> Result<Option<usize>> {
         entry(tensor, key)
             .map(|text| {
-                text.parse::<usize>().map_err(|_| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = text.parse::<usize>().ok().filter(|_| digits);
+                number.ok_or_else(|| {
                     Fault::usage(
                         doing,
                         format!("the external tensor `{name}` in `{file}` has {key} `{text}`"),
@@ -183,8 +278,8 @@ fn extent(tensor: &TensorProto, file: String, available: usize, doing: &str) -> 
         Fault::usage(
             doing,
             format!(
-                "the external tensor `{name}` in `{file}` has dimensions {:?} of {}",
-                tensor.dims,
+                "the external tensor `{name}` in `{file}` has dimensions {} of {}",
+                tensor::listed(&tensor.dims),
                 tensor::data_type(tensor).as_str_name()
             ),
         )
@@ -197,8 +292,8 @@ fn extent(tensor: &TensorProto, file: String, available: usize, doing: &str) -> 
             format!("the external tensor `{name}` in `{file}` has length {len}"),
         )
         .expected(format!(
-            "{needed} bytes for dimensions {:?} of {}",
-            tensor.dims,
+            "{needed} bytes for dimensions {} of {}",
+            tensor::listed(&tensor.dims),
             tensor::data_type(tensor).as_str_name()
         )));
     }
@@ -214,47 +309,4 @@ fn extent(tensor: &TensorProto, file: String, available: usize, doing: &str) -> 
         .hint("the data file is truncated or belongs to another model: copy it again"));
     }
     Ok(Reference { file, offset, len })
-}
-
-/// Every tensor message of the model: initialisers, attributes and those of subgraphs and functions.
-pub(super) fn tensors(proto: &ModelProto) -> Vec<&TensorProto> {
-    let mut graphs: Vec<&GraphProto> = proto.graph.iter().collect();
-    for training in &proto.training_info {
-        graphs.extend(training.initialization.iter());
-        graphs.extend(training.algorithm.iter());
-    }
-    let mut nodes: Vec<&NodeProto> = Vec::new();
-    let mut attributes: Vec<&AttributeProto> = Vec::new();
-    for function in &proto.functions {
-        nodes.extend(&function.node);
-        attributes.extend(&function.attribute_proto);
-    }
-    let mut all = Vec::new();
-    loop {
-        if let Some(graph) = graphs.pop() {
-            all.extend(&graph.initializer);
-            for sparse in &graph.sparse_initializer {
-                all.extend(sparse.values.iter());
-                all.extend(sparse.indices.iter());
-            }
-            nodes.extend(&graph.node);
-        } else if let Some(node) = nodes.pop() {
-            attributes.extend(&node.attribute);
-        } else if let Some(attribute) = attributes.pop() {
-            all.extend(attribute.t.iter());
-            all.extend(&attribute.tensors);
-            for sparse in attribute
-                .sparse_tensor
-                .iter()
-                .chain(&attribute.sparse_tensors)
-            {
-                all.extend(sparse.values.iter());
-                all.extend(sparse.indices.iter());
-            }
-            graphs.extend(attribute.g.iter());
-            graphs.extend(&attribute.graphs);
-        } else {
-            return all;
-        }
-    }
 }

@@ -10,9 +10,10 @@ use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 
 use super::digest::{self, FileDigest};
-use super::external::{self, Files};
+use super::external::{self, DataFile, Files, Roots};
 use super::onnx::{GraphProto, ModelProto, TensorProto};
-use super::{finite, mapped, tensor};
+use super::wire::{self, Flaw};
+use super::{finite, inline, mapped, messages, sound, tensor};
 use crate::fault::{Fault, Result};
 
 static EMPTY: LazyLock<GraphProto> = LazyLock::new(GraphProto::default);
@@ -26,6 +27,15 @@ pub struct Model {
     files: Files,
 }
 
+/// One file of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFile {
+    /// Relative to the model's folder, as the model names it.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
 /// Encodes a model as the bytes of an `.onnx` file.
 #[must_use]
 pub fn encode(proto: &ModelProto) -> Vec<u8> {
@@ -37,7 +47,8 @@ impl Model {
     ///
     /// # Errors
     /// The path is missing, a folder or unreadable; the file is empty, truncated, not ONNX, or has no graph or nodes;
-    /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file.
+    /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file; functions cannot be put
+    /// in place; or the file would take far more memory than its length.
     pub fn open(path: &Path) -> Result<Self> {
         let source = mapped::map(path, &opening(path))?;
         Self::from_bytes(source, path)
@@ -57,12 +68,36 @@ impl Model {
         if source.is_empty() {
             return Err(refused("the file is empty".into()));
         }
-        let proto = ModelProto::decode(source.clone()).map_err(|error| {
+        let damaged = |what: &dyn fmt::Display| {
             refused(format!(
-                "{} bytes that are truncated or not ONNX ({error})",
+                "{} bytes that are truncated or not ONNX ({what})",
                 source.len()
             ))
+        };
+        wire::check(&source).map_err(|flaw| match flaw {
+            Flaw::Damaged(what) => damaged(&what),
+            Flaw::Deep => Fault::usage(
+                &doing,
+                format!(
+                    "messages that lie more than {} deep in one another",
+                    wire::DEEPEST
+                ),
+            )
+            .expected("subgraphs within subgraphs as an exporter writes them: a few levels")
+            .hint("no exporter writes such a file: do not trust it"),
+            Flaw::Large { needed, allowed } => Fault::usage(
+                &doing,
+                format!(
+                    "{} bytes that would take more than {needed} when decoded",
+                    source.len()
+                ),
+            )
+            .expected(format!(
+                "at most {allowed} for a file of that length, weights aside"
+            ))
+            .hint("no exporter writes such a file: do not trust it"),
         })?;
+        let proto = ModelProto::decode(source.clone()).map_err(|error| damaged(&error))?;
         match &proto.graph {
             None => {
                 return Err(refused(format!(
@@ -75,11 +110,11 @@ impl Model {
             }
             Some(_) => {}
         }
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        let files = external::check(&proto, &folder, &doing)?;
+        sound::check(&proto, &doing)?;
+        let mut proto = inline::inline(proto, wire::allowed(source.len()), &doing)?;
+        let roots = Roots::of(path);
+        let files = external::check(&proto, &roots, &doing)?;
+        let (folder, files) = external::settle(&mut proto, files, &roots, &doing)?;
         Ok(Self {
             path: path.to_path_buf(),
             folder,
@@ -89,7 +124,7 @@ impl Model {
         })
     }
 
-    /// The whole decoded model.
+    /// The whole decoded model, the functions that the file defines put in place of their calls.
     #[must_use]
     pub fn proto(&self) -> &ModelProto {
         &self.proto
@@ -107,10 +142,25 @@ impl Model {
         &self.path
     }
 
-    /// The folder that external data is relative to.
+    /// The folder that the external data of [`Model::proto`] is relative to: the one that the model was opened in, or, in a cache
+    /// whose links lead to the data, the one that holds it.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The `.onnx` file and then every external file, in the order of their names; nothing is read.
+    #[must_use]
+    pub fn files(&self) -> Vec<ModelFile> {
+        let own = ModelFile {
+            path: self.name(),
+            bytes: self.source.len() as u64,
+        };
+        let data = self.data_files().into_iter().map(|file| ModelFile {
+            path: file.name.clone(),
+            bytes: file.len as u64,
+        });
+        std::iter::once(own).chain(data).collect()
     }
 
     /// SHA-256 of the `.onnx` file and then of every external file, in the order of their names.
@@ -118,16 +168,25 @@ impl Model {
     /// # Errors
     /// An external file cannot be read any more.
     pub fn digests(&self) -> Result<Vec<FileDigest>> {
-        let name = self.path.file_name().map_or_else(
-            || self.path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        );
         let doing = format!("computing the digests of `{}`", self.path.display());
-        let mut all = vec![digest::of_bytes(name, &self.source)];
-        for file in self.files.keys() {
-            all.push(digest::of_file(&self.folder, file.clone(), &doing)?);
+        let mut all = vec![digest::of_bytes(self.name(), &self.source)];
+        for file in self.data_files() {
+            all.push(digest::of_file(&file.place, file.name.clone(), &doing)?);
         }
         Ok(all)
+    }
+
+    fn data_files(&self) -> Vec<&DataFile> {
+        let mut files: Vec<&DataFile> = self.files.values().collect();
+        files.sort_unstable_by_key(|file| &file.name);
+        files
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().map_or_else(
+            || self.path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
     }
 
     /// The values of a float32, float16 or bfloat16 initialiser as `f32`, in its own shape.
@@ -177,7 +236,7 @@ impl Model {
         let doing = format!("checking the weights of `{}`", self.path.display());
         let mut maps = BTreeMap::new();
         let mut data = Vec::new();
-        for tensor in external::tensors(&self.proto) {
+        for tensor in messages::tensors(&self.proto) {
             if finite::concerns(tensor) {
                 data.push((tensor, self.raw(tensor, &mut maps, &doing)?));
             }
@@ -199,7 +258,9 @@ impl Model {
         let map = if let Some(map) = maps.get(&reference.file) {
             map.clone()
         } else {
-            let map = mapped::map(&self.folder.join(&reference.file), doing)?;
+            let place = self.files.get(&reference.file).map(|file| &file.place);
+            let named = || self.folder.join(&reference.file);
+            let map = mapped::map(&place.cloned().unwrap_or_else(named), doing)?;
             maps.insert(reference.file.clone(), map.clone());
             map
         };

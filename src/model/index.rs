@@ -291,7 +291,7 @@ impl<'g> GraphIndex<'g> {
             match node.op_type() {
                 "Identity" | "Cast" => at = node.input.first()?,
                 "Constant" => {
-                    return attribute(node, "value").and_then(|value| value.t.as_ref());
+                    return attribute(node, "value").and_then(|value| value.t.as_deref());
                 }
                 _ => return None,
             }
@@ -375,7 +375,7 @@ fn names_in_subgraphs(node: &NodeProto) -> Vec<&str> {
         }
         first = false;
         for attribute in &node.attribute {
-            for graph in attribute.g.iter().chain(&attribute.graphs) {
+            for graph in attribute.g.as_deref().into_iter().chain(&attribute.graphs) {
                 names.extend(graph.output.iter().map(ValueInfoProto::name));
                 nodes.extend(&graph.node);
             }

@@ -23,6 +23,18 @@ pub(super) fn dims(tensor: &TensorProto) -> Option<(Vec<usize>, usize)> {
     Some((dims, count))
 }
 
+/// Dimensions for messages; a file may claim any number of them.
+#[must_use]
+pub(super) fn listed(dims: &[i64]) -> String {
+    const SHOWN: usize = 8;
+    let shown = dims.iter().take(SHOWN).map(i64::to_string);
+    let mut texts: Vec<String> = shown.collect();
+    if dims.len() > SHOWN {
+        texts.push(format!("… {} in all", dims.len()));
+    }
+    format!("[{}]", texts.join(", "))
+}
+
 /// Bits of one element in raw data; `None` for strings and unknown types.
 #[must_use]
 pub(super) fn bits(kind: DataType) -> Option<usize> {

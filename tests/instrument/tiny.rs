@@ -40,7 +40,7 @@ impl Tiny {
             .map(|name| AttributeProto {
                 name: Some(name.into()),
                 r#type: Some(AttributeType::Graph.into()),
-                g: Some(branch.clone()),
+                g: Some(Box::new(branch.clone())),
                 ..AttributeProto::default()
             })
             .to_vec();
@@ -372,7 +372,7 @@ pub fn readers<'model>(model: &'model ModelProto, name: &str) -> Vec<&'model Nod
             for inner in node
                 .attribute
                 .iter()
-                .filter_map(|attribute| attribute.g.as_ref())
+                .filter_map(|attribute| attribute.g.as_deref())
             {
                 collect(inner, name, found);
             }
@@ -404,7 +404,7 @@ pub fn assert_sound(model: &ModelProto) {
         let inner = node
             .attribute
             .iter()
-            .filter_map(|attribute| attribute.g.as_ref());
+            .filter_map(|attribute| attribute.g.as_deref());
         let inner: Vec<_> = inner.flat_map(|graph| &graph.node).collect();
         for name in node
             .input

@@ -10,6 +10,7 @@ mod attention;
 mod blocks;
 mod branch;
 mod cache;
+mod census;
 mod embedding;
 mod heads;
 mod hint;
@@ -17,6 +18,7 @@ mod inputs;
 mod linear;
 mod norm;
 mod reach;
+mod refuse;
 mod shape;
 mod sites;
 mod stream;
@@ -41,7 +43,7 @@ impl Architecture {
     /// The graph is damaged, or is no decoder that is understood; the message names the place where the chain broke.
     pub fn find(model: &Model) -> Result<Self> {
         let index = GraphIndex::new(model.graph())?;
-        find(model.proto(), &index)
+        find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))
     }
 }
 
