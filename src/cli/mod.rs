@@ -4,7 +4,6 @@ mod args;
 mod audit;
 mod capture;
 mod detectors;
-mod drawing;
 mod inspect;
 mod patch;
 mod prompts;
