@@ -63,13 +63,13 @@ fn architecture(arch: &Architecture) -> Value {
         "family_hint": arch.family_hint,
         "blocks": arch.blocks.iter().map(block).collect::<Vec<_>>(),
         "embedding": {
-            "positions_added": facts.added_positions,
+            "positions_added": facts.added_positions.then_some(true),
             "norm": facts.embedding_norm.map(Norm::name),
             "scale": facts.embedding_scale,
         },
         "head": {
             "norm": facts.final_norm.map(Norm::name),
-            "tied": facts.tied,
+            "tied": facts.tied.then_some(true),
             "soft_cap": facts.logit_cap,
             "scale": facts.logit_scale,
         },

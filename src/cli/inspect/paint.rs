@@ -84,11 +84,6 @@ impl Line {
         self
     }
 
-    pub fn then(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-
     pub fn width(&self) -> usize {
         self.0.iter().map(|(_, text)| text.width()).sum()
     }

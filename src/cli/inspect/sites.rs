@@ -32,7 +32,6 @@ pub fn grouped(arch: &Architecture, width: usize) -> Vec<Line> {
             }),
         }
     }
-    // Inside the blocks the order of the first block, and what comes after them at the end.
     let rows: Vec<(String, &str, String)> = kinds
         .iter()
         .map(|kind| {
@@ -46,18 +45,23 @@ pub fn grouped(arch: &Architecture, width: usize) -> Vec<Line> {
         })
         .collect();
     let mut lines = table(&rows, width, false);
-    for kind in kinds.iter().filter(|kind| kind.processed.is_some()) {
+    let mut notes: Vec<(&str, Vec<String>)> = Vec::new();
+    for kind in &kinds {
+        let Some(what) = kind.processed else { continue };
         let names: Vec<SiteName> = kind.sites.iter().map(|site| site.name).collect();
+        let name = glob(&names, arch.n_layers);
+        match notes.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, names)) => names.push(name),
+            None => notes.push((what, vec![name])),
+        }
+    }
+    for (what, names) in notes {
         let note = format!(
-            "{} is what is added to the stream: {} stands between it and the module's output",
-            glob(&names, arch.n_layers),
-            kind.processed.unwrap_or_default()
+            "behind {what}, as it is added to the stream: {}",
+            names.join(", ")
         );
-        lines.extend(
-            wrapped(&note, width - 2)
-                .into_iter()
-                .map(|text| Line::new().with(Tone::Quiet, format!("  {text}"))),
-        );
+        let texts = wrapped(&note, width - 2).into_iter();
+        lines.extend(texts.map(|text| Line::new().with(Tone::Quiet, format!("  {text}"))));
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! Numbers, lists and meanings in words.
 
-use crate::model::{Element, InputRole, Quantisation, Stored};
+use crate::model::{InputRole, Quantisation, Stored};
 
 /// `1 block`, `2 blocks`.
 pub fn counted(count: usize, one: &str, more: &str) -> String {
@@ -87,18 +87,6 @@ pub fn role(role: &InputRole) -> &'static str {
         InputRole::AttentionMask => "attention mask",
         InputRole::PositionIds => "position ids",
         InputRole::PastKeyValue(_) => "past key or value",
-    }
-}
-
-/// Names of element types as arrays spell them.
-pub fn element(element: Element) -> &'static str {
-    match element {
-        Element::F32 => "float32",
-        Element::F16 => "float16",
-        Element::BF16 => "bfloat16",
-        Element::I64 => "int64",
-        Element::I32 => "int32",
-        Element::Bool => "bool",
     }
 }
 

@@ -62,16 +62,41 @@ pub(super) fn of(reach: &Reach<'_, '_>, nodes: &[usize]) -> Option<Activation> {
         },
         "Erf" | "BiasGelu" => Activation::Gelu,
         "FastGelu" => Activation::GeluTanh,
-        "QuickGelu" | "Swish" => match stated("alpha").and_then(|alpha| alpha.f) {
-            Some(alpha) if (alpha - 1.0).abs() < ROUNDED => Activation::Silu,
-            None if message.op_type() == "Swish" => Activation::Silu,
-            Some(alpha) if (alpha - QUICK).abs() > ROUNDED => Activation::Other,
-            _ => Activation::QuickGelu,
-        },
+        "Swish" => return swish(stated("alpha").and_then(|alpha| alpha.f)),
+        "QuickGelu" => {
+            return swish(Some(
+                stated("alpha").and_then(|alpha| alpha.f).unwrap_or(QUICK),
+            ));
+        }
         "Tanh" => tanh(reach, *bend),
         "Sigmoid" => sigmoid(reach, *bend),
         "Relu" if squared(reach, *bend) => Activation::SquaredRelu,
         "Relu" => Activation::Relu,
+        _ => Activation::Other,
+    })
+}
+
+/// `x · σ(alpha x)`, with 1 for an alpha that is not stated.
+pub(super) fn swish(alpha: Option<f32>) -> Option<Activation> {
+    let alpha = alpha.unwrap_or(1.0);
+    Some(if (alpha - 1.0).abs() < ROUNDED {
+        Activation::Silu
+    } else if (alpha - QUICK).abs() < ROUNDED {
+        Activation::QuickGelu
+    } else {
+        Activation::Other
+    })
+}
+
+/// The activation that a product's own operator applies.
+pub(super) fn joined(reach: &Reach<'_, '_>, product: usize) -> Option<Activation> {
+    let kind = attribute(reach.index.node(product)?, "activation")?
+        .s
+        .as_deref()?;
+    Some(match kind {
+        b"Relu" => Activation::Relu,
+        b"Sigmoid" => Activation::Sigmoid,
+        b"Tanh" => Activation::Tanh,
         _ => Activation::Other,
     })
 }

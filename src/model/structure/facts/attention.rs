@@ -7,6 +7,7 @@ use super::super::super::facts::{AttentionFacts, Positions};
 use super::super::super::index::attribute;
 use super::super::attention::Inside;
 use super::super::reach::Reach;
+use super::super::value::behind_transparent;
 use super::super::{branch, heads, linear, norm};
 use super::part::{Part, Product, op};
 use super::{mask, norms, scalar};
@@ -67,9 +68,6 @@ pub(super) fn facts<'g>(
     let Some(operands) = operands else {
         return facts;
     };
-    if op == "MultiHeadAttention" {
-        facts.kv_heads = facts.kv_heads.or(inside.heads);
-    }
     let of = |name| part.products(reach, &[name]);
     let (queries, between) = of(operands.queries);
     let keys = of(operands.keys).0;
@@ -224,8 +222,23 @@ fn rotates(reach: &Reach<'_, '_>, part: &Part<'_>, between: &[usize]) -> bool {
             .index
             .reads(node)
             .any(|name| !part.holds(name) && is_angle(reach, name)),
+        "Concat" => turns(reach, node),
         _ => false,
     })
+}
+
+/// Whether one half of what is put together was negated.
+fn turns(reach: &Reach<'_, '_>, concat: usize) -> bool {
+    let negated: Vec<bool> = reach
+        .live_inputs(concat)
+        .into_iter()
+        .map(|part| {
+            let behind = behind_transparent(reach, part).unwrap_or(part);
+            let made = reach.index.producer(behind);
+            made.is_some_and(|(node, _)| op(reach, node) == "Neg")
+        })
+        .collect();
+    matches!(negated.as_slice(), [true, false] | [false, true])
 }
 
 fn is_angle<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> bool {

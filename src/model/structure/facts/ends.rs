@@ -6,7 +6,7 @@ use super::super::super::architecture::InputRole;
 use super::super::super::facts::ModelFacts;
 use super::super::reach::Reach;
 use super::super::value::{Value, behind_quantised, behind_scale, behind_transparent};
-use super::super::{inputs, linear, norm};
+use super::super::{inputs, linear, norm, shape};
 use super::Whole;
 use super::part::{factor, op};
 use super::{attention, norms, unused};
@@ -60,6 +60,8 @@ fn positions(reach: &Reach<'_, '_>, whole: &Whole<'_, '_>, below: &[usize]) -> b
         };
         let slots = match message.op_type() {
             "Gather" | "GatherND" | "GatherBlockQuantized" => [0, 1],
+            // Where the length is fixed the rows are looked up in advance.
+            "Add" => return message.input.iter().any(|term| has_rows(reach, term)),
             "EmbedLayerNormalization" => {
                 return message.input.get(3).is_some_and(|table| !table.is_empty());
             }
@@ -70,6 +72,16 @@ fn positions(reach: &Reach<'_, '_>, whole: &Whole<'_, '_>, below: &[usize]) -> b
         };
         reach.index.constant(table).is_some() && counts(reach, whole, indices)
     })
+}
+
+/// Whether a constant has a row for each position.
+fn has_rows(reach: &Reach<'_, '_>, term: &str) -> bool {
+    let dims = reach
+        .index
+        .constant(term)
+        .and(shape::dims(reach.index, term));
+    let rows = dims.and_then(|dims| dims.get(dims.len().checked_sub(2)?).copied().flatten());
+    rows.is_some_and(|rows| rows > 1)
 }
 
 fn counts(reach: &Reach<'_, '_>, whole: &Whole<'_, '_>, indices: &str) -> bool {

@@ -56,7 +56,10 @@ fn operator(reach: &Reach<'_, '_>, node: usize) -> Option<MlpFacts> {
         Some(b"gelu") => (Some(Activation::Gelu), Some(false)),
         Some(b"silu") => (Some(Activation::Silu), Some(false)),
         Some(b"relu") | None => (Some(Activation::Relu), Some(false)),
-        Some(b"swiglu") => (Some(Activation::Silu), Some(true)),
+        Some(b"swiglu") => {
+            let alpha = attribute(message, "activation_alpha").and_then(|alpha| alpha.f);
+            (activation::swish(alpha), Some(true))
+        }
         Some(_) => (None, None),
     };
     // A third product beside the two makes each expert gated.
@@ -104,7 +107,13 @@ fn dense<'g>(reach: &Reach<'_, 'g>, part: &Part<'g>, down: &Product<'g>) -> MlpF
             }
         }),
         width,
-        activation: gated.and_then(|_| activation::of(reach, &between)),
+        activation: gated.and_then(|_| {
+            let joined = || {
+                up.iter()
+                    .find_map(|product| activation::joined(reach, product.node))
+            };
+            activation::of(reach, &between).or_else(joined)
+        }),
     }
 }
 

@@ -73,9 +73,7 @@ fn before<'g>(reach: &Reach<'_, 'g>, part: &Part<'g>) -> Option<Norm> {
     let of_stream = |name: &'g str| match norm::input(reach, name) {
         Some(Value::Named(base)) => {
             let behind = behind_transparent(reach, base).unwrap_or(base);
-            part.is_stream(base)
-                || part.is_stream(behind)
-                || part.is_stream(behind_cast(reach, base))
+            part.is_like_stream(reach, base) || part.is_like_stream(reach, behind)
         }
         _ => false,
     };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::reach::Reach;
-use super::super::value::behind_transparent;
+use super::super::value::{behind_cast, behind_transparent};
 use super::super::{linear, shape, unembed};
 use super::scalar;
 
@@ -83,6 +83,14 @@ impl<'g> Part<'g> {
 
     pub fn is_stream(&self, tensor: &str) -> bool {
         self.stream.contains(&tensor)
+    }
+
+    /// Whether a tensor is the stream, or was before a cast or a quantisation.
+    pub fn is_like_stream(&self, reach: &Reach<'_, 'g>, tensor: &'g str) -> bool {
+        let base = behind_cast(reach, tensor);
+        self.stream
+            .iter()
+            .any(|stream| *stream == tensor || behind_cast(reach, stream) == base)
     }
 
     /// Everything within the branch that is computed from the outputs of `node`, and the nodes that do it.
