@@ -31,11 +31,13 @@ impl Boxes {
 
     pub fn draw(&self, group: &Group) -> Vec<Line> {
         let shape = &group.shape;
-        let name = match group.numbers.as_slice() {
-            [one] => format!("block {one}"),
-            many => format!("blocks {}", words::layers(many)),
+        let order = match (&shape.mlp, shape.parallel) {
+            (None, _) => "attention alone",
+            (_, true) => "parallel",
+            (_, false) => "sequential",
         };
-        let mut lines = vec![self.border("╭", &name, "╮")];
+        let name = words::blocks(&group.numbers);
+        let mut lines = vec![self.border("╭", &[&name, order], "╮")];
         match (&shape.mlp, shape.parallel) {
             (Some(mlp), true) if shape.one_norm => lines.extend(self.forked(group, mlp)),
             (Some(mlp), true) => {
@@ -56,24 +58,24 @@ impl Boxes {
                 }
             }
         }
-        lines.push(self.border("╰", "", "╯"));
+        lines.push(self.border("╰", &[], "╯"));
         lines
     }
 
-    fn border(&self, left: &str, name: &str, right: &str) -> Line {
-        let line = Line::new()
-            .with(
-                Tone::Quiet,
-                format!("{}{left}{}", " ".repeat(MARGIN), "─".repeat(STEM - 1)),
-            )
-            .with(Tone::Rail, "┼");
-        let line = if name.is_empty() {
-            line
-        } else {
-            line.with(Tone::Quiet, "─ ")
-                .with(Tone::Strong, name)
-                .with(Tone::Quiet, " ")
-        };
+    fn border(&self, left: &str, names: &[&str], right: &str) -> Line {
+        let side = format!("{}{left}{}", " ".repeat(MARGIN), "─".repeat(STEM - 1));
+        let mut line = Line::new().with(Tone::Quiet, side).with(Tone::Rail, "┼");
+        for (number, name) in names.iter().enumerate() {
+            let tone = if number == 0 {
+                Tone::Strong
+            } else {
+                Tone::Quiet
+            };
+            line = line
+                .with(Tone::Quiet, "─ ")
+                .with(tone, name)
+                .with(Tone::Quiet, " ");
+        }
         line.filled(Tone::Quiet, "─", self.width - 1)
             .with(Tone::Quiet, right)
     }

@@ -100,7 +100,7 @@ fn shared(blocks: &[Block], numbers: &[usize], say: impl Fn(&Block) -> Vec<Strin
         .partition(|(_, of)| of.len() == numbers.len());
     let some = some
         .into_iter()
-        .map(|(words, of)| format!("{words} in {}", words::layers(&of)));
+        .map(|(words, of)| format!("{words} in {}", words::blocks(&of)));
     all.into_iter()
         .map(|(words, _)| words)
         .chain(some)
@@ -139,7 +139,7 @@ fn attention(block: &Block) -> Vec<String> {
             .map(|cap| format!("soft cap {}", words::constant(cap))),
     );
     if block.attention != "Softmax" {
-        said.push(block.attention.clone());
+        said.push(format!("operator {}", block.attention));
     }
     said
 }

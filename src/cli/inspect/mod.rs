@@ -15,6 +15,7 @@ use super::terminal;
 use crate::fault::{Fault, Result};
 use crate::files;
 use crate::model::{Architecture, FileDigest, Model, ModelFile, Overview};
+use crate::report::Exit;
 use paint::Surface;
 
 /// What is shown of a model.
@@ -28,7 +29,8 @@ struct Seen<'a> {
     digests: Vec<FileDigest>,
 }
 
-pub fn run(args: &InspectArgs) -> Result<()> {
+/// Prints the page; the exit code is that of a wrong argument where the model is refused.
+pub fn run(args: &InspectArgs) -> Result<u8> {
     if let Some(out) = &args.out {
         files::writable(out)?;
     }
@@ -52,9 +54,16 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     if let Some(out) = &args.out {
         files::write_whole(out, json()?.as_bytes())?;
     }
-    match args.format {
-        InspectFormat::Json => terminal::say(&json()?),
-        InspectFormat::Text => terminal::say(&page::page(&seen, args.sites, Surface::of_stdout())),
+    let is_text = args.format == InspectFormat::Text;
+    if is_text {
+        terminal::say(&page::page(&seen, args.sites, Surface::of_stdout()));
+    } else {
+        terminal::say(&json()?);
     }
-    found.map(|_| ())
+    match &found {
+        Ok(_) => Ok(0),
+        // Whoever looks at the page has read the reason.
+        Err(fault) if is_text && terminal::is_one() => Ok(Exit::of_fault(fault).code()),
+        Err(fault) => Err(fault.clone()),
+    }
 }

@@ -16,6 +16,9 @@ pub fn page(seen: &Seen<'_>, every_site: bool, surface: Surface) -> String {
     if let Some(arch) = arch {
         lines.extend(alarm(&arch.facts.unused, width));
     }
+    if let Err(fault) = seen.found {
+        section(&mut lines, "no residual stream", "", broken(fault, width));
+    }
     section(
         &mut lines,
         "inputs",
@@ -61,9 +64,6 @@ pub fn page(seen: &Seen<'_>, every_site: bool, surface: Surface) -> String {
     section(&mut lines, title, "", counted(operators, width));
     section(&mut lines, "weights", "", weights(overview, width));
     section(&mut lines, "files", "", files(seen, width));
-    if let Err(fault) = seen.found {
-        section(&mut lines, "no residual stream", "", broken(fault, width));
-    }
     lines
         .iter()
         .map(|line| line.shown(surface.coloured))
@@ -198,7 +198,7 @@ fn weights(overview: &Overview, width: usize) -> Vec<Line> {
         .map(|kind| kind.chars().count())
         .max()
         .unwrap_or(0)
-        .min(width - 36);
+        .min(width - 48);
     let line = |(stored, kind): (&crate::model::Stored, &String)| {
         let line = Line::new()
             .with(Tone::Plain, format!("  {}", shortened(kind, widest)))
@@ -207,7 +207,7 @@ fn weights(overview: &Overview, width: usize) -> Vec<Line> {
         line.with(
             Tone::Quiet,
             format!(
-                "{tensors:>12}  {:>8}  {:>9}",
+                "{tensors:>12}  {:>8} parameters  {:>8}",
                 words::rounded(stored.parameters),
                 words::bytes(stored.bytes)
             ),

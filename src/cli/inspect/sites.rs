@@ -5,11 +5,12 @@ use super::words;
 use crate::model::{Absent, Architecture, Point, Site, SiteName};
 
 /// Columns that a tensor's name is worth being shown in.
-const LEAST: usize = 14;
+const LEAST: usize = 26;
 
 /// Sites of one kind and shape.
 struct Kind<'a> {
     point: Point,
+    sizes: Vec<String>,
     shape: String,
     processed: Option<&'static str>,
     sites: Vec<&'a Site>,
@@ -18,15 +19,16 @@ struct Kind<'a> {
 pub fn grouped(arch: &Architecture, width: usize) -> Vec<Line> {
     let mut kinds: Vec<Kind> = Vec::new();
     for site in &arch.sites {
-        let shape = shape(site);
+        let sizes: Vec<String> = site.shape.iter().map(|size| words::size(size)).collect();
         let alike = |kind: &&mut Kind| {
-            kind.point == site.name.point && kind.shape == shape && kind.processed == site.processed
+            kind.point == site.name.point && kind.sizes == sizes && kind.processed == site.processed
         };
         match kinds.iter_mut().find(alike) {
             Some(kind) => kind.sites.push(site),
             None => kinds.push(Kind {
                 point: site.name.point,
-                shape,
+                sizes,
+                shape: shape(site),
                 processed: site.processed,
                 sites: vec![site],
             }),

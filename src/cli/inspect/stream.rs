@@ -39,7 +39,13 @@ pub fn drawing(arch: &Architecture, width: usize) -> Vec<Line> {
     }
     lines.extend(stop("●", Tone::Strong, "unembed", &above(arch), width));
     lines.push(Line::new().with(Tone::Rail, "      ▼"));
-    lines.extend(stop("○", Tone::Plain, &arch.logits, &[], width));
+    lines.extend(stop(
+        "○",
+        Tone::Plain,
+        &arch.logits,
+        &[format!("{} wide", arch.vocab_size)],
+        width,
+    ));
     lines
 }
 

@@ -80,6 +80,26 @@ pub fn layers(numbers: &[usize]) -> String {
     runs.join(", ")
 }
 
+/// The same with the word before them: `block 3`, `blocks 0–11`.
+pub fn blocks(numbers: &[usize]) -> String {
+    let word = if numbers.len() == 1 {
+        "block"
+    } else {
+        "blocks"
+    };
+    format!("{word} {}", layers(numbers))
+}
+
+/// A dimension if it is a number, and one sign for all that are not: exporters name one symbol differently.
+pub fn size(dimension: &str) -> String {
+    let is_number = dimension.chars().all(|c| c.is_ascii_digit());
+    if is_number {
+        dimension.to_owned()
+    } else {
+        "?".into()
+    }
+}
+
 /// What an input means, in words.
 pub fn role(role: &InputRole) -> &'static str {
     match role {
