@@ -41,6 +41,7 @@ impl Sketch {
         self.weight("table", &[VOCAB, WIDTH]);
         self.weight("w", &[WIDTH, WIDTH]);
         self.weight("gain", &[WIDTH]);
+        self.weight("offset", &[WIDTH]);
         self.weight("head", &[WIDTH, VOCAB]);
         self.weight("scalar", &[]);
     }
@@ -325,15 +326,18 @@ fn sums_inside_fused_norms() {
 
 /// A bias inside the fused addition belongs to the branch, and no tensor holds branch and bias together.
 #[test]
-fn a_fused_bias_leaves_no_branch_output() {
+fn a_fused_bias_is_part_of_the_branch() {
     let mut sketch = Sketch::decoder();
     sketch.attention("x", "attn");
-    let inputs = ["x", "attn", "gain", "gain", "gain"];
+    let inputs = ["x", "attn", "gain", "gain", "offset"];
     sketch.node("SkipLayerNormalization", &inputs, "ln2 - - mid");
     sketch.mlp("ln2", "mlp");
     sketch.add("mid", "mlp", "post");
     let found = find(&sketch.finish("post"));
-    assert_eq!(layer(&found, 0), ["x", "-", "mid", "mlp", "post"]);
+    assert_eq!(layer(&found, 0), ["x", "attn", "mid", "mlp", "post"]);
+    let site = found.site(SiteName::block(0, Point::AttnOut)).unwrap();
+    let parts = ["attn", "offset"].map(str::to_owned).to_vec();
+    assert_eq!(site.tensor, SiteTensor::Sum(parts));
 }
 
 #[test]

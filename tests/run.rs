@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candor::fault::Kind;
-use candor::model::{Architecture, Element, InputPort, InputRole};
+use candor::model::{Architecture, Element, InputPort, InputRole, ModelFacts};
 use candor::run::{
     Feed, Provider, Runtime, RuntimeOptions, Session, Tensor, batches, greedy, last_logits,
 };
@@ -65,6 +65,7 @@ fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
         family_hint: String::new(),
         blocks: Vec::new(),
         sites: Vec::new(),
+        absent: Vec::new(),
         inputs: inputs
             .iter()
             .map(|(name, element, role)| InputPort {
@@ -74,6 +75,7 @@ fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
             })
             .collect(),
         logits: "logits".into(),
+        facts: ModelFacts::default(),
     }
 }
 

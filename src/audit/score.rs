@@ -12,7 +12,7 @@ use crate::evidence::{Evidence, Response, Score, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::instrument::Head;
 use crate::lab::{Reading, encode_items, span_positions};
-use crate::model::{Point, SiteName};
+use crate::model::SiteName;
 use crate::rules::{CausalRequest, Rule, RulePack};
 use crate::run::Runtime;
 use crate::tokens::Suite;
@@ -48,17 +48,12 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
         .collect();
     sites.extend(bench.detectors.iter().map(|detector| detector.card.site));
     let taps: Vec<SiteName> = sites.iter().copied().collect();
-    let writes: Vec<SiteName> = sites
-        .iter()
-        .copied()
-        .filter(|site| site.point != Point::LnFinal)
-        .collect();
     let heads = bench
         .detectors
         .iter()
         .filter_map(|detector| detector.head().transpose())
         .collect::<Result<Vec<Head>>>()?;
-    Engine::open(runtime, &bench.subject.model, arch, &taps, &writes, heads)
+    Engine::open(runtime, &bench.subject.model, arch, &taps, &taps, heads)
 }
 
 impl Study<'_> {

@@ -57,11 +57,18 @@ pub fn ablate(
     n_directions: usize,
     seed: u64,
 ) -> Result<Ablation> {
+    let site = engine.arch().site(removal.site);
+    let width = site
+        .and_then(|site| site.layout.per_position())
+        .ok_or_else(|| {
+            Fault::usage("ablating", format!("the site `{}`", removal.site))
+                .expected("a site with a fixed number of values at each position")
+        })?;
     let bench = Bench {
         engine,
         removal,
         tap: tap_of(engine, removal.site)?,
-        directions: unit_directions(n_directions, engine.arch().d_model, seed),
+        directions: unit_directions(n_directions, width, seed),
     };
     let items = pairs
         .iter()

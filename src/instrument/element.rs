@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, NodeProto, ValueInfoProto, type_proto};
+use crate::model::operator;
 
 /// Declared element types by tensor name, and the nodes to walk where none is declared.
 pub(super) struct Elements {
@@ -46,7 +47,8 @@ impl Elements {
                 let to = attributes.find(|attribute| attribute.name() == "to")?;
                 return DataType::try_from(i32::try_from(to.i()).ok()?).ok();
             }
-            let alike = same_type_as(node.op_type()).iter();
+            let typed_by = operator(node.op_type()).map_or(&[][..], |operator| operator.typed_by);
+            let alike = typed_by.iter();
             let alike = alike.filter_map(|&slot| node.input.get(slot));
             let alike = alike.map(String::as_str).filter(|name| !name.is_empty());
             open.extend(alike.filter(|name| seen.insert(name)));
@@ -59,25 +61,5 @@ fn declared(value: &ValueInfoProto) -> Option<i32> {
     match value.r#type.as_ref()?.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor.elem_type.filter(|&element| element != 0),
         _ => None,
-    }
-}
-
-/// The inputs whose element type the first output and the stream output of an operator have. Weights are among them: they
-/// are stored, and so of known type, where nothing else is.
-fn same_type_as(op: &str) -> &'static [usize] {
-    match op {
-        "Add" | "Sub" | "Mul" | "Div" | "Sum" | "MatMul" | "Gemm" | "FusedMatMul" | "FusedGemm"
-        | "BiasGelu" | "FastGelu" => &[0, 1],
-        "Gather" | "Identity" | "Dropout" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze"
-        | "Expand" | "Slice" | "Concat" | "Split" | "MatMulNBits" | "Softmax" | "Tanh" | "Gelu"
-        | "Relu" | "Sigmoid" | "Erf" | "Sqrt" | "Clip" | "Neg" => &[0],
-        "LayerNormalization" | "SimplifiedLayerNormalization" | "RMSNormalization" => &[0, 1],
-        "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => &[0, 1, 2],
-        "Attention" => &[0, 1, 2],
-        "MultiHeadAttention" | "GroupQueryAttention" => &[0, 3],
-        "EmbedLayerNormalization" | "Where" => &[2, 1],
-        "DequantizeLinear" => &[1],
-        "GatherBlockQuantized" => &[2],
-        _ => &[],
     }
 }

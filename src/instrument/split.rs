@@ -5,17 +5,17 @@ use super::editor::Editor;
 use super::sites::SUM_OUTPUT;
 use crate::fault::{Fault, Result};
 use crate::model::onnx::NodeProto;
+use crate::model::{Role, role};
 
 /// Whether the node is one of ONNX Runtime's fused operators that normalise the sum of two inputs.
 pub(super) fn is_skip_norm(node: &NodeProto) -> bool {
     node.domain() == "com.microsoft" && bias_input(node.op_type()).is_some()
 }
 
-/// The inputs are stream, skip, gamma, beta unless simplified, and an optional bias that is added to the sum.
-fn bias_input(op: &str) -> Option<usize> {
-    match op {
-        "SkipSimplifiedLayerNormalization" => Some(3),
-        "SkipLayerNormalization" => Some(4),
+/// The slot of the optional bias that is added to the sum.
+fn bias_input(op_type: &str) -> Option<usize> {
+    match role(op_type) {
+        Some(Role::SkipNorm { bias, .. }) => Some(bias),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use super::split::{is_skip_norm, split};
 use crate::fault::{Fault, Result};
 use crate::model::onnx::NodeProto;
 use crate::model::onnx::tensor_proto::DataType;
-use crate::model::{Layout, SiteName};
+use crate::model::{Layout, Role, SiteName, role};
 
 /// The inputs that writes share: name in the plan → name in the graph.
 #[derive(Default)]
@@ -175,21 +175,14 @@ impl Restore {
     }
 }
 
-/// Fused operators whose first output is the last thing that they compute: the others (norm statistics, masks, grown
-/// caches) are not made from it.
-const FINAL: [&str; 11] = [
-    "SkipLayerNormalization",
-    "SkipSimplifiedLayerNormalization",
-    "EmbedLayerNormalization",
-    "Attention",
-    "MultiHeadAttention",
-    "GroupQueryAttention",
-    "DecoderMaskedMultiHeadAttention",
-    "DecoderMaskedSelfAttention",
-    "QAttention",
-    "SparseAttention",
-    "PagedAttention",
-];
+/// Whether the first output of an operator is the last thing that it computes: what others hold (statistics of a norm, masks,
+/// grown caches) is then not made from it.
+fn ends_in_first(op_type: &str) -> bool {
+    matches!(
+        role(op_type),
+        Some(Role::SkipNorm { .. } | Role::Lookup { .. } | Role::Attention)
+    )
+}
 
 /// Lets the producer of `tensor` put out `raw` instead. Returns what must follow `tensor` where the producer was a
 /// fused norm.
@@ -215,7 +208,7 @@ fn detach(
         .iter()
         .filter(|name| !name.is_empty() && *name != tensor);
     let from_it = !matches!(node.domain(), "" | "ai.onnx")
-        && !(producer.output == 0 && FINAL.contains(&node.op_type()));
+        && !(producer.output == 0 && ends_in_first(node.op_type()));
     if from_it && let Some(other) = others.find(|name| editor.reads(name)) {
         return Err(Fault::usage(
             format!(

@@ -11,6 +11,7 @@ mod inline;
 mod mapped;
 mod messages;
 mod module_path;
+mod operators;
 mod overview;
 mod site;
 mod sound;
@@ -29,6 +30,7 @@ pub use facts::{
 pub use file::{Model, ModelFile, encode};
 pub use index::GraphIndex;
 pub use module_path::ModulePath;
+pub use operators::{Operator, Role, operator, role};
 pub use overview::{Overview, Port, Quantisation, Stored};
 pub use site::{Point, SiteName};
 

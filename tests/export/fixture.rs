@@ -20,6 +20,8 @@ pub enum Compare {
     Bf16,
     /// The same graph in the runtime with that tensor as an output; `PyTorch` only coarsely, since weights were rounded.
     Exact,
+    /// Nothing: the runtime itself does not run the file, for want of a kernel or since the exporter erred. Its sites are found all the same.
+    Unrunnable,
     /// Nothing: the model is to be refused.
     Refused,
 }
@@ -27,9 +29,9 @@ pub enum Compare {
 /// `form.json` beside a model.
 #[derive(Debug, Clone, Deserialize)]
 struct About {
+    group: String,
     architecture: String,
     form: String,
-    exporter: String,
     compare: Compare,
 }
 
@@ -38,9 +40,10 @@ pub struct Fixture {
     /// `ARCHITECTURE.FORM`, the folder's name.
     pub name: String,
     pub folder: PathBuf,
+    /// The part of the page that it belongs to.
+    pub group: String,
     pub architecture: String,
     pub form: String,
-    pub exporter: String,
     pub compare: Compare,
     /// Whether it lies in the repository.
     pub committed: bool,
@@ -82,9 +85,9 @@ fn read(root: &Path, committed: bool) -> BTreeMap<String, Fixture> {
             let fixture = Fixture {
                 name: name.clone(),
                 folder,
+                group: about.group,
                 architecture: about.architecture,
                 form: about.form,
-                exporter: about.exporter,
                 compare: about.compare,
                 committed,
                 reference,

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use candor::instrument::{Plan, instrument};
-use candor::model::{Architecture, Model, Site};
+use candor::model::{Architecture, Model, Site, SiteName};
 use candor::run::{Feed, Runtime, Session};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis, Slice};
 
-use super::cell::{Cell, Row};
+use super::cell::{Cell, RUNTIME, Row};
 use super::fixture::{Compare, Fixture};
 use super::{patches, plain};
 
 /// Values by the name of the site, and `logits`.
-type Values = BTreeMap<String, ArrayD<f32>>;
+pub type Values = BTreeMap<String, ArrayD<f32>>;
 
-/// Rounded weights move every activation, but not beyond recognition: a tensor of another place is as far as its own length.
-const COARSE: f32 = 0.6;
+pub const LOGITS: &str = "logits";
+
+/// Rounded weights move every activation, but not beyond recognition: a tensor of another place is further away than its own length.
+const COARSE: f32 = 0.9;
 
 /// Opens a model, reads and patches every site.
 pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
@@ -37,7 +39,7 @@ pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
     let values = match captured(runtime, &model, &arch, &feed) {
         Ok(values) => values,
         Err(why) => {
-            row.outcome = Err(why);
+            row.outcome = Err(format!("{RUNTIME}{why}"));
             return row;
         }
     };
@@ -45,7 +47,7 @@ pub fn measure(runtime: &Runtime, fixture: &Fixture) -> Row {
     if fixture.compare == Compare::Exact {
         exactly(&mut row, runtime, &model, &arch, &feed, &values);
     }
-    patches::measure(&mut row, runtime, &model, &arch, fixture);
+    patches::measure(&mut row, runtime, &model, &arch, fixture, &values);
     row
 }
 
@@ -60,9 +62,9 @@ fn captured(
         taps: arch.sites.iter().map(|site| site.name).collect(),
         ..Plan::default()
     };
-    let done = instrument(model, arch, &plan).map_err(|fault| fault.to_string())?;
-    let session = Session::open(runtime, &done.bytes, &done.folder, arch)
-        .map_err(|fault| fault.to_string())?;
+    let done = instrument(model, arch, &plan).map_err(|fault| fault.found)?;
+    let session =
+        Session::open(runtime, &done.bytes, &done.folder, arch).map_err(|fault| fault.found)?;
     let mut wanted: Vec<&str> = done
         .manifest
         .taps
@@ -70,15 +72,13 @@ fn captured(
         .map(|(_, tap)| tap.as_str())
         .collect();
     wanted.push(&arch.logits);
-    let outputs = session
-        .run(feed, &wanted)
-        .map_err(|fault| fault.to_string())?;
+    let outputs = session.run(feed, &wanted).map_err(|fault| fault.found)?;
     let taps = done.manifest.taps.iter();
     let mut values: Values = taps
         .map(|(site, tap)| (site.to_string(), outputs[tap].clone()))
         .collect();
     values
-        .entry("logits".to_owned())
+        .entry(LOGITS.to_owned())
         .or_insert_with(|| outputs[&arch.logits].clone());
     Ok(values)
 }
@@ -89,10 +89,11 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             continue;
         };
         let Some(found) = values.get(name) else {
-            let cell = absent(arch, name).map_or(Cell::Missing, Cell::Absent);
-            row.without(column, cell);
+            row.lacks(column, name, absent(arch, name));
             continue;
         };
+        let last = (name == LOGITS && found.shape().get(1) == Some(&1)).then(|| last(expected));
+        let expected = last.as_ref().unwrap_or(expected);
         if found.shape() != expected.shape() {
             row.complain(format!(
                 "{name} has shape {:?} instead of {:?}",
@@ -102,15 +103,20 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
             continue;
         }
         match fixture.compare {
-            Compare::Fp32 => row.measured(column, distance(found, expected), 5e-5),
-            Compare::Fp16 => row.measured(column, relative(found, expected), 1e-2),
-            Compare::Bf16 => row.measured(column, relative(found, expected), 5e-2),
-            Compare::Exact | Compare::Refused => {
+            Compare::Fp32 => row.measured(column, name, distance(found, expected), 5e-5),
+            Compare::Fp16 => row.measured(column, name, relative(found, expected), 1e-2),
+            Compare::Bf16 => row.measured(column, name, relative(found, expected), 5e-2),
+            Compare::Exact | Compare::Unrunnable | Compare::Refused => {
                 let off = length(&(found - expected)) / length(expected);
                 if off.is_nan() || off > COARSE {
                     row.complain(format!("{name} is {off:.2} of its length from PyTorch's"));
                 }
             }
+        }
+    }
+    for absent in &arch.absent {
+        if let Some(column) = Row::column(&absent.name.to_string()) {
+            row.without(column, Cell::Absent(absent.why.clone()));
         }
     }
     let unknown = values
@@ -124,9 +130,15 @@ fn compare(row: &mut Row, fixture: &Fixture, arch: &Architecture, values: &Value
     }
 }
 
+/// Of logits `[batch, seq, vocab]` those of the last token: some models put out no others.
+fn last(logits: &ArrayD<f32>) -> ArrayD<f32> {
+    logits.slice_axis(Axis(1), Slice::from(-1..)).to_owned()
+}
+
 /// Why the model lists no such site.
-fn absent(_arch: &Architecture, _name: &str) -> Option<String> {
-    None
+fn absent(arch: &Architecture, name: &str) -> Option<String> {
+    let site: SiteName = name.parse().ok()?;
+    arch.why_absent(site).map(str::to_owned)
 }
 
 /// A tap is the tensor itself, to the last bit.
@@ -139,10 +151,16 @@ fn exactly(
     values: &Values,
 ) {
     let sites: Vec<&Site> = arch.sites.iter().collect();
-    let alone = plain::run(runtime, model, arch, &sites, feed);
+    let alone = match plain::run(runtime, model, arch, &sites, feed) {
+        Ok(alone) => alone,
+        Err(why) => {
+            row.complain(format!("the graph with its tensors as outputs: {why}"));
+            return;
+        }
+    };
     for site in sites {
         let name = site.name.to_string();
-        let (found, expected) = (&values[&name], &alone[site.tensor.name()]);
+        let (found, expected) = (&values[&name], &alone[&name]);
         if found.len() != expected.len() {
             row.complain(format!("{name} has not the size of its tensor"));
             continue;
@@ -150,7 +168,7 @@ fn exactly(
         let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
         let off = off.fold(0.0, f32::max);
         if let Some(column) = Row::column(&name) {
-            row.measured(column, off, 0.0);
+            row.measured(column, &name, off, 0.0);
         }
     }
 }

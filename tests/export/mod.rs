@@ -1,14 +1,17 @@
 //! Reference models and how they are measured.
 
 mod cell;
+#[cfg(test)]
+mod doubts;
 mod fixture;
 mod measure;
+mod notes;
 mod patches;
 mod plain;
 mod table;
 
-pub use cell::{Cell, Row};
-pub use fixture::{Compare, Fixture, fixtures};
+pub use cell::Row;
+pub use fixture::fixtures;
 pub use measure::measure;
 pub use table::Table;
 

@@ -7,14 +7,14 @@ use candor::model::{Architecture, Model, Site, SiteTensor, encode};
 use candor::run::{Feed, Runtime, Session};
 use ndarray::ArrayD;
 
-/// The tensors of `sites` by name, computed by the unchanged graph.
+/// The values of `sites` by the site's name, computed by the unchanged graph.
 pub fn run(
     runtime: &Runtime,
     model: &Model,
     arch: &Architecture,
     sites: &[&Site],
     feed: &Feed,
-) -> BTreeMap<String, ArrayD<f32>> {
+) -> Result<BTreeMap<String, ArrayD<f32>>, String> {
     let mut proto = model.proto().clone();
     let graph = proto.graph.as_mut().unwrap();
     for site in sites {
@@ -23,15 +23,37 @@ pub fn run(
             outputs.resize(4, String::new());
             outputs[3].clone_from(name);
         }
-        let name = site.tensor.name();
-        if !graph.output.iter().any(|output| output.name() == name) {
-            graph.output.push(ValueInfoProto {
-                name: Some(name.to_owned()),
-                ..ValueInfoProto::default()
-            });
+        for name in parts(site) {
+            if !graph.output.iter().any(|output| output.name() == name) {
+                graph.output.push(ValueInfoProto {
+                    name: Some(name.to_owned()),
+                    ..ValueInfoProto::default()
+                });
+            }
         }
     }
-    let session = Session::open(runtime, &encode(&proto), model.folder(), arch).unwrap();
-    let names: Vec<&str> = sites.iter().map(|site| site.tensor.name()).collect();
-    session.run(feed, &names).unwrap()
+    let session = Session::open(runtime, &encode(&proto), model.folder(), arch)
+        .map_err(|fault| fault.found)?;
+    let names: Vec<&str> = sites.iter().flat_map(|site| parts(site)).collect();
+    let outputs = session.run(feed, &names);
+    let outputs = outputs.map_err(|fault| format!("{}: {}", fault.doing, fault.found))?;
+    let values = sites
+        .iter()
+        .map(|site| {
+            let mut values = parts(site).into_iter().map(|name| outputs[name].clone());
+            let first = values.next().unwrap();
+            (
+                site.name.to_string(),
+                values.fold(first, |sum, next| sum + next),
+            )
+        })
+        .collect();
+    Ok(values)
+}
+
+fn parts(site: &Site) -> Vec<&str> {
+    match &site.tensor {
+        SiteTensor::Sum(parts) => parts.iter().map(String::as_str).collect(),
+        SiteTensor::Named(name) | SiteTensor::SkipSum { name, .. } => vec![name],
+    }
 }

@@ -10,7 +10,8 @@ use candor::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{
-    Architecture, Block, Element, InputPort, InputRole, Layout, Point, Site, SiteName, SiteTensor,
+    Architecture, Block, BlockFacts, Element, InputPort, InputRole, Layout, ModelFacts, Point,
+    Site, SiteName, SiteTensor,
 };
 
 pub const F32: i32 = DataType::Float as i32;
@@ -174,7 +175,7 @@ impl Tiny {
         graph.output.retain(|output| output.name() == "logits");
         for node in &mut graph.node {
             if node.output[0] == "post0" {
-                node.op_type = Some("Max".into());
+                node.op_type = Some("PRelu".into());
             }
         }
     }
@@ -200,6 +201,7 @@ impl Tiny {
         let block = || Block {
             parallel: false,
             attention: "Softmax".into(),
+            facts: BlockFacts::default(),
         };
         let site = |(name, tensor)| Site {
             name,
@@ -241,6 +243,7 @@ impl Tiny {
                 absent: vec![],
                 inputs: vec![ids],
                 logits: "logits".into(),
+                facts: ModelFacts::default(),
             },
         }
     }

@@ -83,7 +83,7 @@ fn pattern<'g>(
         .index
         .node(attention)
         .map_or("", |node| node.op_type());
-    if super::branch::FUSED.contains(&op) {
+    if super::branch::is_attention(op) {
         return Err(format!(
             "the fused operator `{op}` keeps its attention weights to itself"
         ));

@@ -2,55 +2,28 @@
 
 use std::collections::HashSet;
 
+use super::super::operators::{Role, role};
 use super::linear;
 use super::norm;
 use super::reach::Reach;
 use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use crate::fault::Result;
 
-/// Operators that are a whole attention.
-pub(super) const FUSED: [&str; 12] = [
-    "Attention",
-    "MultiHeadAttention",
-    "GroupQueryAttention",
-    "PackedAttention",
-    "PackedMultiHeadAttention",
-    "DecoderMaskedMultiHeadAttention",
-    "DecoderMaskedSelfAttention",
-    "DecoderAttention",
-    "QAttention",
-    "QOrderedAttention",
-    "SparseAttention",
-    "PagedAttention",
-];
-
-/// Operators that scores may pass between the product of queries and keys and their softmax.
-const ON_SCORES: [&str; 21] = [
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Where",
-    "Cast",
-    "Identity",
-    "Tanh",
-    "Clip",
-    "Min",
-    "Max",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Concat",
-    "Slice",
-    "Expand",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "Dropout",
-];
-
 /// How many operators may stand between a softmax and the product that its scores are from.
 const FAR: usize = 256;
+
+/// Whether an operator is a whole attention.
+pub(super) fn is_attention(op_type: &str) -> bool {
+    role(op_type) == Some(Role::Attention)
+}
+
+/// Whether scores may pass an operator between the product of queries and keys and their softmax.
+fn passes_scores(op_type: &str) -> bool {
+    matches!(
+        role(op_type),
+        Some(Role::Pointwise | Role::Copy | Role::Reshape | Role::Move | Role::Quantise)
+    )
+}
 
 /// What a branch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +88,7 @@ fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Resu
             continue;
         }
         let op = message.op_type();
-        let attends = FUSED.contains(&op)
+        let attends = is_attention(op)
             || (op == "Softmax"
                 && message
                     .input
@@ -147,7 +120,7 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
         } else if reach
             .index
             .node(node)
-            .is_some_and(|node| ON_SCORES.contains(&node.op_type()))
+            .is_some_and(|node| passes_scores(node.op_type()))
         {
             open.extend(reach.live_inputs(node));
         }
@@ -187,7 +160,7 @@ pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static 
 pub(super) fn first_attention(reach: &Reach<'_, '_>, region: &[usize]) -> Option<usize> {
     region.iter().copied().find(|&node| {
         reach.index.node(node).is_some_and(|message| {
-            message.op_type() == "Softmax" || FUSED.contains(&message.op_type())
+            message.op_type() == "Softmax" || is_attention(message.op_type())
         })
     })
 }

@@ -68,7 +68,7 @@ fn reader(reach: &Reach<'_, '_>, input: &str, rank: usize) -> Option<(usize, usi
                     return Some((node, usize::try_from(axis).ok()?));
                 }
                 // `[batch, head, past, d_head]` in all of them.
-                op if super::branch::FUSED.contains(&op) => {
+                op if super::branch::is_attention(op) => {
                     return Some((node, rank.checked_sub(2)?));
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::messages;
 use super::super::onnx::tensor_proto::DataType;
 use super::super::onnx::{NodeProto, ValueInfoProto};
-use super::branch::FUSED;
+use super::branch::is_attention;
 use super::reach::Reach;
 use super::{inputs, linear, shape};
 
@@ -63,6 +63,14 @@ impl<'r, 'i, 'g> Census<'r, 'i, 'g> {
             .iter()
             .find(|(_, node)| like(node))
             .map(|(at, _)| *at)
+    }
+
+    /// Whether any operator might be an attention or a part of one.
+    pub fn attends(&self) -> bool {
+        let like = |node: &NodeProto| {
+            node.op_type().contains("Attention") || node.op_type().contains("Softmax")
+        };
+        self.first(like).is_some()
     }
 
     /// What the data input of a node is computed from.
@@ -173,7 +181,7 @@ impl<'r, 'i, 'g> Census<'r, 'i, 'g> {
                 continue;
             };
             let op = message.op_type();
-            let factors = if FUSED.contains(&op) {
+            let factors = if is_attention(op) {
                 let [queries, keys] =
                     [0, 1].map(|slot| message.input.get(slot).map(String::as_str));
                 let queries = queries.unwrap_or_default();

@@ -6,6 +6,7 @@ use super::super::architecture::{Element, InputPort, InputRole};
 use super::super::index::GraphIndex;
 use super::super::onnx::ValueInfoProto;
 use super::super::onnx::tensor_proto::DataType;
+use super::super::operators::{Role, role};
 use super::broken;
 use super::cache;
 use super::reach::Reach;
@@ -48,11 +49,10 @@ pub(super) fn read(
 /// If the node looks rows up in a constant table: the table and the indices.
 pub(super) fn lookup<'g>(reach: &Reach<'_, 'g>, node: usize) -> Option<(&'g str, &'g str)> {
     let message = reach.index.node(node)?;
-    let (table, indices) = match message.op_type() {
-        "Gather" | "GatherBlockQuantized" => (message.input.first()?, message.input.get(1)?),
-        "EmbedLayerNormalization" => (message.input.get(2)?, message.input.first()?),
-        _ => return None,
+    let Some(Role::Lookup { table, indices }) = role(message.op_type()) else {
+        return None;
     };
+    let (table, indices) = (message.input.get(table)?, message.input.get(indices)?);
     (!reach.is_live(table) && reach.is_live(indices)).then_some((table, indices))
 }
 
@@ -189,7 +189,7 @@ fn masks(index: &GraphIndex<'_>, input: &str) -> bool {
         "Where" => (slot == 0).then_some(true),
         "Gather" | "GatherND" | "Cast" | "Identity" | "Reshape" | "Unsqueeze" | "Squeeze"
         | "Expand" | "Mul" | "Add" | "Slice" | "Concat" | "Flatten" | "Transpose" => None,
-        _ => Some(super::branch::FUSED.contains(&op)),
+        _ => Some(super::branch::is_attention(op)),
     })
 }
 

@@ -1,34 +1,19 @@
 //! Products with a weight matrix, plain and quantised.
 
 use super::super::index::attribute;
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 use super::shape;
-
-/// Operators that multiply a matrix with another: the slots of the two factors.
-const PRODUCTS: [(&str, usize, usize); 12] = [
-    ("MatMul", 0, 1),
-    ("Gemm", 0, 1),
-    ("FusedMatMul", 0, 1),
-    ("FusedGemm", 0, 1),
-    ("MatMulNBits", 0, 1),
-    ("MatMulBnb4", 0, 1),
-    ("MatMulFpQ4", 0, 1),
-    ("MatMulInteger", 0, 1),
-    ("MatMulIntegerToFloat", 0, 1),
-    ("DynamicQuantizeMatMul", 0, 1),
-    ("QLinearMatMul", 0, 3),
-    ("Einsum", 0, 1),
-];
 
 /// The two factors of a matrix product.
 pub(super) fn factors<'g>(reach: &Reach<'_, 'g>, node: usize) -> Option<[&'g str; 2]> {
     let message = reach.index.node(node)?;
-    let (_, a, b) = PRODUCTS
-        .iter()
-        .find(|(op, _, _)| *op == message.op_type())?;
+    let Some(Role::Product([a, b])) = role(message.op_type()) else {
+        return None;
+    };
     Some([
-        message.input.get(*a)?.as_str(),
-        message.input.get(*b)?.as_str(),
+        message.input.get(a)?.as_str(),
+        message.input.get(b)?.as_str(),
     ])
 }
 

@@ -1,16 +1,9 @@
 //! Norms: fused operators, and the arithmetic that exporters write instead of them.
 
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 use super::shape;
-use super::value::{SKIP_NORMS, Value, behind_cast, behind_quantised, behind_transparent};
-
-/// Fused norms whose first input is what they normalise.
-const FUSED: [&str; 4] = [
-    "LayerNormalization",
-    "SimplifiedLayerNormalization",
-    "RMSNormalization",
-    "LpNormalization",
-];
+use super::value::{Value, behind_cast, behind_quantised, behind_transparent};
 
 /// How many operators a norm may be spread over, one after the other.
 const FAR: usize = 16;
@@ -20,11 +13,14 @@ pub(super) fn input<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<Value<
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
     let op = message.op_type();
-    if slot == 0 && SKIP_NORMS.contains(&op) {
-        return Some(Value::skip_sum(reach.index, node));
-    }
-    if slot == 0 && FUSED.contains(&op) {
-        return message.input.first().map(|name| Value::Named(name));
+    if slot == 0 {
+        match role(op) {
+            Some(Role::SkipNorm { .. }) => return Some(Value::skip_sum(reach.index, node)),
+            Some(Role::Norm { .. }) => {
+                return message.input.first().map(|name| Value::Named(name));
+            }
+            _ => {}
+        }
     }
     // value × 1/√(mean of value²), or value ÷ √(…): one factor is a statistic of the other.
     let (value, statistic) = match (op, reach.live_inputs(node).as_slice()) {

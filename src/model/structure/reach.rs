@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::super::index::GraphIndex;
 use super::super::onnx::ValueInfoProto;
-use super::value::{SKIP_NORMS, SKIP_SUM_SLOT};
+use super::value::{SKIP_SUM_SLOT, is_skip_norm};
 use crate::fault::Result;
 
 /// Steps allowed for each node before a graph counts as too tangled; exported models take a few dozen.
@@ -147,7 +147,7 @@ impl<'i, 'g> Reach<'i, 'g> {
         let mut all = vec![tensor];
         if let Some((node, SKIP_SUM_SLOT)) = self.index.producer(tensor) {
             let message = self.index.node(node);
-            let message = message.filter(|message| SKIP_NORMS.contains(&message.op_type()));
+            let message = message.filter(|message| is_skip_norm(message.op_type()));
             all.extend(
                 message
                     .and_then(|message| message.output.first())

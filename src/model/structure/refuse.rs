@@ -59,6 +59,7 @@ pub(super) fn explain(index: &GraphIndex<'_>, fault: Fault) -> Fault {
         training,
         pipeline,
         bodies,
+        quantised,
         two_streams,
         senses,
         recurrence,
@@ -158,6 +159,18 @@ fn bodies(census: &Census<'_, '_, '_>) -> Option<Guess> {
     )
 }
 
+/// Sums of codes with a scale each: no tensor holds the stream's values.
+fn quantised(census: &Census<'_, '_, '_>) -> Option<Guess> {
+    let node = census.first(|node| node.op_type().starts_with("QLinear"))?;
+    guess(
+        format!(
+            "a model in quantised operators: {} works on codes and not on values",
+            place(census, node)
+        ),
+        "quantise dynamically, or in the QDQ format (`quant_format=QuantFormat.QDQ`), and keep the runtime's optimiser from fusing it",
+    )
+}
+
 fn two_streams(census: &Census<'_, '_, '_>) -> Option<Guess> {
     let tokens = census.of_tokens();
     let across = census
@@ -231,7 +244,7 @@ fn recurrence(census: &Census<'_, '_, '_>) -> Option<Guess> {
                 .reads(node)
                 .any(|name| census.of_value(name) & tokens != 0)
     });
-    match (scan, census.attentions.is_empty()) {
+    match (scan, !census.attends()) {
         (Some(node), true) => guess(
             format!(
                 "a state-space model or another recurrence: no attention, and {} mixes positions",
@@ -306,9 +319,14 @@ fn outputs(census: &Census<'_, '_, '_>) -> Option<Guess> {
         .filter_map(|&node| lookup(reach, node));
     let width =
         tables.find_map(|(table, _)| shape::dims(reach.index, table)?.last().copied().flatten())?;
-    let hidden = all
+    // A decoder may put out hidden states beside its logits.
+    let mut cubic = all
         .iter()
-        .find(|output| shape::width(reach, output.name()) == Some(width))?;
+        .filter(|output| rank(output).is_none_or(|rank| rank == 3));
+    let hidden = cubic.clone().next()?;
+    if !cubic.all(|output| shape::width(reach, output.name()) == Some(width)) {
+        return None;
+    }
     guess(
         format!(
             "a model without its language modelling head: its output {} is as wide as its embedding",
@@ -319,7 +337,7 @@ fn outputs(census: &Census<'_, '_, '_>) -> Option<Guess> {
 }
 
 fn no_language(census: &Census<'_, '_, '_>) -> Option<Guess> {
-    if !census.tokens.is_empty() {
+    if !census.tokens.is_empty() || census.attends() {
         return None;
     }
     let conv = census.first(|node| node.op_type() == "Conv");
@@ -330,4 +348,48 @@ fn no_language(census: &Census<'_, '_, '_>) -> Option<Guess> {
         },
         "name the .onnx file of a decoder: token ids in, logits [batch, seq, vocab] out",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::print_stdout,
+        reason = "a test that cannot go on fails"
+    )]
+
+    use std::path::{Path, PathBuf};
+
+    use super::super::super::file::Model;
+    use super::*;
+
+    /// Of an ordinary decoder nothing is said but where the chain broke, whatever broke it.
+    #[test]
+    fn an_ordinary_decoder_seems_to_be_nothing_else() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let extra = std::env::var_os("CANDOR_DECODERS").map(PathBuf::from);
+        for folder in [Some(root.join("../shared/zoo")), extra]
+            .into_iter()
+            .flatten()
+        {
+            let Ok(models) = std::fs::read_dir(&folder) else {
+                println!("skipped: {} is not here", folder.display());
+                continue;
+            };
+            for model in models {
+                let path = model.unwrap().path().join("model.onnx");
+                if !path.is_file() || path.to_string_lossy().contains(".refused") {
+                    continue;
+                }
+                let model = Model::open(&path).unwrap();
+                let index = GraphIndex::new(model.graph()).unwrap();
+                let mut ops = model.graph().node.iter().map(NodeProto::op_type);
+                if ops.any(|op| op.starts_with("QLinear")) {
+                    continue;
+                }
+                let fault = Fault::usage("finding", "a break");
+                assert_eq!(explain(&index, fault.clone()), fault, "{}", path.display());
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::super::index::{GraphIndex, attribute};
 use super::super::onnx::ValueInfoProto;
 use super::super::onnx::tensor_shape_proto::dimension::Value as Dim;
 use super::super::onnx::type_proto::{Tensor, Value};
+use super::super::operators::{Role, role};
 use super::super::tensor;
 use super::linear;
 use super::reach::Reach;
@@ -110,21 +111,12 @@ pub(super) fn rank(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
         match node.op_type() {
             "Gemm" => return Some(2),
             "Reshape" => return Some(pieces(index, node.input.get(1)?)?.len()),
-            "Add"
-            | "Mul"
-            | "Sub"
-            | "Div"
-            | "Cast"
-            | "Identity"
-            | "Dropout"
-            | "Relu"
-            | "Gelu"
-            | "LayerNormalization"
-            | "SimplifiedLayerNormalization"
-            | "RMSNormalization" => {
-                at = node.input.iter().find(|side| reach.is_live(side))?;
-            }
-            _ => at = linear::data(reach, producer)?,
+            op => match role(op) {
+                Some(Role::Norm { .. } | Role::Pointwise | Role::Copy | Role::Quantise) => {
+                    at = node.input.iter().find(|side| reach.is_live(side))?;
+                }
+                _ => at = linear::data(reach, producer)?,
+            },
         }
     }
     None
@@ -145,13 +137,7 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
         let node = index.node(producer)?;
         let input = |slot: usize| node.input.get(slot).map(String::as_str);
         match node.op_type() {
-            "LayerNormalization" | "SimplifiedLayerNormalization" | "RMSNormalization" => {
-                return dims(index, input(1)?)?.last().copied().flatten();
-            }
-            "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => {
-                return dims(index, input(2)?)?.last().copied().flatten();
-            }
-            "Gather" => return dims(index, input(0)?)?.last().copied().flatten(),
+            "Softmax" => at = input(0)?,
             "Split" => {
                 let sizes = input(1)
                     .and_then(|sizes| index.integers(sizes))
@@ -168,18 +154,29 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
                     _ => return None,
                 }
             }
-            "Add" | "Mul" | "Sub" | "Div" => {
-                let vector = node.input.iter().find_map(|side| {
-                    let dims = dims(index, side)?;
-                    dims.last().copied().flatten().filter(|&last| last > 1)
-                });
-                if vector.is_some() {
-                    return vector;
+            op => match role(op)? {
+                Role::Norm { gain } => {
+                    return dims(index, input(gain?)?)?.last().copied().flatten();
                 }
-                at = node.input.iter().find(|side| reach.is_live(side))?;
-            }
-            "Identity" | "Cast" | "Dropout" | "Softmax" | "Tanh" => at = input(0)?,
-            _ => return None,
+                Role::SkipNorm { gain, .. } => {
+                    return dims(index, input(gain)?)?.last().copied().flatten();
+                }
+                Role::Lookup { table, .. } => {
+                    return dims(index, input(table)?)?.last().copied().flatten();
+                }
+                Role::Pointwise => {
+                    let vector = node.input.iter().find_map(|side| {
+                        let dims = dims(index, side)?;
+                        dims.last().copied().flatten().filter(|&last| last > 1)
+                    });
+                    if vector.is_some() {
+                        return vector;
+                    }
+                    at = node.input.iter().find(|side| reach.is_live(side))?;
+                }
+                Role::Copy | Role::Quantise => at = input(0)?,
+                _ => return None,
+            },
         }
     }
     None

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::super::operators::{Role, role};
 use super::broken;
 use super::linear;
 use super::norm;
@@ -18,30 +19,6 @@ pub(super) struct Head<'g> {
     /// The node that multiplies with the unembedding.
     pub unembedding: usize,
 }
-
-/// Operators between the stream and the logits that are passed by their data input.
-const PASSED: [&str; 20] = [
-    "Mul",
-    "Div",
-    "Add",
-    "Sub",
-    "Tanh",
-    "Cast",
-    "Identity",
-    "Dropout",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Slice",
-    "Gather",
-    "GatherND",
-    "Transpose",
-    "Clip",
-    "Where",
-    "QuantizeLinear",
-    "DequantizeLinear",
-];
 
 /// Follows the logits back.
 ///
@@ -80,7 +57,7 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
             data
         } else if op == "DynamicQuantizeLinear" && slot == 0 {
             first_input(reach, node, &place())?
-        } else if PASSED.contains(&op) {
+        } else if role(op).is_some_and(is_passed) {
             passed(reach, node).ok_or_else(|| {
                 broken(
                     format!("{} on the way back from `{logits}`", place()),
@@ -100,38 +77,6 @@ pub(super) fn trace<'g>(reach: &Reach<'_, 'g>, logits: &'g str) -> Result<Head<'
         path.push(at);
     }
 }
-
-/// Operators that work on each value by itself.
-const POINTWISE: [&str; 28] = [
-    "Mul",
-    "Div",
-    "Add",
-    "Sub",
-    "Pow",
-    "Erf",
-    "Tanh",
-    "Sigmoid",
-    "Softplus",
-    "Sqrt",
-    "Neg",
-    "Exp",
-    "Relu",
-    "LeakyRelu",
-    "Elu",
-    "Selu",
-    "HardSigmoid",
-    "HardSwish",
-    "Mish",
-    "Gelu",
-    "FastGelu",
-    "BiasGelu",
-    "QuickGelu",
-    "Swish",
-    "Where",
-    "Cast",
-    "QuantizeLinear",
-    "DequantizeLinear",
-];
 
 /// How many operators a network between the stream and the unembedding may have.
 const DEEP: usize = 64;
@@ -192,7 +137,8 @@ fn behind_activation<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Result<Optio
             reach
                 .index
                 .node(*node)
-                .is_some_and(|node| POINTWISE.contains(&node.op_type()))
+                .and_then(|node| role(node.op_type()))
+                .is_some_and(|role| matches!(role, Role::Pointwise | Role::Copy | Role::Quantise))
         });
         match pointwise {
             Some((node, _)) => {
@@ -215,6 +161,19 @@ fn behind_activation<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Result<Optio
         (Some(only), None) if only != tensor => Some(only),
         _ => None,
     })
+}
+
+/// Whether the way back from the logits passes an operator by its data input.
+fn is_passed(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Pointwise
+            | Role::Copy
+            | Role::Reshape
+            | Role::Move
+            | Role::Quantise
+            | Role::Lookup { .. }
+    )
 }
 
 /// The input that an operator on the way only scales, shifts, cuts or casts.

@@ -1,6 +1,7 @@
 //! A tensor on the stream, and the operators that only hand it on.
 
 use super::super::index::GraphIndex;
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 
 /// A value of the graph: a named tensor, or the sum inside a fused skip norm that has no name yet.
@@ -11,12 +12,13 @@ pub(super) enum Value<'g> {
     SkipSum(usize),
 }
 
-/// Fused operators that add `input` and `skip` before they normalise; their fourth output is the sum.
-pub(super) const SKIP_NORMS: [&str; 2] =
-    ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"];
-/// The slot of their optional third term.
-const SKIP_BIAS: [(&str, usize); 2] = [(SKIP_NORMS[0], 4), (SKIP_NORMS[1], 3)];
+/// Output slot of the sum inside a fused skip norm.
 pub(super) const SKIP_SUM_SLOT: usize = 3;
+
+/// Whether an operator normalises a sum that it makes itself.
+pub(super) fn is_skip_norm(op_type: &str) -> bool {
+    matches!(role(op_type), Some(Role::SkipNorm { .. }))
+}
 
 impl<'g> Value<'g> {
     /// The sum inside a fused skip norm, by its name if it has one.
@@ -39,8 +41,10 @@ impl<'g> Value<'g> {
     /// The bias that a fused sum takes as its third term.
     pub fn bias(self, index: &GraphIndex<'g>) -> Option<&'g str> {
         let message = index.node(self.node(index)?)?;
-        let (_, slot) = SKIP_BIAS.iter().find(|(op, _)| *op == message.op_type())?;
-        let bias = message.input.get(*slot).filter(|bias| !bias.is_empty());
+        let Some(Role::SkipNorm { bias, .. }) = role(message.op_type()) else {
+            return None;
+        };
+        let bias = message.input.get(bias).filter(|bias| !bias.is_empty());
         bias.map(String::as_str)
     }
 
@@ -54,7 +58,7 @@ impl<'g> Value<'g> {
         let adds = match message.op_type() {
             "Add" => slot == 0 && message.input.len() == 2,
             "Sum" => slot == 0 && message.input.iter().filter(|n| reach.is_live(n)).count() == 2,
-            op => SKIP_NORMS.contains(&op) && slot == SKIP_SUM_SLOT,
+            op => is_skip_norm(op) && slot == SKIP_SUM_SLOT,
         };
         if !adds {
             return None;
@@ -70,10 +74,7 @@ impl<'g> Value<'g> {
 pub(super) fn behind_transparent<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
-    let transparent = matches!(
-        message.op_type(),
-        "Identity" | "Cast" | "Dropout" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze"
-    );
+    let transparent = matches!(role(message.op_type()), Some(Role::Copy | Role::Reshape));
     message
         .input
         .first()
@@ -85,10 +86,7 @@ pub(super) fn behind_transparent<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Opt
 pub(super) fn behind_quantised<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
-    let quantises = matches!(
-        message.op_type(),
-        "QuantizeLinear" | "DequantizeLinear" | "DynamicQuantizeLinear"
-    );
+    let quantises = role(message.op_type()) == Some(Role::Quantise);
     message
         .input
         .first()
@@ -120,10 +118,8 @@ pub(super) fn behind_cast<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> &'g str
         let Some(message) = producer.and_then(|(node, _)| reach.index.node(node)) else {
             break;
         };
-        match (message.op_type(), message.input.first()) {
-            ("Cast" | "Identity" | "QuantizeLinear" | "DequantizeLinear", Some(input)) => {
-                at = input
-            }
+        match (role(message.op_type()), message.input.first()) {
+            (Some(Role::Copy | Role::Quantise), Some(input)) => at = input,
             _ => break,
         }
     }

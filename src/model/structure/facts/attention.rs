@@ -151,7 +151,7 @@ fn fused<'g>(reach: &Reach<'_, 'g>, part: &Part<'g>, node: usize) -> Option<Oper
             .map(String::as_str)
             .filter(|name| part.holds(name))
     };
-    let queries = at(0).filter(|_| branch::FUSED.contains(&message.op_type()))?;
+    let queries = at(0).filter(|_| branch::is_attention(message.op_type()))?;
     let mask = message.input.get(3).map(String::as_str);
     let is_own = matches!(message.domain(), "" | "ai.onnx");
     Some(Operands {

@@ -3,7 +3,7 @@
 use super::super::super::facts::{Norm, Norms};
 use super::super::norm;
 use super::super::reach::Reach;
-use super::super::value::{SKIP_NORMS, Value, behind_cast, behind_quantised, behind_transparent};
+use super::super::value::{Value, behind_cast, behind_quantised, behind_transparent, is_skip_norm};
 use super::part::{Part, op, outputs_of};
 
 /// How many operators may stand between a norm and what reads it.
@@ -89,7 +89,7 @@ fn before<'g>(reach: &Reach<'_, 'g>, part: &Part<'g>) -> Option<Norm> {
             let made = reach.index.producer(name);
             part.is_stream(name)
                 && made.is_some_and(|(node, slot)| {
-                    slot == 0 && SKIP_NORMS.contains(&op(reach, node)) && has_sum(reach, node)
+                    slot == 0 && is_skip_norm(op(reach, node)) && has_sum(reach, node)
                 })
         })
     };

@@ -26,7 +26,7 @@ pub(super) fn count(reach: &Reach<'_, '_>, logits: &str) -> Unused {
     let nodes = index.order();
     let dead = || nodes.iter().copied().filter(|node| !used.contains(node));
     let is_product = |node: &usize| {
-        branch::FUSED.contains(&op(reach, *node)) || linear::data(reach, *node).is_some()
+        branch::is_attention(op(reach, *node)) || linear::data(reach, *node).is_some()
     };
     let weights: Vec<_> = index
         .graph()
