@@ -159,8 +159,6 @@ fn parts(width: usize, size: i64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn heads_are_told_by_what_makes_up_the_width() {
         let told = |pieces: &[i64], cut| {
@@ -180,6 +178,11 @@ mod tests {
             "queries, keys and values of a head"
         );
         assert_eq!(told(&[2, 7, 4, 3, 16], false), Some(4));
+        assert_eq!(
+            told(&[2, 7, 12, 16], false),
+            Some(4),
+            "as three times as many heads"
+        );
         assert_eq!(
             told(&[2, 7, 6, 16], true),
             Some(4),
