@@ -115,7 +115,7 @@ fn attends<'g>(reach: &Reach<'_, 'g>, node: usize, computed: &HashSet<&'g str>) 
     let scores = message
         .input
         .first()
-        .filter(|_| message.op_type() == "Softmax");
+        .filter(|_| role(message.op_type()) == Some(Role::Softmax));
     is_attention(message.op_type())
         || scores.is_some_and(|scores| of_a_product(reach, scores, computed))
 }
@@ -179,7 +179,10 @@ pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static 
 pub(super) fn first_attention(reach: &Reach<'_, '_>, region: &[usize]) -> Option<usize> {
     region.iter().copied().find(|&node| {
         reach.index.node(node).is_some_and(|message| {
-            message.op_type() == "Softmax" || is_attention(message.op_type())
+            matches!(
+                role(message.op_type()),
+                Some(Role::Softmax | Role::Attention)
+            )
         })
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::index::attribute;
+use super::super::operators::{Role, role};
 use super::linear;
 use super::reach::Reach;
 use super::{scalar, shape};
@@ -19,7 +20,7 @@ pub(super) fn of(reach: &Reach<'_, '_>, node: usize, width: Option<usize>) -> Op
         return stated;
     }
     let data = message.input.first()?;
-    if message.op_type() != "Softmax" {
+    if role(message.op_type()) != Some(Role::Softmax) {
         // ONNX's own Attention takes queries as `[batch, head, seq, d_head]` where it states no heads.
         return match shape::dims(reach.index, data)?.as_slice() {
             [_, heads, _, _] => *heads,
