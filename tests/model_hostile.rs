@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use candor::fault::Fault;
+use candor::model::onnx::tensor_shape_proto::dimension::Value as Dim;
 use candor::model::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto, type_proto,
@@ -107,6 +108,14 @@ fn messages_that_contradict_themselves() {
         model(vec![], constant(tensor(&[1 << 40, 1 << 40], &[]))),
         model(vec![], constant(tensor(&[3], &[0; 4]))),
         model(vec![tensor(&[1], &[0; 4]), tensor(&[1], &[0; 4])], |_| ()),
+        model(
+            vec![TensorProto {
+                raw_data: None,
+                float_data: vec![1.0; 4],
+                ..tensor(&[1 << 20, 1 << 20], &[])
+            }],
+            |_| (),
+        ),
         model(vec![], |graph| graph.input.push(info("x"))),
         model(vec![], |graph| {
             graph.node.push(node("Neg", &["x"], "\u{1b}]0;owned\u{7}"));
@@ -197,6 +206,26 @@ fn external_data_that_is_said_twice_or_lies_in_memory() {
         fs::write(&path, encode(&model(vec![external(entries)], |_| ()))).unwrap();
         let fault = Model::open(&path).unwrap_err().to_string();
         faults.push(fault.replace(&folder.path().display().to_string(), "FOLDER"));
+    }
+    insta::assert_snapshot!(faults.join("\n\n"));
+}
+
+/// A decoder whose outputs or inputs state sizes that its weights do not have.
+#[test]
+fn sizes_that_no_weight_bears_out() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/functions/decoder.onnx");
+    let good = Model::open(&path).unwrap();
+    let mut faults = Vec::new();
+    for absurd in [1_i64 << 20, i64::MAX] {
+        let mut proto = good.proto().clone();
+        let graph = proto.graph.as_mut().unwrap();
+        let kind = graph.output[0].r#type.as_mut().unwrap();
+        let Some(type_proto::Value::TensorType(logits)) = kind.value.as_mut() else {
+            panic!("the logits are a tensor");
+        };
+        let last = logits.shape.as_mut().unwrap().dim.last_mut().unwrap();
+        last.value = Some(Dim::DimValue(absurd));
+        faults.push(refused(encode(&proto)));
     }
     insta::assert_snapshot!(faults.join("\n\n"));
 }

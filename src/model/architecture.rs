@@ -14,8 +14,8 @@ pub struct Site {
     pub tensor: SiteTensor,
     /// Their meaning by axis, which is the shape in which they are read and written.
     pub layout: Layout,
-    /// Whether the tensor itself may have another shape, with the same elements in the same order.
-    pub reshaped: bool,
+    /// How the tensor itself lies to that.
+    pub form: Form,
     /// What the model does with the output of the module (such as `a norm` or `a factor`) before it adds it to the
     /// stream, where it does anything: then this site, which is what is added, is not what the module puts out.
     pub processed: Option<&'static str>,
@@ -52,6 +52,17 @@ pub enum Layout {
         /// Query heads.
         heads: usize,
     },
+}
+
+/// How a tensor of the graph lies to the axes of its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// In these axes.
+    Same,
+    /// The same elements in the same order, in another shape.
+    Reshaped,
+    /// The sequence before the batch, in any shape.
+    SequenceFirst,
 }
 
 impl Layout {

@@ -20,7 +20,7 @@ mod tensor;
 mod wire;
 
 pub use architecture::{
-    Absent, Architecture, Block, Element, InputPort, InputRole, Layout, Site, SiteTensor,
+    Absent, Architecture, Block, Element, Form, InputPort, InputRole, Layout, Site, SiteTensor,
 };
 pub use digest::FileDigest;
 pub use facts::{

@@ -10,8 +10,8 @@ use candor::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{
-    Architecture, Block, BlockFacts, Element, InputPort, InputRole, Layout, ModelFacts, Point,
-    Site, SiteName, SiteTensor,
+    Architecture, Block, BlockFacts, Element, Form, InputPort, InputRole, Layout, ModelFacts,
+    Point, Site, SiteName, SiteTensor,
 };
 
 pub const F32: i32 = DataType::Float as i32;
@@ -163,7 +163,7 @@ impl Tiny {
                     WIDTH
                 },
             },
-            reshaped: false,
+            form: Form::Same,
             processed: None,
             shape: vec![],
         });
@@ -213,7 +213,7 @@ impl Tiny {
                     WIDTH
                 },
             },
-            reshaped: false,
+            form: Form::Same,
             processed: None,
             shape: vec![],
         };

@@ -8,9 +8,9 @@
 
 mod attention;
 mod blocks;
+mod bounds;
 mod branch;
 mod cache;
-mod census;
 mod embedding;
 mod facts;
 mod heads;
@@ -20,17 +20,20 @@ mod linear;
 mod norm;
 mod reach;
 mod refuse;
+mod scalar;
 mod shape;
 mod sites;
 mod stream;
+mod turn;
 mod unembed;
 mod value;
 
-use super::architecture::{Architecture, Block, InputRole};
+use super::architecture::{Architecture, Block, Form, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
 use super::onnx::tensor_proto::DataType;
 use super::onnx::{ModelProto, ValueInfoProto};
+use super::site::Point;
 use crate::fault::{Fault, Result};
 use blocks::Layer;
 use reach::Reach;
@@ -44,7 +47,9 @@ impl Architecture {
     /// The graph is damaged, or is no decoder that is understood; the message names the place where the chain broke.
     pub fn find(model: &Model) -> Result<Self> {
         let index = GraphIndex::new(model.graph())?;
-        find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))
+        let arch = find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))?;
+        bounds::check(&arch, &index)?;
+        Ok(arch)
     }
 }
 
@@ -111,6 +116,15 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
             vocab_size,
         },
     )?;
+    let turned = sites
+        .iter()
+        .any(|site| site.name.point == Point::Logits && site.form == Form::SequenceFirst);
+    if turned {
+        return Err(broken(
+            format!("logits `{logits}` with the sequence before the batch"),
+            "[batch, seq, vocab], as the token ids are [batch, seq]",
+        ));
+    }
     let (inside, facts) = facts::look(
         &reach,
         &facts::Whole {
