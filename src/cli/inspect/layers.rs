@@ -115,7 +115,7 @@ fn attention(block: &Block) -> Vec<String> {
         .map_or_else(String::new, |width| format!(" × {width}"));
     match (facts.heads, facts.kv_heads) {
         (Some(heads), Some(kv)) if kv != heads => {
-            said.push(format!("{heads} heads{width} → {kv} kv"))
+            said.push(format!("{heads} heads{width} → {kv} kv"));
         }
         (Some(heads), _) => said.push(format!("{}{width}", words::counted(heads, "head", "heads"))),
         (None, _) => {}
@@ -173,4 +173,79 @@ fn mlp(block: &Block) -> Vec<String> {
             .filter(|name| name != "other"),
     );
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BlockFacts, MlpFacts};
+
+    fn blocks(count: usize, change: impl Fn(usize, &mut BlockFacts)) -> Vec<Block> {
+        (0..count)
+            .map(|number| {
+                let mut facts = BlockFacts::default();
+                change(number, &mut facts);
+                Block {
+                    parallel: false,
+                    attention: "Softmax".into(),
+                    facts,
+                }
+            })
+            .collect()
+    }
+
+    fn experts() -> MlpFacts {
+        let kind = MlpKind::Experts {
+            count: 8,
+            chosen: Some(2),
+            gated: None,
+            shared: false,
+        };
+        MlpFacts {
+            kind: Some(kind),
+            ..MlpFacts::default()
+        }
+    }
+
+    #[test]
+    fn windows_that_alternate_stay_in_one_box() {
+        let blocks = blocks(42, |number, facts| {
+            facts.attention.heads = Some(8);
+            facts.attention.window = (number % 2 == 0).then_some(4096);
+        });
+        let groups = groups(&blocks);
+        assert_eq!(groups.len(), 1);
+        let only = &groups[0];
+        assert_eq!(only.numbers.len(), 42);
+        assert_eq!(
+            only.attention,
+            ["8 heads", "window 4096 in blocks 0, 2, 4 … 40"]
+        );
+    }
+
+    #[test]
+    fn a_dense_block_before_experts_has_its_own_box() {
+        let blocks = blocks(27, |number, facts| {
+            if number > 0 {
+                facts.mlp = experts();
+            }
+        });
+        let numbers: Vec<usize> = groups(&blocks)
+            .iter()
+            .map(|group| group.numbers.len())
+            .collect();
+        assert_eq!(numbers, [1, 26]);
+    }
+
+    #[test]
+    fn kinds_that_alternate_for_long_are_drawn_once() {
+        let blocks = blocks(48, |number, facts| {
+            if number % 2 == 1 {
+                facts.mlp = experts();
+            }
+        });
+        let groups = groups(&blocks);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(words::blocks(&groups[1].numbers), "blocks 1, 3, 5 … 47");
+    }
 }

@@ -102,7 +102,7 @@ impl Line {
         let mut shown = String::new();
         for (tone, text) in &self.0 {
             match tone.code().filter(|_| coloured) {
-                Some(code) => shown.push_str(&format!("\u{1b}[{code}m{text}\u{1b}[0m")),
+                Some(code) => shown.extend(["\u{1b}[", code, "m", text, "\u{1b}[0m"]),
                 None => shown.push_str(text),
             }
         }
@@ -133,8 +133,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let mut word = word.to_owned();
-        loop {
-            let Some(last) = lines.last_mut() else { break };
+        while let Some(last) = lines.last_mut() {
             let gap = usize::from(!last.is_empty());
             if last.width() + gap + word.width() <= width {
                 if gap == 1 {

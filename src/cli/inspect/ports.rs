@@ -25,9 +25,13 @@ pub fn inputs(ports: &[Port], arch: Option<&Architecture>, width: usize) -> Vec<
 pub fn outputs(ports: &[Port], arch: Option<&Architecture>, width: usize) -> Vec<Line> {
     let is_logits = |port: &Port| arch.is_some_and(|arch| arch.logits == port.name);
     // A name that says it already needs no word beside it.
-    let meaning = |port: &Port| match is_logits(port) && port.name != "logits" {
-        true => "logits".to_owned(),
-        false => String::new(),
+    let meaning = |port: &Port| {
+        let says_so = port.name == "logits" || !is_logits(port);
+        if says_so {
+            String::new()
+        } else {
+            "logits".to_owned()
+        }
     };
     rows(ports, meaning, width)
 }

@@ -34,14 +34,14 @@ pub fn grouped(arch: &Architecture, width: usize) -> Vec<Line> {
             }),
         }
     }
-    let rows: Vec<(String, &str, String)> = kinds
+    let rows: Vec<(String, &str, Vec<&str>)> = kinds
         .iter()
         .map(|kind| {
             let names: Vec<SiteName> = kind.sites.iter().map(|site| site.name).collect();
             let tensors = match kind.sites.as_slice() {
-                [] => String::new(),
-                [one] => one.tensor.name().to_owned(),
-                [first, .., last] => format!("{} … {}", first.tensor.name(), last.tensor.name()),
+                [] => Vec::new(),
+                [one] => vec![one.tensor.name()],
+                [first, .., last] => vec![first.tensor.name(), last.tensor.name()],
             };
             (glob(&names, arch.n_layers), kind.shape.as_str(), tensors)
         })
@@ -70,7 +70,7 @@ pub fn grouped(arch: &Architecture, width: usize) -> Vec<Line> {
 
 pub fn listed(arch: &Architecture, width: usize) -> Vec<Line> {
     let shapes: Vec<String> = arch.sites.iter().map(shape).collect();
-    let rows: Vec<(String, &str, String)> = arch
+    let rows: Vec<(String, &str, Vec<&str>)> = arch
         .sites
         .iter()
         .zip(&shapes)
@@ -78,7 +78,7 @@ pub fn listed(arch: &Architecture, width: usize) -> Vec<Line> {
             (
                 site.name.to_string(),
                 shape.as_str(),
-                site.tensor.name().to_owned(),
+                vec![site.tensor.name()],
             )
         })
         .collect();
@@ -137,7 +137,7 @@ fn glob(names: &[SiteName], n_layers: usize) -> String {
 }
 
 /// Names, shapes, and tensors where there is room for them; whole ones go on to further lines.
-fn table(rows: &[(String, &str, String)], width: usize, whole: bool) -> Vec<Line> {
+fn table(rows: &[(String, &str, Vec<&str>)], width: usize, whole: bool) -> Vec<Line> {
     let names = rows
         .iter()
         .map(|(name, _, _)| name.chars().count())
@@ -153,7 +153,7 @@ fn table(rows: &[(String, &str, String)], width: usize, whole: bool) -> Vec<Line
     let start = 2 + names + 2 + shapes + 2;
     let room = width.saturating_sub(start);
     let mut lines = Vec::new();
-    for (name, shape, tensor) in rows {
+    for (name, shape, tensors) in rows {
         let line = Line::new()
             .with(Tone::Plain, format!("  {}", shortened(name, names)))
             .filled(Tone::Plain, " ", 4 + names);
@@ -164,11 +164,15 @@ fn table(rows: &[(String, &str, String)], width: usize, whole: bool) -> Vec<Line
             lines.push(if room < LEAST {
                 line
             } else {
-                line.with(Tone::Quiet, shortened(tensor, room))
+                line.with(Tone::Quiet, ends(tensors, room))
             });
             continue;
         }
-        let mut texts = wrapped(tensor, if room < LEAST { width - 6 } else { room }).into_iter();
+        let mut texts = wrapped(
+            &tensors.concat(),
+            if room < LEAST { width - 6 } else { room },
+        )
+        .into_iter();
         if room < LEAST {
             lines.push(line);
             lines.extend(texts.map(|text| Line::new().with(Tone::Quiet, format!("      {text}"))));
@@ -182,4 +186,20 @@ fn table(rows: &[(String, &str, String)], width: usize, whole: bool) -> Vec<Line
         }
     }
     lines
+}
+
+/// The first and the last of several names, or the first alone where both do not fit: two halves tell less than one whole.
+fn ends(names: &[&str], width: usize) -> String {
+    match names {
+        [one] => shortened(one, width),
+        [first, .., last] => {
+            let both = format!("{first} … {last}");
+            if both.chars().count() <= width {
+                both
+            } else {
+                format!("{} …", shortened(first, width.saturating_sub(2)))
+            }
+        }
+        [] => String::new(),
+    }
 }

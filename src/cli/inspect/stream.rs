@@ -18,14 +18,13 @@ pub fn drawing(arch: &Architecture, width: usize) -> Vec<Line> {
         .inputs
         .iter()
         .find(|port| port.role == InputRole::TokenIds);
-    let mut lines = vec![stop(
+    let mut lines = stop(
         "○",
         Tone::Plain,
         tokens.map_or("token ids", |port| port.name.as_str()),
         &[],
         width,
-    )]
-    .concat();
+    );
     lines.push(Boxes::stem());
     lines.extend(stop("●", Tone::Strong, "embed", &below(arch), width));
     for group in layers::groups(&arch.blocks) {

@@ -121,3 +121,37 @@ pub fn storage(stored: &Stored) -> String {
         Some(Quantisation::Static) => format!("{element}, products of integers"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_listed_by_runs() {
+        let even: Vec<usize> = (0..42).step_by(2).collect();
+        let of_four: Vec<usize> = (0..48).filter(|layer| layer % 4 != 3).collect();
+        assert_eq!(layers(&[]), "");
+        assert_eq!(layers(&[7]), "7");
+        assert_eq!(layers(&[0, 1]), "0–1");
+        assert_eq!(layers(&[0, 5]), "0, 5");
+        assert_eq!(layers(&(0..48).collect::<Vec<_>>()), "0–47");
+        assert_eq!(layers(&[1, 3, 5]), "1, 3, 5");
+        assert_eq!(layers(&even), "0, 2, 4 … 40");
+        assert_eq!(layers(&[0, 2, 3, 4, 9]), "0, 2–4, 9");
+        assert_eq!(layers(&of_four), "0–2, 4–6, 8–10, 12–14, … (36 in all)");
+    }
+
+    #[test]
+    fn numbers_have_three_figures() {
+        let said: Vec<String> = [0, 999, 1_000, 12_345, 999_499, 999_500, 124_439_808]
+            .map(rounded)
+            .into();
+        assert_eq!(
+            said,
+            ["0", "999", "1.00 k", "12.3 k", "999 k", "1.00 M", "124 M"]
+        );
+        assert_eq!(bytes(u64::MAX), "18446744 TB");
+        let constants = [30.0, 0.0625, 5.656_854, 0.25, 1e-7, 0.0].map(constant);
+        assert_eq!(constants, ["30", "0.0625", "5.6569", "0.25", "1e-7", "0"]);
+    }
+}

@@ -62,12 +62,10 @@ pub(super) fn of(reach: &Reach<'_, '_>, nodes: &[usize]) -> Option<Activation> {
         },
         "Erf" | "BiasGelu" => Activation::Gelu,
         "FastGelu" => Activation::GeluTanh,
-        "Swish" => return swish(stated("alpha").and_then(|alpha| alpha.f)),
-        "QuickGelu" => {
-            return swish(Some(
-                stated("alpha").and_then(|alpha| alpha.f).unwrap_or(QUICK),
-            ));
-        }
+        "Swish" => swish(stated("alpha").and_then(|alpha| alpha.f)),
+        "QuickGelu" => swish(Some(
+            stated("alpha").and_then(|alpha| alpha.f).unwrap_or(QUICK),
+        )),
         "Tanh" => tanh(reach, *bend),
         "Sigmoid" => sigmoid(reach, *bend),
         "Relu" if squared(reach, *bend) => Activation::SquaredRelu,
@@ -77,15 +75,15 @@ pub(super) fn of(reach: &Reach<'_, '_>, nodes: &[usize]) -> Option<Activation> {
 }
 
 /// `x · σ(alpha x)`, with 1 for an alpha that is not stated.
-pub(super) fn swish(alpha: Option<f32>) -> Option<Activation> {
+pub(super) fn swish(alpha: Option<f32>) -> Activation {
     let alpha = alpha.unwrap_or(1.0);
-    Some(if (alpha - 1.0).abs() < ROUNDED {
+    if (alpha - 1.0).abs() < ROUNDED {
         Activation::Silu
     } else if (alpha - QUICK).abs() < ROUNDED {
         Activation::QuickGelu
     } else {
         Activation::Other
-    })
+    }
 }
 
 /// The activation that a product's own operator applies.

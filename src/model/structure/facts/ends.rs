@@ -70,7 +70,7 @@ fn positions(reach: &Reach<'_, '_>, whole: &Whole<'_, '_>, below: &[usize]) -> b
         let [Some(table), Some(indices)] = slots.map(|slot| message.input.get(slot)) else {
             return false;
         };
-        reach.index.constant(table).is_some() && counts(reach, whole, indices)
+        stored(reach, table).is_some() && counts(reach, whole, indices)
     })
 }
 
@@ -173,7 +173,7 @@ fn stored<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
         let node = reach.index.node(reach.index.producer(at)?.0)?;
         match node.op_type() {
             "Transpose" | "Identity" | "Cast" | "DequantizeLinear" | "Reshape" => {
-                at = node.input.first()?
+                at = node.input.first()?;
             }
             _ => return None,
         }

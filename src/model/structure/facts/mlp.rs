@@ -58,7 +58,7 @@ fn operator(reach: &Reach<'_, '_>, node: usize) -> Option<MlpFacts> {
         Some(b"relu") | None => (Some(Activation::Relu), Some(false)),
         Some(b"swiglu") => {
             let alpha = attribute(message, "activation_alpha").and_then(|alpha| alpha.f);
-            (activation::swish(alpha), Some(true))
+            (Some(activation::swish(alpha)), Some(true))
         }
         Some(_) => (None, None),
     };
