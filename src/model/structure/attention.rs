@@ -135,8 +135,8 @@ fn keeps_order(reach: &Reach<'_, '_>, node: usize) -> bool {
             let split = perm.and_then(|perm| perm.ints.split_last());
             split.is_some_and(|(last, before)| usize::try_from(*last) == Ok(before.len()))
         }
-        // Padding of values is cut off again; statistics are those of a norm.
-        ("Slice" | "ReduceMean" | "ReduceSum" | "ReduceL2", _) => true,
+        // Heads may come apart and together again, padding is cut off; statistics are those of a norm.
+        ("Split" | "Concat" | "Slice" | "ReduceMean" | "ReduceSum" | "ReduceL2", _) => true,
         (_, Some(role)) => matches!(
             role,
             Role::Copy | Role::Reshape | Role::Quantise | Role::Pointwise | Role::Norm { .. }
