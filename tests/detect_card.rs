@@ -20,7 +20,7 @@ use candor::detect::{
     Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Kind;
-use candor::model::{Architecture, Layout, Site, SiteTensor};
+use candor::model::{Architecture, Form, Layout, ModelFacts, Site, SiteTensor};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
@@ -231,13 +231,14 @@ fn architecture(d_model: usize, site: &str) -> Architecture {
             name: site.parse().unwrap(),
             tensor: SiteTensor::Named("x".to_owned()),
             layout: Layout::Token { width: d_model },
-            reshaped: false,
+            form: Form::Same,
             processed: None,
             shape: Vec::new(),
         }],
         absent: Vec::new(),
         inputs: Vec::new(),
         logits: "logits".to_owned(),
+        facts: ModelFacts::default(),
     }
 }
 

@@ -210,11 +210,14 @@ impl Engine {
             let logits = rows::output(&outputs, &self.logits.output)?;
             for (place, &row) in batch.rows.iter().enumerate() {
                 let read = rows[row].read;
-                let of_row = rows::by_position(&logits, place, self.logits.layout, dim)?;
-                if read >= of_row.nrows() {
-                    return Err(rows::outside("reading logits", read, of_row.nrows()));
+                let of_row = rows::logits(logits, place, self.logits.layout, dim)?;
+                // Logits of the last token alone stand at the end of the prompt.
+                let (_, seq) = dim;
+                let at = (read + of_row.nrows()).checked_sub(seq);
+                match at.filter(|&at| at < of_row.nrows()) {
+                    Some(at) => visit(row, of_row.row(at))?,
+                    None => return Err(unread(read, seq, of_row.nrows())),
                 }
-                visit(row, of_row.row(read))?;
             }
         }
         Ok(())
@@ -284,7 +287,11 @@ impl Engine {
             for port in ports {
                 let values = rows::output(&outputs, &port.output)?;
                 for (place, &row) in batch.rows.iter().enumerate() {
-                    all[row].push(rows::by_position(&values, place, port.layout, dim)?);
+                    all[row].push(if port.output == self.logits.output {
+                        rows::logits(values, place, port.layout, dim)?
+                    } else {
+                        rows::by_position(values, place, port.layout, dim)?
+                    });
                 }
             }
         }
@@ -305,6 +312,18 @@ impl Engine {
             extra: fed.finish(),
         })
     }
+}
+
+fn unread(position: usize, seq: usize, given: usize) -> Fault {
+    if position >= seq {
+        return rows::outside("reading logits", position, seq);
+    }
+    Fault::usage(
+        format!("reading the logits at position {position} of {seq}"),
+        format!("a model that puts out those of the last {given} alone"),
+    )
+    .expected("logits of every token")
+    .hint("export the model so that it puts out logits [batch, seq, vocab]")
 }
 
 fn missing(arch: &Architecture, site: SiteName) -> Fault {

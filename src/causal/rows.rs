@@ -22,6 +22,21 @@ pub(super) fn output<'o>(
     })
 }
 
+/// One prompt of the logits as `[positions, vocab]`. Some models put out those of the last token alone.
+pub(super) fn logits(
+    values: &ArrayD<f32>,
+    prompt: usize,
+    layout: Layout,
+    dim: (usize, usize),
+) -> Result<Array2<f32>> {
+    let (batch, seq) = dim;
+    let seq = match values.shape() {
+        [_, 1, _] => 1,
+        _ => seq,
+    };
+    by_position(values, prompt, layout, (batch, seq))
+}
+
 /// One prompt of an output as `[seq, values of a position]`; `dim` is the `[batch, seq]` that was fed.
 pub(super) fn by_position(
     values: &ArrayD<f32>,

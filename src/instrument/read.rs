@@ -6,18 +6,18 @@ use super::layout::to_layout;
 use super::plan::{Activation, Head};
 use super::sites::Held;
 use crate::model::onnx::tensor_proto::DataType;
-use crate::model::{Layout, SiteName};
+use crate::model::{Form, Layout, SiteName};
 
 /// Declares the site's values as a float32 output and returns its name. The copy gives the output a name of its own,
 /// so that a tensor can be tapped under two sites or be an output of the model already.
 pub(super) fn tap(editor: &mut Editor, site: SiteName, held: &Held) -> String {
     let output = editor.fresh(&format!("candor.tap.{site}"));
     let is_float = editor.element(held.tensor()) == Some(DataType::Float);
-    if held.others().is_empty() && !held.reshaped && !is_float {
+    if held.others().is_empty() && held.form == Form::Same && !is_float {
         let place = editor.place(held.tensor());
         editor.cast_as(place, held.tensor(), DataType::Float, output.clone());
     } else {
-        let (place, values) = values(editor, held, held.layout, held.reshaped);
+        let (place, values) = values(editor, held, held.layout);
         editor.compute_as(place, "Identity", &[&values], output.clone());
     }
     editor.output(output.clone(), held.layout);
@@ -25,15 +25,16 @@ pub(super) fn tap(editor: &mut Editor, site: SiteName, held: &Held) -> String {
 }
 
 /// The values in float32 and in the axes of a layout, and where their readers may stand at the earliest.
-fn values(editor: &mut Editor, held: &Held, layout: Layout, reshaped: bool) -> (Place, String) {
+fn values(editor: &mut Editor, held: &Held, layout: Layout) -> (Place, String) {
     let place = held.parts.iter().map(|part| editor.place(part)).max();
     let place = place.flatten();
     let first = editor.as_float(held.tensor());
     let x = sum(editor, place, first, held.others());
-    if reshaped {
-        let x = to_layout(editor, place, &x, layout);
-        return (place, x);
-    }
+    let form = match held.form {
+        Form::Same if layout != held.layout => Form::Reshaped,
+        form => form,
+    };
+    let x = to_layout(editor, place, x, layout, form);
     (place, x)
 }
 
@@ -50,8 +51,7 @@ pub(super) fn head(editor: &mut Editor, head: &Head, held: &Held) -> String {
     let output = editor.fresh(&format!("candor.head.{}", head.id));
     let (rows, columns) = head.weight.dim();
     let side_by_side = Layout::Token { width: rows };
-    let reshaped = held.reshaped || held.layout != side_by_side;
-    let (place, x) = values(editor, held, side_by_side, reshaped);
+    let (place, x) = values(editor, held, side_by_side);
     let weight = constant(
         editor,
         &format!("{output}.weight"),

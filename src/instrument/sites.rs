@@ -3,7 +3,7 @@
 use super::editor::{Editor, Producer};
 use super::split::is_skip_norm;
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, Layout, Site, SiteName, SiteTensor};
+use crate::model::{Architecture, Form, Layout, Site, SiteName, SiteTensor};
 
 /// Outputs of ONNX Runtime's `Skip…LayerNormalization`: normalised, mean, inverse deviation, input + skip + bias.
 pub(super) const SUM_OUTPUT: usize = 3;
@@ -48,8 +48,8 @@ pub(super) struct Held {
     pub parts: Vec<String>,
     /// The axes in which they are read and written.
     pub layout: Layout,
-    /// Whether the tensors may have another shape, with the same elements in the same order.
-    pub reshaped: bool,
+    /// How the tensors lie to that.
+    pub form: Form,
 }
 
 impl Held {
@@ -84,7 +84,7 @@ pub(super) fn held(editor: &mut Editor, site: &Site) -> Result<Held> {
     Ok(Held {
         parts,
         layout: site.layout,
-        reshaped: site.reshaped,
+        form: site.form,
     })
 }
 

@@ -13,7 +13,7 @@ use super::split::{is_skip_norm, split};
 use crate::fault::{Fault, Result};
 use crate::model::onnx::NodeProto;
 use crate::model::onnx::tensor_proto::DataType;
-use crate::model::{Layout, Role, SiteName, role};
+use crate::model::{Form, Layout, Role, SiteName, role};
 
 /// The inputs that writes share: name in the plan → name in the graph.
 #[derive(Default)]
@@ -96,13 +96,9 @@ pub(super) fn apply(
     };
     let others = held.others();
     let whole = sum(editor, place, float.clone(), others);
-    let mut x = if held.reshaped {
-        to_layout(editor, place, &whole, held.layout)
-    } else {
-        whole
-    };
+    let mut x = to_layout(editor, place, whole, held.layout, held.form);
     let before = x.clone();
-    let direct = restore == Restore::Nothing && others.is_empty() && !held.reshaped;
+    let direct = restore == Restore::Nothing && others.is_empty() && held.form == Form::Same;
     for (index, (write, mask)) in writes.iter().enumerate() {
         let output = if direct && index + 1 == writes.len() {
             tensor.to_owned()
@@ -114,9 +110,7 @@ pub(super) fn apply(
     if !others.is_empty() {
         x = editor.compute(place, "Sub", &[&x, &before], "candor.change");
     }
-    if held.reshaped {
-        x = to_shape_of(editor, place, &x, &raw);
-    }
+    x = to_shape_of(editor, place, x, &raw, held);
     if !others.is_empty() {
         x = editor.compute(place, "Add", &[&float, &x], "candor.changed");
     }

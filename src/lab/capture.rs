@@ -10,7 +10,8 @@ use crate::run::Runtime;
 
 /// Captured activations of a batch of prompts; shorter prompts are padded with zeros on the right.
 pub struct Captured {
-    /// One tensor for each site in its [`Layout`], named after it, and `logits` `[batch, seq, vocab]`.
+    /// One tensor for each site in its [`Layout`], named after it, and `logits` `[batch, seq, vocab]` (`[batch, 1, vocab]` where
+    /// the model puts out those of the last token alone).
     pub tensors: Vec<(String, ArrayD<f32>)>,
     /// 1 for a token, 0 for padding, `[batch, seq]`.
     pub mask: Array2<i64>,
@@ -47,7 +48,7 @@ pub fn capture(
         .map(|(output, &name)| {
             let rows: Vec<&Array2<f32>> = captured.iter().map(|row| &row[output]).collect();
             let layout = arch.site(name).map(|site| site.layout);
-            let tensor = layout.and_then(|layout| stacked(&rows, layout, longest));
+            let tensor = layout.and_then(|layout| stacked(&rows, layout));
             let tensor = tensor.ok_or_else(|| {
                 Fault::failed(format!("capturing `{name}`"), "values of another layout")
             })?;
@@ -67,8 +68,10 @@ pub fn capture(
 }
 
 /// The rows `[seq, values of a position]` of all prompts in the axes of the layout, padded with zeros.
-fn stacked(rows: &[&Array2<f32>], layout: Layout, longest: usize) -> Option<ArrayD<f32>> {
+fn stacked(rows: &[&Array2<f32>], layout: Layout) -> Option<ArrayD<f32>> {
     let batch = rows.len();
+    // Logits may be those of the last token alone.
+    let longest = rows.iter().map(|row| row.nrows()).max()?;
     let mut all = match layout {
         Layout::Token { width } => ArrayD::zeros(vec![batch, longest, width]),
         Layout::Heads { heads, d_head } => ArrayD::zeros(vec![batch, longest, heads, d_head]),

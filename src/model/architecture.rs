@@ -1,5 +1,6 @@
 //! What the structure finder says of a model: where the residual stream and its branches are.
 
+use super::facts::{BlockFacts, ModelFacts};
 use super::module_path::ModulePath;
 use super::site::SiteName;
 use crate::fault::{Fault, Result};
@@ -13,8 +14,8 @@ pub struct Site {
     pub tensor: SiteTensor,
     /// Their meaning by axis, which is the shape in which they are read and written.
     pub layout: Layout,
-    /// Whether the tensor itself may have another shape, with the same elements in the same order.
-    pub reshaped: bool,
+    /// How the tensor itself lies to that.
+    pub form: Form,
     /// What the model does with the output of the module (such as `a norm` or `a factor`) before it adds it to the
     /// stream, where it does anything: then this site, which is what is added, is not what the module puts out.
     pub processed: Option<&'static str>,
@@ -51,6 +52,17 @@ pub enum Layout {
         /// Query heads.
         heads: usize,
     },
+}
+
+/// How a tensor of the graph lies to the axes of its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// In these axes.
+    Same,
+    /// The same elements in the same order, in another shape.
+    Reshaped,
+    /// The sequence before the batch, in any shape.
+    SequenceFirst,
 }
 
 impl Layout {
@@ -95,12 +107,14 @@ impl SiteTensor {
 }
 
 /// One block of the residual stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     /// Whether attention and MLP both read the block's input (GPT-NeoX, GPT-J) instead of one after the other.
     pub parallel: bool,
     /// What the attention is made of, as an operator name such as `Softmax` or `GroupQueryAttention`.
     pub attention: String,
+    /// What else the structure tells of it.
+    pub facts: BlockFacts,
 }
 
 /// Element type of a tensor that Candor reads or feeds.
@@ -145,7 +159,7 @@ pub enum InputRole {
 }
 
 /// The architecture of a decoder, found from the graph's structure alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Number of blocks.
     pub n_layers: usize,
@@ -167,6 +181,8 @@ pub struct Architecture {
     pub inputs: Vec<InputPort>,
     /// Name of the logits output `[batch, seq, vocab]`.
     pub logits: String,
+    /// What else the structure tells of what lies around the blocks.
+    pub facts: ModelFacts,
 }
 
 impl Architecture {

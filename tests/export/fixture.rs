@@ -30,6 +30,9 @@ pub enum Compare {
 #[derive(Debug, Clone, Deserialize)]
 struct About {
     group: String,
+    /// The graph takes one prompt at a time.
+    #[serde(default)]
+    one_row: bool,
     architecture: String,
     form: String,
     compare: Compare,
@@ -45,6 +48,8 @@ pub struct Fixture {
     pub architecture: String,
     pub form: String,
     pub compare: Compare,
+    /// Whether the graph takes one prompt at a time.
+    pub one_row: bool,
     /// Whether it lies in the repository.
     pub committed: bool,
     /// By site name, float32.
@@ -89,6 +94,7 @@ fn read(root: &Path, committed: bool) -> BTreeMap<String, Fixture> {
                 architecture: about.architecture,
                 form: about.form,
                 compare: about.compare,
+                one_row: about.one_row,
                 committed,
                 reference,
                 ids,

@@ -8,6 +8,7 @@ mod measure;
 mod notes;
 mod patches;
 mod plain;
+mod rows;
 mod table;
 
 pub use cell::Row;

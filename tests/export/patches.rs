@@ -2,12 +2,13 @@
 
 use candor::instrument::{Manifest, Plan, Write, instrument};
 use candor::model::{Architecture, Model, Point, SiteName};
-use candor::run::{Feed, Runtime, Session, Tensor};
-use ndarray::{Array2, ArrayD, Axis, concatenate};
+use candor::run::{Runtime, Session, Tensor};
+use ndarray::{ArrayD, Axis, concatenate};
 
 use super::cell::{Row, SELF, SWAP};
 use super::fixture::{Compare, Fixture};
 use super::measure::{Values, distance, relative};
+use super::rows;
 
 /// Writes each site in a graph of its own.
 pub fn measure(
@@ -71,15 +72,15 @@ impl<'a> Graph<'a> {
 
     fn measure(&self, row: &mut Row, fixture: &Fixture) -> Result<(), String> {
         // The values of this very graph: where the runtime computes in 16 bits, other taps make other roundings.
-        let (value, logits) = self.run(&fixture.ids, None)?;
-        let (_, same) = self.run(&fixture.ids, Some(&value))?;
+        let (value, logits) = self.run(fixture, None)?;
+        let (_, same) = self.run(fixture, Some(&value))?;
         let off = |found: &ArrayD<f32>, expected: &ArrayD<f32>| match fixture.compare {
             Compare::Fp32 => distance(found, expected),
             _ => relative(found, expected),
         };
         let site = self.site.to_string();
         row.measured(SELF, &site, off(&same, &logits), 1e-6);
-        let (_, other) = self.run(&fixture.ids, Some(&swapped(&value)))?;
+        let (_, other) = self.run(fixture, Some(&swapped(&value)))?;
         if distance(&other, &logits) < 1e-4 {
             row.complain(format!("another prompt's {} changes no logit", self.site));
         }
@@ -98,7 +99,7 @@ impl<'a> Graph<'a> {
     /// What the site is read as and the logits, after `value` was written to all of it or nothing was.
     fn run(
         &self,
-        ids: &Array2<i64>,
+        fixture: &Fixture,
         value: Option<&ArrayD<f32>>,
     ) -> Result<(ArrayD<f32>, ArrayD<f32>), String> {
         let mut narrow = self.shape.to_vec();
@@ -113,12 +114,12 @@ impl<'a> Graph<'a> {
             taps,
             ..
         } = &self.manifest;
-        let feed = Feed::unpadded(ids.clone())
-            .with(masks[0].1.clone(), Tensor::Bool(flags))
-            .with(inputs[0].0.clone(), Tensor::F32(values));
+        let extra = [
+            (masks[0].1.clone(), Tensor::Bool(flags)),
+            (inputs[0].0.clone(), Tensor::F32(values)),
+        ];
         let (tap, logits) = (taps[0].1.as_str(), self.arch.logits.as_str());
-        let outputs = self.session.run(&feed, &[tap, logits]);
-        let outputs = outputs.map_err(|fault| fault.found)?;
+        let outputs = rows::run(&self.session, fixture, &extra, &[tap, logits])?;
         Ok((outputs[tap].clone(), outputs[logits].clone()))
     }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use candor::model::onnx::ValueInfoProto;
 use candor::model::{Architecture, Model, Site, SiteTensor, encode};
-use candor::run::{Feed, Runtime, Session};
+use candor::run::{Runtime, Session};
 use ndarray::ArrayD;
+
+use super::fixture::Fixture;
+use super::rows;
 
 /// The values of `sites` by the site's name, computed by the unchanged graph.
 pub fn run(
@@ -13,7 +16,7 @@ pub fn run(
     model: &Model,
     arch: &Architecture,
     sites: &[&Site],
-    feed: &Feed,
+    fixture: &Fixture,
 ) -> Result<BTreeMap<String, ArrayD<f32>>, String> {
     let mut proto = model.proto().clone();
     let graph = proto.graph.as_mut().unwrap();
@@ -35,8 +38,7 @@ pub fn run(
     let session = Session::open(runtime, &encode(&proto), model.folder(), arch)
         .map_err(|fault| fault.found)?;
     let names: Vec<&str> = sites.iter().flat_map(|site| parts(site)).collect();
-    let outputs = session.run(feed, &names);
-    let outputs = outputs.map_err(|fault| format!("{}: {}", fault.doing, fault.found))?;
+    let outputs = rows::run(&session, fixture, &[], &names)?;
     let values = sites
         .iter()
         .map(|site| {

@@ -37,13 +37,13 @@ pub(super) fn look<'g>(
     let projection = nodes.iter().find_map(|&node| {
         let data = linear::data(reach, node).filter(|data| mixed.contains(data))?;
         let width = linear::input_width(reach, node).or_else(|| shape::width(reach, data));
-        Some((data, width))
+        Some((node, data, width))
     });
-    let width = projection.and_then(|(_, width)| width);
+    let width = projection.and_then(|(_, _, width)| width);
     let heads = heads::of(reach, node, width);
     Ok(Inside {
         heads,
-        z: z(reach, projection, heads),
+        z: z(reach, projection, &nodes, heads),
         pattern: pattern(reach, node, &nodes, &mixed, heads, tokens),
     })
 }
@@ -53,11 +53,16 @@ const NO_HEADS: &str = "the graph does not tell the number of heads";
 /// What the output projection reads, with its width, by heads.
 fn z<'g>(
     reach: &Reach<'_, 'g>,
-    projection: Option<(&'g str, Option<usize>)>,
+    projection: Option<(usize, &'g str, Option<usize>)>,
+    nodes: &[usize],
     heads: Option<usize>,
 ) -> Shown<'g> {
-    let (data, width) =
+    let (projection, data, width) =
         projection.ok_or("no product with a weight follows the attention in its branch")?;
+    let before = nodes.iter().take_while(|&&node| node != projection);
+    if before.into_iter().any(|&node| scatters(reach, node)) {
+        return Err("the values of a head do not stand side by side in what is projected".into());
+    }
     let heads = heads.ok_or(NO_HEADS)?;
     let width =
         width.ok_or("the graph does not tell the width that the output projection reads")?;
@@ -68,6 +73,15 @@ fn z<'g>(
     }
     let d_head = width / heads;
     Ok((unquantised(reach, data), Layout::Heads { heads, d_head }))
+}
+
+/// Whether a node moves the last axis, in which the values of a head stand.
+fn scatters(reach: &Reach<'_, '_>, node: usize) -> bool {
+    let node = reach.index.node(node);
+    let node = node.filter(|node| node.op_type() == "Transpose");
+    let perm = node.and_then(|node| attribute(node, "perm"));
+    let split = perm.and_then(|perm| perm.ints.split_last());
+    split.is_some_and(|(last, before)| usize::try_from(*last) != Ok(before.len()))
 }
 
 /// The left factor of the product of weights and values.

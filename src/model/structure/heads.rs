@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::index::attribute;
 use super::linear;
 use super::reach::Reach;
-use super::shape;
+use super::{scalar, shape};
 
 /// How many tensors are looked at on the way from the scores to the reshape of the queries.
 const FAR: usize = 64;
@@ -62,6 +62,7 @@ fn from_queries<'g>(
 ) -> Option<usize> {
     let mut seen = HashSet::new();
     let mut open = vec![queries];
+    let mut joined = None;
     while let Some(at) = open.pop() {
         let Some((node, _)) = reach.index.producer(at) else {
             continue;
@@ -73,36 +74,23 @@ fn from_queries<'g>(
             continue;
         }
         if message.op_type() == "Reshape" {
-            let pieces = message
-                .input
-                .get(1)
-                .and_then(|s| shape::pieces(reach.index, s));
-            let data = message.input.first();
-            let cut = message
-                .output
-                .first()
-                .is_some_and(|made| cuts_heads(reach, made));
-            let found = pieces.and_then(|pieces| {
-                let size = d_head(&pieces)?;
-                let by_size = || width.filter(|width| width.is_multiple_of(size));
-                let by_size = || {
-                    by_size()
-                        .map(|width| width / size)
-                        .filter(|&heads| heads > 0)
-                };
-                // Queries, keys and values may share the axis of the heads: then only the size of a head is told.
-                if cut {
-                    return by_size();
-                }
-                heads_of(reach, &pieces, data?).or_else(by_size)
-            });
-            if let Some(heads) = found {
+            let shape = message.input.get(1);
+            let pieces = shape.and_then(|shape| scalar::pieces(reach, shape));
+            let pieces = pieces.unwrap_or_default();
+            let made = message.output.first();
+            let cut = made.is_some_and(|made| cuts_heads(reach, made));
+            let data = message.input.first().map(String::as_str);
+            let whole = data.and_then(|data| shape::width(reach, data));
+            if let Some(heads) = told(&pieces, width, whole, cut) {
                 return Some(heads);
+            }
+            if let [_, _, Some(last)] = pieces.as_slice() {
+                joined = joined.or(width.and_then(|width| parts(width, *last)));
             }
         }
         open.extend(reach.live_inputs(node));
     }
-    None
+    joined
 }
 
 /// Whether something takes a part of the heads in a tensor `[batch, seq, head, d_head]`.
@@ -124,27 +112,82 @@ fn cuts_heads(reach: &Reach<'_, '_>, tensor: &str) -> bool {
     })
 }
 
-/// The last piece of a reshape to `[batch, seq, head, …, d_head]`.
-fn d_head(pieces: &[Option<i64>]) -> Option<usize> {
-    match pieces {
-        [_, _, _, .., Some(last)] => usize::try_from(*last).ok().filter(|&size| size > 0),
-        _ => None,
-    }
-}
-
-/// Heads of a reshape to `[batch, seq, head, …, d_head]`, where the heads may be left to the size of `data`.
-fn heads_of(reach: &Reach<'_, '_>, pieces: &[Option<i64>], data: &str) -> Option<usize> {
-    let [_, _, heads, inner @ ..] = pieces else {
+/// Heads of a reshape to `[batch, seq, head, …, d_head]` or `[batch, head, seq, d_head]`; `width` is that of all heads' values
+/// side by side, `whole` that of what is reshaped. `cut` says that queries, keys and values share the axis of the heads.
+fn told(
+    pieces: &[Option<i64>],
+    width: Option<usize>,
+    whole: Option<usize>,
+    cut: bool,
+) -> Option<usize> {
+    let [_, second, third, .., last] = pieces else {
         return None;
     };
-    let mut size = 1_usize;
-    for piece in inner {
-        size = size.checked_mul(usize::try_from((*piece)?).ok()?)?;
+    let inner = pieces.get(3..)?.iter().try_fold(1_i64, |product, piece| {
+        product.checked_mul((*piece).filter(|&piece| piece > 0)?)
+    })?;
+    let known = |piece: Option<i64>| piece.and_then(|piece| usize::try_from(piece).ok());
+    let third = match third {
+        Some(-1) => whole.and_then(|whole| parts(whole, inner)),
+        piece => known(*piece),
+    };
+    let Some(width) = width else {
+        return third.filter(|&heads| heads > 0);
+    };
+    let make = |heads: Option<usize>, times: usize| {
+        let heads = heads.filter(|&heads| heads > 0)?;
+        let values = heads.checked_mul(usize::try_from(inner).ok()?)?;
+        (values == width.checked_mul(times)?).then_some(heads)
+    };
+    let by_size = || parts(width, (*last)?);
+    if cut {
+        return by_size();
     }
-    match (*heads)? {
-        -1 => shape::width(reach, data)?.checked_div(size),
-        _ if inner.is_empty() => None,
-        heads => usize::try_from(heads).ok(),
+    // Queries alone, or queries, keys and values together: in each head, or as three times as many heads.
+    make(third, 1)
+        .or_else(|| make(known(*second), 1))
+        .or_else(|| make(third, 3).filter(|_| inner % 3 == 0))
+        .or_else(by_size)
+}
+
+/// How many parts of that size make up a width.
+fn parts(width: usize, size: i64) -> Option<usize> {
+    let size = usize::try_from(size).ok().filter(|&size| size > 0)?;
+    let whole = width > 0 && width.is_multiple_of(size);
+    whole.then(|| width / size)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn heads_are_told_by_what_makes_up_the_width() {
+        let told = |pieces: &[i64], cut| {
+            let pieces: Vec<_> = pieces.iter().map(|&piece| Some(piece)).collect();
+            super::told(&pieces, Some(64), Some(64), cut)
+        };
+        assert_eq!(told(&[2, 7, 4, 16], false), Some(4));
+        assert_eq!(told(&[2, 7, -1, 16], false), Some(4));
+        assert_eq!(
+            told(&[2, 4, 16, 16], false),
+            Some(4),
+            "[batch, head, seq, d_head]"
+        );
+        assert_eq!(
+            told(&[2, 7, 4, 48], false),
+            Some(4),
+            "queries, keys and values of a head"
+        );
+        assert_eq!(told(&[2, 7, 4, 3, 16], false), Some(4));
+        assert_eq!(
+            told(&[2, 7, 12, 16], false),
+            Some(4),
+            "as three times as many heads"
+        );
+        assert_eq!(
+            told(&[2, 7, 6, 16], true),
+            Some(4),
+            "four queries, a key and a value"
+        );
+        assert_eq!(told(&[2, 7, 64], false), None);
     }
-    .filter(|&heads| heads > 0)
 }

@@ -93,7 +93,8 @@ pub(super) fn fed_directly<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option
         }
         let node = reach.index.node(reach.index.producer(at)?.0)?;
         match node.op_type() {
-            "Reshape" | "Cast" | "Identity" | "Unsqueeze" | "Squeeze" | "Flatten" | "Slice" => {
+            "Reshape" | "Cast" | "Identity" | "Unsqueeze" | "Squeeze" | "Flatten" | "Slice"
+            | "Transpose" => {
                 at = node.input.first()?;
             }
             _ => return None,

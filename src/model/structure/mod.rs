@@ -12,6 +12,7 @@ mod bounds;
 mod branch;
 mod cache;
 mod embedding;
+mod facts;
 mod heads;
 mod hint;
 mod inputs;
@@ -19,17 +20,20 @@ mod linear;
 mod norm;
 mod reach;
 mod refuse;
+mod scalar;
 mod shape;
 mod sites;
 mod stream;
+mod turn;
 mod unembed;
 mod value;
 
-use super::architecture::{Architecture, Block, InputRole};
+use super::architecture::{Architecture, Block, Form, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
-use super::onnx::ModelProto;
 use super::onnx::tensor_proto::DataType;
+use super::onnx::{ModelProto, ValueInfoProto};
+use super::site::Point;
 use crate::fault::{Fault, Result};
 use blocks::Layer;
 use reach::Reach;
@@ -47,6 +51,13 @@ impl Architecture {
         bounds::check(&arch, &index)?;
         Ok(arch)
     }
+}
+
+/// Element type and dimensions of an input or output as the graph states them.
+pub(super) fn described(info: &ValueInfoProto) -> (Option<DataType>, Option<Vec<String>>) {
+    let kind = shape::tensor_type(info).and_then(|tensor| tensor.elem_type);
+    let kind = kind.and_then(|kind| DataType::try_from(kind).ok());
+    (kind, shape::symbolic(info))
 }
 
 /// A graph that does not fit, with the place.
@@ -82,15 +93,6 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         ln_final,
         head.unembedding,
     )?;
-    let blocks: Vec<Block> = layers
-        .iter()
-        .map(|layer| Block {
-            parallel: layer.parallel,
-            attention: index
-                .node(layer.attention)
-                .map_or_else(String::new, |node| node.op_type().to_string()),
-        })
-        .collect();
     let inputs = inputs::read(&reach, stream.embedding, vocab_size)?;
     let tokens = inputs
         .iter()
@@ -114,6 +116,39 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
             vocab_size,
         },
     )?;
+    let turned = sites
+        .iter()
+        .any(|site| site.name.point == Point::Logits && site.form == Form::SequenceFirst);
+    if turned {
+        return Err(broken(
+            format!("logits `{logits}` with the sequence before the batch"),
+            "[batch, seq, vocab], as the token ids are [batch, seq]",
+        ));
+    }
+    let (inside, facts) = facts::look(
+        &reach,
+        &facts::Whole {
+            embedding: stream.embedding,
+            layers: &layers,
+            attentions: &attentions,
+            ln_final,
+            unembedding: head.unembedding,
+            logits,
+            inputs: &inputs,
+            sites: &sites,
+        },
+    );
+    let blocks: Vec<Block> = layers
+        .iter()
+        .zip(inside)
+        .map(|(layer, facts)| Block {
+            parallel: layer.parallel,
+            attention: index
+                .node(layer.attention)
+                .map_or_else(String::new, |node| node.op_type().to_string()),
+            facts,
+        })
+        .collect();
     Ok(Architecture {
         n_layers: layers.len(),
         d_model,
@@ -125,6 +160,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         absent,
         inputs,
         logits: logits.to_string(),
+        facts,
     })
 }
 

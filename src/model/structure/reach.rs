@@ -144,7 +144,7 @@ impl<'i, 'g> Reach<'i, 'g> {
     }
 
     /// The tensor, and beside the sum of a fused skip norm its norm: the operator makes the one from the other.
-    fn same_value<'t>(&self, tensor: &'t str) -> Vec<&'t str>
+    pub fn same_value<'t>(&self, tensor: &'t str) -> Vec<&'t str>
     where
         'g: 't,
     {

@@ -111,7 +111,13 @@ pub(super) fn rank(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
         match node.op_type() {
             "Gemm" => return Some(2),
             "Reshape" => return Some(pieces(index, node.input.get(1)?)?.len()),
+            "Transpose" => at = node.input.first()?,
             op => match role(op) {
+                Some(Role::Lookup { table, indices }) => {
+                    let info = |slot: usize| index.info(node.input.get(slot)?).and_then(of_info);
+                    let table = dims(index, node.input.get(table)?)?.len();
+                    return (info(indices)?.len() + table).checked_sub(1);
+                }
                 Some(Role::Norm { .. } | Role::Pointwise | Role::Copy | Role::Quantise) => {
                     at = node.input.iter().find(|side| reach.is_live(side))?;
                 }
@@ -138,6 +144,14 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
         let input = |slot: usize| node.input.get(slot).map(String::as_str);
         match node.op_type() {
             "Softmax" => at = input(0)?,
+            "Transpose" => {
+                let perm = attribute(node, "perm")?.ints.as_slice();
+                let (last, before) = perm.split_last()?;
+                if usize::try_from(*last) != Ok(before.len()) {
+                    return None;
+                }
+                at = input(0)?;
+            }
             "Split" => {
                 let sizes = input(1)
                     .and_then(|sizes| index.integers(sizes))

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::super::architecture::{Absent, Layout, Site, SiteTensor};
+use super::super::architecture::{Absent, Form, Layout, Site, SiteTensor};
 use super::super::site::{Point, SiteName};
 use super::attention::{Inside, Shown};
 use super::blocks::{Added, Layer};
 use super::reach::Reach;
 use super::value::Value;
-use super::{branch, embedding, shape};
+use super::{branch, embedding, shape, turn};
 use crate::fault::Result;
 
 /// What was found of a graph.
@@ -40,30 +40,68 @@ pub(super) fn list<'g>(
     found: &Found<'_, 'g>,
 ) -> Result<(Vec<Site>, Vec<Absent>)> {
     let mut list = List::new(reach, found.d_model);
+    let of_tokens = |tensor| turn::since_tokens(reach, tensor, found.tokens);
     let embed = SiteName::outside(Point::Embed);
     match embedding::of_tokens(reach, found.embedding, found.tokens)? {
-        Ok(tensor) => list.stream(embed, Value::Named(tensor)),
+        Ok(tensor) => list.stream(embed, Value::Named(tensor), of_tokens(tensor)?),
         Err(why) => list.missing(embed, why),
     }
-    let mut pre = Value::Named(found.embedding);
+    let mut pre = Placed {
+        value: Value::Named(found.embedding),
+        turned: of_tokens(found.embedding)?,
+    };
     for (number, (layer, inside)) in found.layers.iter().zip(found.attentions).enumerate() {
-        list.block(number, layer, inside, pre);
-        pre = layer.post;
+        pre = list.block(number, layer, inside, pre)?;
     }
     let ln_final = SiteName::outside(Point::LnFinal);
     match found.ln_final {
-        Some(norm) => list.stream(ln_final, Value::Named(norm)),
+        Some(norm) => {
+            let norm = pre.then(reach, Value::Named(norm))?;
+            list.stream(ln_final, norm.value, norm.turned);
+        }
         None if found.post_norm => list.missing(ln_final, POST_NORM),
         None => list.missing(ln_final, BARE_HEAD),
     }
     let width = found.vocab_size;
-    let logits = SiteTensor::Named(found.logits.to_owned());
+    let logits = pre.then(reach, Value::Named(found.logits))?;
     list.add(
         SiteName::outside(Point::Logits),
-        logits,
+        SiteTensor::Named(found.logits.to_owned()),
         Layout::Token { width },
+        logits.turned,
     );
     Ok((list.found, list.absent))
+}
+
+/// A value on the stream, and whether its sequence stands before its batch.
+#[derive(Clone, Copy)]
+struct Placed<'g> {
+    value: Value<'g>,
+    turned: bool,
+}
+
+impl<'g> Placed<'g> {
+    /// A value that is computed from this one.
+    fn then(self, reach: &Reach<'_, 'g>, value: Value<'g>) -> Result<Self> {
+        let turned = match (self.value, value) {
+            (Value::Named(before), Value::Named(after)) => turn::between(reach, after, before)?,
+            // Between sums inside fused norms there are no other axes.
+            _ => false,
+        };
+        Ok(Self {
+            value,
+            turned: self.turned ^ turned,
+        })
+    }
+
+    /// Whether the sequence stands first in a tensor that this value is computed from.
+    fn before(self, reach: &Reach<'_, 'g>, tensor: &str) -> Result<bool> {
+        Ok(self.turned
+            ^ match self.value {
+                Value::Named(after) => turn::between(reach, after, tensor)?,
+                Value::SkipSum(_) => false,
+            })
+    }
 }
 
 /// Collects sites and gives unnamed sums a name that nothing else has.
@@ -89,22 +127,41 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
         }
     }
 
-    fn block(&mut self, number: usize, layer: &Layer<'g>, inside: &Inside<'g>, pre: Value<'g>) {
+    /// Adds the sites of a block that begins with `pre`; returns what it ends with.
+    fn block(
+        &mut self,
+        number: usize,
+        layer: &Layer<'g>,
+        inside: &Inside<'g>,
+        pre: Placed<'g>,
+    ) -> Result<Placed<'g>> {
         let at = |point| SiteName::block(number, point);
-        self.stream(at(Point::ResidPre), pre);
-        self.shown(at(Point::Pattern), &inside.pattern);
-        self.shown(at(Point::HookZ), &inside.z);
-        self.branch(at(Point::AttnOut), &layer.attn_out);
-        match (layer.mid, layer.parallel, &layer.mlp_out) {
-            (Some(mid), _, _) => self.stream(at(Point::ResidMid), mid),
+        let mid = layer.mid.map(|mid| pre.then(self.reach, mid)).transpose()?;
+        let post = mid.unwrap_or(pre).then(self.reach, layer.post)?;
+        let attended = mid.unwrap_or(post);
+        self.stream(at(Point::ResidPre), pre.value, pre.turned);
+        // A pattern has a sequence on two axes, behind the batch and the heads.
+        self.shown(at(Point::Pattern), &inside.pattern, false);
+        let turned = match &inside.z {
+            Ok((z, _)) => {
+                attended.before(self.reach, layer.branch)?
+                    ^ turn::between(self.reach, layer.branch, z)?
+            }
+            Err(_) => false,
+        };
+        self.shown(at(Point::HookZ), &inside.z, turned);
+        self.branch(at(Point::AttnOut), &layer.attn_out, attended)?;
+        match (mid, layer.parallel, &layer.mlp_out) {
+            (Some(mid), _, _) => self.stream(at(Point::ResidMid), mid.value, mid.turned),
             (None, false, Err(why)) => self.missing(at(Point::ResidMid), *why),
             (None, _, _) => self.missing(at(Point::ResidMid), PARALLEL),
         }
-        self.branch(at(Point::MlpOut), &layer.mlp_out);
-        self.stream(at(Point::ResidPost), layer.post);
+        self.branch(at(Point::MlpOut), &layer.mlp_out, post)?;
+        self.stream(at(Point::ResidPost), post.value, post.turned);
+        Ok(post)
     }
 
-    fn stream(&mut self, name: SiteName, value: Value<'g>) {
+    fn stream(&mut self, name: SiteName, value: Value<'g>, turned: bool) {
         let tensor = match value {
             Value::Named(tensor) => SiteTensor::Named(tensor.to_owned()),
             Value::SkipSum(node) => {
@@ -120,13 +177,21 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
             Value::SkipSum(_) => None,
         };
         let width = own.unwrap_or(self.d_model);
-        self.add(name, tensor, Layout::Token { width });
+        self.add(name, tensor, Layout::Token { width }, turned);
     }
 
-    fn branch(&mut self, name: SiteName, added: &Added<'g>) {
+    /// What is added to the stream where it becomes `sum`.
+    fn branch(&mut self, name: SiteName, added: &Added<'g>, sum: Placed<'g>) -> Result<()> {
         let parts = match added {
             Ok(parts) => parts,
-            Err(why) => return self.missing(name, *why),
+            Err(why) => {
+                self.missing(name, *why);
+                return Ok(());
+            }
+        };
+        let turned = match parts.first() {
+            Some(part) => sum.before(self.reach, part)?,
+            None => false,
         };
         let width = self.d_model;
         let tensor = match parts.as_slice() {
@@ -138,19 +203,25 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
                 SiteTensor::Sum(parts.into_iter().map(str::to_owned).collect())
             }
         };
-        self.add(name, tensor, Layout::Token { width });
+        self.add(name, tensor, Layout::Token { width }, turned);
+        Ok(())
     }
 
-    fn shown(&mut self, name: SiteName, shown: &Shown<'g>) {
+    fn shown(&mut self, name: SiteName, shown: &Shown<'g>, turned: bool) {
         match shown {
             Ok((tensor, layout)) => {
-                self.add(name, SiteTensor::Named((*tensor).to_owned()), *layout);
+                self.add(
+                    name,
+                    SiteTensor::Named((*tensor).to_owned()),
+                    *layout,
+                    turned,
+                );
             }
             Err(why) => self.missing(name, why.as_str()),
         }
     }
 
-    fn add(&mut self, name: SiteName, tensor: SiteTensor, layout: Layout) {
+    fn add(&mut self, name: SiteName, tensor: SiteTensor, layout: Layout, turned: bool) {
         let stated = || shape::symbolic(self.reach.index.info(tensor.name())?);
         let (axes, shape): (usize, Vec<String>) = match layout {
             Layout::Token { width } => (3, vec!["batch".into(), "seq".into(), width.to_string()]),
@@ -179,8 +250,13 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
             Layout::Token { .. } => rank.is_some_and(|rank| rank != axes),
             Layout::Heads { .. } | Layout::Pattern { .. } => rank != Some(axes),
         };
+        let form = match (turned, reshaped) {
+            (true, _) => Form::SequenceFirst,
+            (false, true) => Form::Reshaped,
+            (false, false) => Form::Same,
+        };
         let shape = match stated() {
-            Some(stated) if !reshaped && stated.len() == axes => stated,
+            Some(stated) if form == Form::Same && stated.len() == axes => stated,
             _ => shape,
         };
         let is_module = matches!(name.point, Point::Embed | Point::AttnOut | Point::MlpOut);
@@ -191,7 +267,7 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
                 .flatten(),
             tensor,
             layout,
-            reshaped,
+            form,
             shape,
         });
     }

@@ -195,7 +195,7 @@ fn passed<'g>(reach: &Reach<'_, 'g>, node: usize) -> Option<&'g str> {
     }
 }
 
-fn integer_product(reach: &Reach<'_, '_>, tensor: &str) -> bool {
+pub(super) fn integer_product(reach: &Reach<'_, '_>, tensor: &str) -> bool {
     let mut at = tensor;
     while let Some((node, _)) = reach.index.producer(at) {
         let Some(message) = reach.index.node(node) else {

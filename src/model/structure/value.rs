@@ -3,6 +3,7 @@
 use super::super::index::GraphIndex;
 use super::super::operators::{Role, role};
 use super::reach::Reach;
+use super::turn;
 
 /// A value of the graph: a named tensor, or the sum inside a fused skip norm that has no name yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,8 @@ impl<'g> Value<'g> {
 pub(super) fn behind_transparent<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Option<&'g str> {
     let (node, slot) = reach.index.producer(tensor)?;
     let message = reach.index.node(node)?;
-    let transparent = matches!(role(message.op_type()), Some(Role::Copy | Role::Reshape));
+    let transparent = matches!(role(message.op_type()), Some(Role::Copy | Role::Reshape))
+        || turn::is_turn(reach.index, node);
     message
         .input
         .first()
