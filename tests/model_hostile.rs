@@ -5,12 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use candor::fault::Fault;
+use candor::instrument::{Plan, instrument};
 use candor::model::onnx::tensor_shape_proto::dimension::Value as Dim;
 use candor::model::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{Architecture, Model, encode};
+use proptest::prelude::*;
 
 fn open(bytes: Vec<u8>) -> Result<Model, Fault> {
     Model::from_bytes(bytes.into(), Path::new("hostile.onnx"))
@@ -228,4 +230,51 @@ fn sizes_that_no_weight_bears_out() {
         faults.push(refused(encode(&proto)));
     }
     insta::assert_snapshot!(faults.join("\n\n"));
+}
+
+/// A node of very many inputs that is passed again and again: the search gives up instead of going on for hours.
+#[test]
+fn wide_nodes_do_not_hold_up_the_search() {
+    let wide = NodeProto {
+        input: vec!["x".into(); 200_000],
+        ..node("Mul", &[], "wide")
+    };
+    let proto = model(vec![tensor(&[1], &[0; 4])], |graph| {
+        graph.node = vec![wide, node("MatMul", &["wide", "w"], "y")];
+        for copy in 0..2000 {
+            let name = format!("y{copy}");
+            graph.node.push(node("Identity", &["y"], &name));
+            graph.output.push(info(&name));
+        }
+    });
+    let fault = refused(encode(&proto));
+    assert!(fault.contains("too tangled"), "{fault}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any few bytes of a real decoder may be others.
+    #[test]
+    fn changed_bytes_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/functions/decoder.onnx");
+        let mut bytes = fs::read(path).unwrap();
+        // Weights are most of the file; its structure is what comes before and after them.
+        let structure: Vec<usize> = (0..bytes.len()).filter(|at| *at < 4500 || *at > 24_000).collect();
+        for (at, value) in changes {
+            bytes[structure[at.index(structure.len())]] = value;
+        }
+        if let Ok(model) = open(bytes) {
+            let _ = model.check_finite();
+            if let Ok(arch) = Architecture::find(&model) {
+                let plan = Plan {
+                    taps: arch.sites.iter().map(|site| site.name).collect(),
+                    ..Plan::default()
+                };
+                let _ = instrument(&model, &arch, &plan);
+            }
+        }
+    }
 }

@@ -67,7 +67,8 @@ pub fn read(bytes: Vec<u8>) {
         if let Ok(made) = instrument(&model, &arch, &plan) {
             let again = Model::from_bytes(made.bytes.into(), Path::new("/nowhere/made.onnx"));
             let again = again.expect("what was rewritten opens again");
-            GraphIndex::new(again.graph()).expect("what was rewritten has no cycle and no loose end");
+            GraphIndex::new(again.graph())
+                .expect("what was rewritten has no cycle and no loose end");
         }
     }
 }
