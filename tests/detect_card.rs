@@ -20,7 +20,7 @@ use candor::detect::{
     Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Kind;
-use candor::model::{Architecture, Form, Layout, Site, SiteTensor};
+use candor::model::{Architecture, Form, Layout, ModelFacts, Site, SiteTensor};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
@@ -238,6 +238,7 @@ fn architecture(d_model: usize, site: &str) -> Architecture {
         absent: Vec::new(),
         inputs: Vec::new(),
         logits: "logits".to_owned(),
+        facts: ModelFacts::default(),
     }
 }
 

@@ -86,7 +86,10 @@ fn every_backend_model_is_described_or_refused() {
                 }
                 *refused.entry(class(&fault.found)).or_default() += 1;
             }
-            Err(_) => panic!("{} panicked", path.display()),
+            Err(panic) => {
+                println!("{} panicked", path.display());
+                std::panic::resume_unwind(panic);
+            }
         }
     }
     for text in &described {

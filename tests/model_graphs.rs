@@ -340,6 +340,48 @@ fn a_fused_bias_is_part_of_the_branch() {
     assert_eq!(site.tensor, SiteTensor::Sum(parts));
 }
 
+/// The keys and values of an earlier layer serve a later one.
+#[test]
+fn shared_keys_and_values() {
+    let mut sketch = Sketch::decoder();
+    sketch.attention("x", "attn0");
+    sketch.add("x", "attn0", "mid0");
+    sketch.mlp("mid0", "mlp0");
+    sketch.add("mid0", "mlp0", "post0");
+    sketch.node("MatMul", &["post0", "w"], "q1");
+    sketch.node("MatMul", &["q1", "attn0_kt"], "qk1");
+    sketch.node("Softmax", &["qk1"], "pattern1");
+    sketch.node("MatMul", &["pattern1", "x"], "z1");
+    sketch.node("MatMul", &["z1", "w"], "attn1");
+    sketch.add("post0", "attn1", "mid1");
+    sketch.mlp("mid1", "mlp1");
+    sketch.add("mid1", "mlp1", "post1");
+    let found = find(&sketch.finish("post1"));
+    assert_eq!(
+        layer(&found, 1),
+        ["post0", "attn1", "mid1", "mlp1", "post1"]
+    );
+}
+
+/// A bridge from an early to a late place of the stream makes of the layers between a single branch.
+#[test]
+fn a_bridge_over_layers_is_refused() {
+    let mut sketch = Sketch::decoder();
+    sketch.attention("x", "attn0");
+    sketch.add("x", "attn0", "mid0");
+    sketch.mlp("mid0", "mlp0");
+    sketch.add("mid0", "mlp0", "post0");
+    sketch.attention("post0", "attn1");
+    sketch.add("post0", "attn1", "mid1");
+    sketch.mlp("mid1", "mlp1");
+    sketch.add("mid1", "mlp1", "post1");
+    sketch.node("Mul", &["x", "scalar"], "early");
+    sketch.add("post1", "early", "late");
+    let model = sketch.finish("late");
+    let fault = Architecture::find(&model).unwrap_err();
+    insta::assert_snapshot!(fault);
+}
+
 #[test]
 fn attention_alone() {
     let mut sketch = Sketch::decoder();

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use candor::fault::Fault;
+use candor::instrument::{Plan, instrument};
+use candor::model::onnx::tensor_shape_proto::dimension::Value as Dim;
 use candor::model::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{Architecture, Model, encode};
+use proptest::prelude::*;
 
 fn open(bytes: Vec<u8>) -> Result<Model, Fault> {
     Model::from_bytes(bytes.into(), Path::new("hostile.onnx"))
@@ -107,6 +110,14 @@ fn messages_that_contradict_themselves() {
         model(vec![], constant(tensor(&[1 << 40, 1 << 40], &[]))),
         model(vec![], constant(tensor(&[3], &[0; 4]))),
         model(vec![tensor(&[1], &[0; 4]), tensor(&[1], &[0; 4])], |_| ()),
+        model(
+            vec![TensorProto {
+                raw_data: None,
+                float_data: vec![1.0; 4],
+                ..tensor(&[1 << 20, 1 << 20], &[])
+            }],
+            |_| (),
+        ),
         model(vec![], |graph| graph.input.push(info("x"))),
         model(vec![], |graph| {
             graph.node.push(node("Neg", &["x"], "\u{1b}]0;owned\u{7}"));
@@ -199,4 +210,71 @@ fn external_data_that_is_said_twice_or_lies_in_memory() {
         faults.push(fault.replace(&folder.path().display().to_string(), "FOLDER"));
     }
     insta::assert_snapshot!(faults.join("\n\n"));
+}
+
+/// A decoder whose outputs or inputs state sizes that its weights do not have.
+#[test]
+fn sizes_that_no_weight_bears_out() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/functions/decoder.onnx");
+    let good = Model::open(&path).unwrap();
+    let mut faults = Vec::new();
+    for absurd in [1_i64 << 20, i64::MAX] {
+        let mut proto = good.proto().clone();
+        let graph = proto.graph.as_mut().unwrap();
+        let kind = graph.output[0].r#type.as_mut().unwrap();
+        let Some(type_proto::Value::TensorType(logits)) = kind.value.as_mut() else {
+            panic!("the logits are a tensor");
+        };
+        let last = logits.shape.as_mut().unwrap().dim.last_mut().unwrap();
+        last.value = Some(Dim::DimValue(absurd));
+        faults.push(refused(encode(&proto)));
+    }
+    insta::assert_snapshot!(faults.join("\n\n"));
+}
+
+/// A node of very many inputs that is passed again and again: the search gives up instead of going on for hours.
+#[test]
+fn wide_nodes_do_not_hold_up_the_search() {
+    let wide = NodeProto {
+        input: vec!["x".into(); 200_000],
+        ..node("Mul", &[], "wide")
+    };
+    let proto = model(vec![tensor(&[1], &[0; 4])], |graph| {
+        graph.node = vec![wide, node("MatMul", &["wide", "w"], "y")];
+        for copy in 0..2000 {
+            let name = format!("y{copy}");
+            graph.node.push(node("Identity", &["y"], &name));
+            graph.output.push(info(&name));
+        }
+    });
+    let fault = refused(encode(&proto));
+    assert!(fault.contains("too tangled"), "{fault}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any few bytes of a real decoder may be others.
+    #[test]
+    fn changed_bytes_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/functions/decoder.onnx");
+        let mut bytes = fs::read(path).unwrap();
+        // Weights are most of the file; its structure is what comes before and after them.
+        let structure: Vec<usize> = (0..bytes.len()).filter(|at| *at < 4500 || *at > 24_000).collect();
+        for (at, value) in changes {
+            bytes[structure[at.index(structure.len())]] = value;
+        }
+        if let Ok(model) = open(bytes) {
+            let _ = model.check_finite();
+            if let Ok(arch) = Architecture::find(&model) {
+                let plan = Plan {
+                    taps: arch.sites.iter().map(|site| site.name).collect(),
+                    ..Plan::default()
+                };
+                let _ = instrument(&model, &arch, &plan);
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candor::fault::Kind;
-use candor::model::{Architecture, Element, InputPort, InputRole};
+use candor::model::{Architecture, Element, InputPort, InputRole, ModelFacts};
 use candor::run::{
     Feed, Provider, Runtime, RuntimeOptions, Session, Tensor, batches, greedy, last_logits,
 };
@@ -75,6 +75,7 @@ fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
             })
             .collect(),
         logits: "logits".into(),
+        facts: ModelFacts::default(),
     }
 }
 

@@ -18,13 +18,50 @@ const WIDTH: i64 = 8;
 const VOCAB: i64 = 16;
 /// Operators that a node may be turned into: those that the finder knows, and some that it does not.
 const OPERATORS: [&str; 44] = [
-    "Add", "Mul", "Sub", "Div", "Sum", "MatMul", "Gemm", "Softmax", "Reshape", "Transpose", "Identity",
-    "Cast", "Gather", "Where", "Concat", "Split", "Slice", "Shape", "Size", "Unsqueeze", "Squeeze",
-    "LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization",
-    "SkipSimplifiedLayerNormalization", "EmbedLayerNormalization", "Attention", "GroupQueryAttention",
-    "MultiHeadAttention", "RotaryEmbedding", "MatMulNBits", "QuantizeLinear", "DequantizeLinear",
-    "DynamicQuantizeLinear", "MatMulInteger", "Pow", "ReduceMean", "Sqrt", "Reciprocal", "Constant", "If",
-    "Loop", "Conv",
+    "Add",
+    "Mul",
+    "Sub",
+    "Div",
+    "Sum",
+    "MatMul",
+    "Gemm",
+    "Softmax",
+    "Reshape",
+    "Transpose",
+    "Identity",
+    "Cast",
+    "Gather",
+    "Where",
+    "Concat",
+    "Split",
+    "Slice",
+    "Shape",
+    "Size",
+    "Unsqueeze",
+    "Squeeze",
+    "LayerNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+    "EmbedLayerNormalization",
+    "Attention",
+    "GroupQueryAttention",
+    "MultiHeadAttention",
+    "RotaryEmbedding",
+    "MatMulNBits",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "Pow",
+    "ReduceMean",
+    "Sqrt",
+    "Reciprocal",
+    "Constant",
+    "If",
+    "Loop",
+    "Conv",
 ];
 
 struct Sketch {
@@ -74,10 +111,18 @@ impl Sketch {
         for one in ["q", "k", "v"] {
             self.node("MatMul", &[from, "w"], &part(one));
             self.node("Reshape", &[&part(one), "heads"], &part(&format!("{one}1")));
-            self.node("Transpose", &[&part(&format!("{one}1"))], &part(&format!("{one}2")));
+            self.node(
+                "Transpose",
+                &[&part(&format!("{one}1"))],
+                &part(&format!("{one}2")),
+            );
         }
         self.node("MatMul", &[&part("q2"), &part("k2")], &part("scores"));
-        self.node("Where", &["mask.bool", &part("scores"), "scalar"], &part("masked"));
+        self.node(
+            "Where",
+            &["mask.bool", &part("scores"), "scalar"],
+            &part("masked"),
+        );
         self.node("Softmax", &[&part("masked")], &part("pattern"));
         self.node("MatMul", &[&part("pattern"), &part("v2")], &part("z"));
         self.node("Transpose", &[&part("z")], &part("z1"));
@@ -121,7 +166,8 @@ pub fn valid(form: u8) -> ModelProto {
                 s.attention(&norm, &attn);
                 s.node("SkipLayerNormalization", &[&at, &attn, "gain"], &norm2);
                 let sum = s.graph.node.last_mut().map(|node| &mut node.output);
-                sum.into_iter().for_each(|outputs| outputs.extend(["".into(), "".into(), mid.clone()]));
+                sum.into_iter()
+                    .for_each(|outputs| outputs.extend(["".into(), "".into(), mid.clone()]));
                 s.mlp(&norm2, &mlp);
                 s.node("Add", &[&mid, &mlp], &post);
             }
@@ -145,7 +191,8 @@ pub fn valid(form: u8) -> ModelProto {
                 s.node("GroupQueryAttention", &[&q, &q, &q, &key, &value], &attn);
                 let heads = ["num_heads", "kv_num_heads"].map(|name| int(name, 2));
                 let last = s.graph.node.last_mut();
-                last.into_iter().for_each(|node| node.attribute.extend(heads.clone()));
+                last.into_iter()
+                    .for_each(|node| node.attribute.extend(heads.clone()));
                 s.node("Add", &[&at, &attn], &mid);
                 s.rms(&mid, &norm2);
                 s.mlp(&norm2, &mlp);
@@ -218,7 +265,12 @@ pub fn changed(choices: &mut Unstructured<'_>) -> Result<ModelProto> {
 }
 
 fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> {
-    let ModelProto { graph, functions, opset_import, .. } = model;
+    let ModelProto {
+        graph,
+        functions,
+        opset_import,
+        ..
+    } = model;
     let Some(graph) = graph else { return Ok(()) };
     let names: Vec<String> = graph
         .node
@@ -240,7 +292,9 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
         4 => {
             let mut copy = graph.node[at].clone();
             let number = graph.node.len();
-            copy.output.iter_mut().for_each(|one| one.push_str(&format!("'{number}")));
+            copy.output
+                .iter_mut()
+                .for_each(|one| one.push_str(&format!("'{number}")));
             graph.node.insert(at, copy);
         }
         5 => graph.node[at].input.push(name),
@@ -251,24 +305,43 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
             graph.node.swap(at, other);
         }
         9 => {
-            let keys = ["axis", "perm", "num_heads", "kv_num_heads", "transB", "N", "K", "bits", "to", "epsilon", "value_int"];
+            let keys = [
+                "axis",
+                "perm",
+                "num_heads",
+                "kv_num_heads",
+                "transB",
+                "N",
+                "K",
+                "bits",
+                "to",
+                "epsilon",
+                "value_int",
+            ];
             let key = choices.choose(&keys)?;
-            graph.node[at].attribute.push(int(key, choices.arbitrary()?));
+            graph.node[at]
+                .attribute
+                .push(int(key, choices.arbitrary()?));
         }
         10 => {
             let dims = (0..choices.arbitrary::<u8>()? % 5).map(|_| choices.arbitrary());
             let dims = dims.collect::<Result<Vec<i64>>>()?;
             let kind = [1, 7, 9, 10, 16, choices.arbitrary()?];
-            graph.value_info.push(info(&name, *choices.choose(&kind)?, &dims));
+            graph
+                .value_info
+                .push(info(&name, *choices.choose(&kind)?, &dims));
         }
         11 => {
             let count = graph.initializer.len();
             if count > 0 {
-                graph.initializer[choices.choose_index(count)?].dims.push(choices.arbitrary()?);
+                graph.initializer[choices.choose_index(count)?]
+                    .dims
+                    .push(choices.arbitrary()?);
             }
         }
         12 => {
-            let values = (0..choices.arbitrary::<u8>()? % 6).map(|_| choices.arbitrary::<i8>().map(i64::from));
+            let values = (0..choices.arbitrary::<u8>()? % 6)
+                .map(|_| choices.arbitrary::<i8>().map(i64::from));
             let values = values.collect::<Result<Vec<i64>>>()?;
             let count = graph.initializer.len();
             if count > 0 {
@@ -281,7 +354,11 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
         }
         13 => {
             let mut branch = AttributeProto {
-                name: Some(["then_branch", "else_branch", "body"][usize::from(choices.arbitrary::<u8>()? % 3)].into()),
+                name: Some(
+                    ["then_branch", "else_branch", "body"]
+                        [usize::from(choices.arbitrary::<u8>()? % 3)]
+                    .into(),
+                ),
                 ..AttributeProto::default()
             };
             let moved = graph.node[at].clone();
@@ -295,12 +372,20 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
             graph.node[at].attribute.push(branch);
         }
         14 => {
-            let dims = [choices.int_in_range(-1..=9)?, choices.int_in_range(-1..=9)?, choices.arbitrary()?];
+            let dims = [
+                choices.int_in_range(-1..=9)?,
+                choices.int_in_range(-1..=9)?,
+                choices.arbitrary()?,
+            ];
             let kind = [1, 6, 7, 8, 9, 10, 11, 16];
-            graph.input.push(info(&format!("{name}'in"), *choices.choose(&kind)?, &dims));
+            graph
+                .input
+                .push(info(&format!("{name}'in"), *choices.choose(&kind)?, &dims));
             replace(&mut graph.node[at].input, format!("{name}'in"), choices)?;
         }
-        15 => graph.output.push(info(&name, 1, &[0, 0, choices.arbitrary()?])),
+        15 => graph
+            .output
+            .push(info(&name, 1, &[0, 0, choices.arbitrary()?])),
         16 => {
             // A stretch of nodes becomes a function that is called once.
             let stretch = graph.node[at].clone();
@@ -311,14 +396,20 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
                 input: stretch.input.clone(),
                 output: stretch.output.clone(),
                 node: vec![stretch],
-                opset_import: vec![import("", choices.int_in_range(17..=19)?), import("local", 1)],
+                opset_import: vec![
+                    import("", choices.int_in_range(17..=19)?),
+                    import("local", 1),
+                ],
                 ..FunctionProto::default()
             });
             graph.node[at].op_type = Some(called);
             graph.node[at].domain = Some("local".into());
             graph.node[at].attribute.clear();
         }
-        _ => opset_import.push(import(["", "local", "com.microsoft"][usize::from(choices.arbitrary::<u8>()? % 3)], choices.arbitrary()?)),
+        _ => opset_import.push(import(
+            ["", "local", "com.microsoft"][usize::from(choices.arbitrary::<u8>()? % 3)],
+            choices.arbitrary()?,
+        )),
     }
     Ok(())
 }
@@ -326,7 +417,11 @@ fn change(model: &mut ModelProto, choices: &mut Unstructured<'_>) -> Result<()> 
 fn replace(names: &mut [String], name: String, choices: &mut Unstructured<'_>) -> Result<()> {
     if !names.is_empty() {
         let at = choices.choose_index(names.len())?;
-        names[at] = if choices.ratio(1, 8)? { String::new() } else { name };
+        names[at] = if choices.ratio(1, 8)? {
+            String::new()
+        } else {
+            name
+        };
     }
     Ok(())
 }

@@ -32,13 +32,20 @@ pub fn read(bytes: Vec<u8>) {
         return;
     };
     for site in &arch.sites {
-        match &site.tensor {
-            SiteTensor::Named(name) => assert!(
+        let names = match &site.tensor {
+            SiteTensor::Named(name) => std::slice::from_ref(name),
+            SiteTensor::Sum(names) => names,
+            SiteTensor::SkipSum { node, .. } => {
+                assert!(index.node(*node).is_some());
+                &[]
+            }
+        };
+        for name in names {
+            assert!(
                 index.producer(name).is_some() || index.info(name).is_some(),
                 "{} lies at `{name}`, which is not in the graph",
                 site.name
-            ),
-            SiteTensor::SkipSum { node, .. } => assert!(index.node(*node).is_some()),
+            );
         }
     }
     let sites = arch.sites.iter().map(|site| site.name);
@@ -51,7 +58,7 @@ pub fn read(bytes: Vec<u8>) {
         writes: writes
             .map(|site| Write::Replace {
                 site,
-                value: "v".into(),
+                value: format!("{site}"),
             })
             .collect(),
         ..all.clone()
@@ -60,7 +67,8 @@ pub fn read(bytes: Vec<u8>) {
         if let Ok(made) = instrument(&model, &arch, &plan) {
             let again = Model::from_bytes(made.bytes.into(), Path::new("/nowhere/made.onnx"));
             let again = again.expect("what was rewritten opens again");
-            GraphIndex::new(again.graph()).expect("what was rewritten has no cycle and no loose end");
+            GraphIndex::new(again.graph())
+                .expect("what was rewritten has no cycle and no loose end");
         }
     }
 }

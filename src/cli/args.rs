@@ -126,6 +126,15 @@ pub struct InspectArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub format: InspectFormat,
+    /// List every site with its tensor, not one line for each kind.
+    #[arg(long)]
+    pub sites: bool,
+    /// Read all files and show their SHA-256.
+    #[arg(long)]
+    pub digest: bool,
+    /// Write the JSON to a file, whatever is printed.
+    #[arg(long, value_name = "FILE.json")]
+    pub out: Option<PathBuf>,
 }
 
 /// Renderings of `inspect`.

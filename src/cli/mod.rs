@@ -4,7 +4,6 @@ mod args;
 mod audit;
 mod capture;
 mod detectors;
-mod drawing;
 mod inspect;
 mod patch;
 mod prompts;
@@ -46,7 +45,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<u8> {
     match &cli.command {
         Command::Audit(args) => return audit::run(args, cli),
-        Command::Inspect(args) => inspect::run(args)?,
+        Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Patch(args) => patch::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,

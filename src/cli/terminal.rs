@@ -14,6 +14,11 @@ pub fn say(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// Whether standard output and standard error are both shown to a person.
+pub fn is_one() -> bool {
+    std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Writes a note to standard error.
 pub fn note(text: &str) {
     let mut out = std::io::stderr().lock();

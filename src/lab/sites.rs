@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, ModulePath, SiteName};
+use crate::model::{Architecture, ModulePath, Point, SiteName};
 
 /// The sites of the model that any of the globs matches, in the order of the model. A Hugging Face module path or a layer
 /// number means what that module, or layer, puts out.
@@ -31,15 +31,15 @@ pub fn select_sites(arch: &Architecture, globs: &[String]) -> Result<Vec<SiteNam
             }
         }
         if !any {
-            let names: Vec<String> = arch
-                .sites
-                .iter()
-                .map(|site| site.name.to_string())
-                .collect();
-            let why = missing(arch, &matcher);
-            return Err(Fault::usage(doing(), format!("no site of this model{why}"))
-                .expected(format!("one of {}", names.join(", ")))
-                .hint("quote the glob, so that the shell leaves it alone"));
+            let fault = Fault::usage(doing(), "no site of this model");
+            return Err(match missing(arch, &matcher) {
+                Some(why) => Fault {
+                    found: format!("{}: {why}", fault.found),
+                    ..fault
+                },
+                None => fault.hint("quote the glob, so that the shell leaves it alone"),
+            }
+            .expected(format!("one of {}", listed(arch))));
         }
     }
     Ok(arch
@@ -77,14 +77,60 @@ fn modules(
 }
 
 /// The reason that the first missing site is missing by which the glob would match.
-fn missing(arch: &Architecture, matcher: &GlobMatcher) -> String {
+fn missing(arch: &Architecture, matcher: &GlobMatcher) -> Option<String> {
     let absent = arch
         .absent
         .iter()
-        .find(|absent| matcher.is_match(absent.name.to_string()));
-    absent.map_or_else(String::new, |absent| {
-        format!(": `{}` is not there, because {}", absent.name, absent.why)
-    })
+        .find(|absent| matcher.is_match(absent.name.to_string()))?;
+    Some(format!(
+        "`{}` is not there, because {}",
+        absent.name, absent.why
+    ))
+}
+
+/// The sites in words: those of the blocks once for all layers that have them.
+fn listed(arch: &Architecture) -> String {
+    let mut kinds: Vec<(Point, Vec<usize>)> = Vec::new();
+    for site in &arch.sites {
+        let layer = site.name.layer;
+        match kinds
+            .iter_mut()
+            .find(|(point, _)| *point == site.name.point)
+        {
+            Some((_, layers)) => layers.extend(layer),
+            None => kinds.push((site.name.point, layer.into_iter().collect())),
+        }
+    }
+    // The kinds that the same layers have, in the order of the first.
+    let mut groups: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
+    for (point, layers) in kinds {
+        let name = layers.first().map_or_else(
+            || SiteName::outside(point).to_string(),
+            |&layer| SiteName::block(layer, point).hook().to_owned(),
+        );
+        match groups
+            .iter_mut()
+            .find(|(other, _)| !layers.is_empty() && *other == layers)
+        {
+            Some((_, names)) => names.push(name),
+            None => groups.push((layers, vec![name])),
+        }
+    }
+    let words = groups.iter().map(|(layers, names)| {
+        let names = names.join(", ");
+        match layers.as_slice() {
+            [] => names,
+            [only] => format!("blocks.{only}.({names})"),
+            [first, .., last] if last - first + 1 == layers.len() => {
+                format!("blocks.L.({names}) for L from {first} to {last}")
+            }
+            some => {
+                let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+                format!("blocks.L.({names}) for L of {}", some.join(", "))
+            }
+        }
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn glob(text: &str, doing: &dyn Fn() -> String) -> Result<GlobMatcher> {

@@ -1,5 +1,6 @@
 //! What the structure finder says of a model: where the residual stream and its branches are.
 
+use super::facts::{BlockFacts, ModelFacts};
 use super::module_path::ModulePath;
 use super::site::SiteName;
 use crate::fault::{Fault, Result};
@@ -106,12 +107,14 @@ impl SiteTensor {
 }
 
 /// One block of the residual stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     /// Whether attention and MLP both read the block's input (GPT-NeoX, GPT-J) instead of one after the other.
     pub parallel: bool,
     /// What the attention is made of, as an operator name such as `Softmax` or `GroupQueryAttention`.
     pub attention: String,
+    /// What else the structure tells of it.
+    pub facts: BlockFacts,
 }
 
 /// Element type of a tensor that Candor reads or feeds.
@@ -156,7 +159,7 @@ pub enum InputRole {
 }
 
 /// The architecture of a decoder, found from the graph's structure alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Number of blocks.
     pub n_layers: usize,
@@ -178,6 +181,8 @@ pub struct Architecture {
     pub inputs: Vec<InputPort>,
     /// Name of the logits output `[batch, seq, vocab]`.
     pub logits: String,
+    /// What else the structure tells of what lies around the blocks.
+    pub facts: ModelFacts,
 }
 
 impl Architecture {

@@ -68,14 +68,13 @@ pub(super) fn check(proto: &ModelProto, roots: &Roots, doing: &str) -> Result<Fi
     for tensor in messages::tensors(proto) {
         if tensor::is_external(tensor) {
             let file = location(tensor, doing)?;
-            let available = match files.get(&file) {
-                Some(known) => known.len,
-                None => {
-                    let found = on_disk(tensor, &file, roots, doing)?;
-                    let len = found.len;
-                    files.insert(file.clone(), found);
-                    len
-                }
+            let available = if let Some(known) = files.get(&file) {
+                known.len
+            } else {
+                let found = on_disk(tensor, &file, roots, doing)?;
+                let len = found.len;
+                files.insert(file.clone(), found);
+                len
             };
             extent(tensor, file, available, doing)?;
         }

@@ -22,6 +22,8 @@ pub enum Role {
     Product([usize; 2]),
     /// A whole attention, from projected queries, keys and values (or their input) to the gathered values.
     Attention,
+    /// Turns scores into weights that sum to 1.
+    Softmax,
     /// Looks rows of a table up.
     Lookup {
         /// Slot of the table.
@@ -144,8 +146,9 @@ static OPERATORS: &[Operator] = &[
             table: 2,
             indices: 0,
         },
-        &[],
+        &[8],
     ),
+    row("Softmax", Role::Softmax, &[0]),
     row("Identity", Role::Copy, &[0]),
     row("Dropout", Role::Copy, &[0]),
     row("Cast", Role::Copy, &[]),

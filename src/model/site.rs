@@ -72,18 +72,25 @@ impl SiteName {
     }
 }
 
+impl SiteName {
+    /// The name without its block, such as `hook_resid_pre` or `attn.hook_z`.
+    #[must_use]
+    pub fn hook(&self) -> &'static str {
+        let table: &[(Point, &'static str)] = match self.layer {
+            Some(_) => &IN_BLOCK,
+            None => &OUTSIDE,
+        };
+        let own = table.iter().find(|(point, _)| *point == self.point);
+        own.map_or("", |(_, name)| name)
+    }
+}
+
 impl fmt::Display for SiteName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spelled = |table: &[(Point, &'static str)]| {
-            table
-                .iter()
-                .find(|(point, _)| *point == self.point)
-                .map_or("", |(_, name)| name)
-        };
-        match self.layer {
-            Some(layer) => write!(f, "blocks.{layer}.{}", spelled(&IN_BLOCK)),
-            None => f.write_str(spelled(&OUTSIDE)),
+        if let Some(layer) = self.layer {
+            write!(f, "blocks.{layer}.")?;
         }
+        f.write_str(self.hook())
     }
 }
 

@@ -7,6 +7,8 @@ use super::onnx::{ModelProto, TensorProto, ValueInfoProto};
 use super::tensor;
 use crate::fault::{Fault, Result};
 
+/// How many values one stored number may hold: two bits each in an `int32`.
+const PACKED: usize = 16;
 /// Longer names are no names; the longest that exporters write have some hundred bytes.
 const LONGEST: usize = 1 << 16;
 
@@ -14,7 +16,7 @@ const LONGEST: usize = 1 << 16;
 ///
 /// # Errors
 /// A name holds control characters or is very long; a node has two attributes of one name; a tensor's dimensions are negative or their product does not fit; its raw
-/// data does not have the length that type and dimensions ask for.
+/// data does not have the length that type and dimensions ask for, or its typed fields hold far too little.
 pub(super) fn check(proto: &ModelProto, doing: &str) -> Result<()> {
     for name in names(proto) {
         let found = if name.len() > LONGEST {
@@ -57,6 +59,15 @@ pub(super) fn check(proto: &ModelProto, doing: &str) -> Result<()> {
                 refused(format!("has dimensions {}", tensor::listed(&one.dims)))
                     .expected("dimensions that are not negative and whose product fits 64 bits"),
             );
+        }
+        let held = tensor::typed(one);
+        let count = tensor::dims(one).map_or(0, |(_, count)| count);
+        let inside = one.raw_data.is_none() && !tensor::is_external(one);
+        if inside && count > held.saturating_mul(PACKED) {
+            return Err(refused(format!("holds {held} values")).expected(format!(
+                "values for dimensions {}",
+                tensor::listed(&one.dims)
+            )));
         }
         let raw = one.raw_data.as_ref().filter(|_| !tensor::is_external(one));
         if let (Some(raw), Some(needed)) = (raw, tensor::raw_len(one))

@@ -65,6 +65,17 @@ pub(super) fn raw_len(tensor: &TensorProto) -> Option<usize> {
     Some(count.checked_mul(bits(data_type(tensor))?)?.div_ceil(8))
 }
 
+/// How many numbers or texts the typed fields hold, whatever the element type.
+#[must_use]
+pub(super) fn typed(tensor: &TensorProto) -> usize {
+    tensor.float_data.len()
+        + tensor.int32_data.len()
+        + tensor.string_data.len()
+        + tensor.int64_data.len()
+        + tensor.double_data.len()
+        + tensor.uint64_data.len()
+}
+
 /// Whether the values lie in another file.
 #[must_use]
 pub(super) fn is_external(tensor: &TensorProto) -> bool {

@@ -212,14 +212,13 @@ fn field(kind: Kind, number: u32) -> Field {
             message::<onnx::GraphProto>(Kind::Graph)
         }
         (Kind::Model, 8) | (Kind::Function, 9) => message::<onnx::OperatorSetIdProto>(Kind::Pair),
-        (Kind::Model, 14)
+        (Kind::Model | Kind::Function, 14)
         | (Kind::Graph, 16)
         | (Kind::Node, 9)
         | (Kind::Tensor, 13 | 16)
         | (Kind::ValueInfo, 4)
         | (Kind::Training, 3 | 4)
-        | (Kind::Annotation, 2)
-        | (Kind::Function, 14) => message::<onnx::StringStringEntryProto>(Kind::Pair),
+        | (Kind::Annotation, 2) => message::<onnx::StringStringEntryProto>(Kind::Pair),
         (Kind::Model, 20) => message::<onnx::TrainingInfoProto>(Kind::Training),
         (Kind::Model, 25) => message::<onnx::FunctionProto>(Kind::Function),
         (Kind::Model, 26) => message::<onnx::DeviceConfigurationProto>(Kind::Device),
@@ -236,7 +235,7 @@ fn field(kind: Kind, number: u32) -> Field {
         (Kind::Graph, 14) => message::<onnx::TensorAnnotation>(Kind::Annotation),
         (Kind::Node, 5) | (Kind::Function, 11) => message::<onnx::AttributeProto>(Kind::Attribute),
         (Kind::Node, 10) => message::<onnx::NodeDeviceConfigurationProto>(Kind::Placement),
-        (Kind::Attribute, 14 | 15) | (Kind::ValueInfo, 2) | (Kind::Wrapped, 1) | (Kind::Map, 2) => {
+        (Kind::Attribute, 14 | 15) | (Kind::ValueInfo | Kind::Map, 2) | (Kind::Wrapped, 1) => {
             message::<onnx::TypeProto>(Kind::Type)
         }
         (Kind::Type, 1 | 8) => message::<onnx::type_proto::Tensor>(Kind::Dense),
@@ -253,20 +252,21 @@ fn field(kind: Kind, number: u32) -> Field {
         (Kind::Attribute, 7) | (Kind::Tensor, 4) => Numbers(4, 4),
         (Kind::Tensor, 10) => Numbers(8, 8),
         (Kind::Tensor, 5) => Numbers(0, 4),
-        (Kind::Attribute, 8) | (Kind::Tensor, 1 | 7 | 11) | (Kind::Sparse, 3) => Numbers(0, 8),
-        (Kind::Sharding, 2) | (Kind::Groups, 2) => Numbers(0, 8),
+        (Kind::Attribute, 8)
+        | (Kind::Tensor, 1 | 7 | 11)
+        | (Kind::Sparse, 3)
+        | (Kind::Sharding | Kind::Groups, 2) => Numbers(0, 8),
         (Kind::Model, 2..=4 | 6)
         | (Kind::Graph, 2 | 10)
         | (Kind::Node, 1..=4 | 6..=8)
         | (Kind::Attribute, 1 | 13 | 21)
         | (Kind::Tensor, 8 | 12)
-        | (Kind::ValueInfo, 1 | 3)
+        | (Kind::ValueInfo | Kind::Device, 1 | 3)
         | (Kind::Type, 6)
         | (Kind::Opaque | Kind::Pair, 1 | 2)
         | (Kind::Dimension, 2 | 3)
         | (Kind::Function, 1 | 4..=6 | 8 | 10 | 13)
         | (Kind::Annotation | Kind::Placement | Kind::Sharding, 1)
-        | (Kind::Device, 1 | 3)
         | (Kind::Shards, 2) => Text,
         _ => Field::Unknown,
     }

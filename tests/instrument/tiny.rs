@@ -10,8 +10,8 @@ use candor::model::onnx::{
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use candor::model::{
-    Architecture, Block, Element, Form, InputPort, InputRole, Layout, Point, Site, SiteName,
-    SiteTensor,
+    Architecture, Block, BlockFacts, Element, Form, InputPort, InputRole, Layout, ModelFacts,
+    Point, Site, SiteName, SiteTensor,
 };
 
 pub const F32: i32 = DataType::Float as i32;
@@ -201,6 +201,7 @@ impl Tiny {
         let block = || Block {
             parallel: false,
             attention: "Softmax".into(),
+            facts: BlockFacts::default(),
         };
         let site = |(name, tensor)| Site {
             name,
@@ -242,6 +243,7 @@ impl Tiny {
                 absent: vec![],
                 inputs: vec![ids],
                 logits: "logits".into(),
+                facts: ModelFacts::default(),
             },
         }
     }

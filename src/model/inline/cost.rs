@@ -2,6 +2,7 @@
 
 use std::mem::size_of_val;
 
+use super::super::messages;
 use super::super::onnx::{
     AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto,
     ValueInfoProto, type_proto,
@@ -106,7 +107,7 @@ pub(super) fn deep(attribute: &AttributeProto) -> usize {
     let mut attributes = vec![attribute];
     while let Some(attribute) = attributes.pop() {
         all = all.saturating_add(shallow(attribute));
-        for graph in super::messages::subgraphs(attribute) {
+        for graph in messages::subgraphs(attribute) {
             all = all.saturating_add(values(graph));
             for node in &graph.node {
                 all = all.saturating_add(bare(node));

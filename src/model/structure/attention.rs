@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use super::super::architecture::Layout;
 use super::super::index::attribute;
+use super::super::operators::{Role, role};
+use super::branch::is_attention;
 use super::reach::Reach;
 use super::{heads, linear, shape};
 use crate::fault::Result;
@@ -37,31 +39,78 @@ pub(super) fn look<'g>(
     let projection = nodes.iter().find_map(|&node| {
         let data = linear::data(reach, node).filter(|data| mixed.contains(data))?;
         let width = linear::input_width(reach, node).or_else(|| shape::width(reach, data));
-        Some((node, data, width))
+        Some((data, width))
     });
-    let width = projection.and_then(|(_, _, width)| width);
-    let heads = heads::of(reach, node, width);
+    let op = reach.index.node(node).map_or("", |node| node.op_type());
+    let gathering = if is_attention(op) {
+        Ok(None)
+    } else {
+        gathering(reach, &nodes, &mixed).map(Some)
+    };
+    let heads = heads::of(reach, node, projection.and_then(|(_, width)| width));
+    let straight = match (&gathering, projection) {
+        (Ok(product), Some((data, _))) => {
+            let from = product.as_ref().map_or(node, |product| product.node);
+            let (between, _) = reach.after(from, data)?;
+            between.iter().all(|&node| keeps_order(reach, node))
+        }
+        _ => true,
+    };
     Ok(Inside {
         heads,
-        z: z(reach, projection, &nodes, heads),
-        pattern: pattern(reach, node, &nodes, &mixed, heads, tokens),
+        z: z(reach, projection, straight, heads),
+        pattern: match gathering {
+            Ok(None) => Err(format!(
+                "the fused operator `{op}` keeps its attention weights to itself"
+            )),
+            Ok(Some(product)) => pattern(reach, &product, heads, tokens),
+            Err(why) => Err(why.into()),
+        },
     })
 }
 
 const NO_HEADS: &str = "the graph does not tell the number of heads";
+const SCATTERED: &str =
+    "what the heads have gathered is divided or reordered before it is projected";
+
+/// The product of attention weights and values.
+struct Gathering<'g> {
+    node: usize,
+    weights: &'g str,
+    is_left: bool,
+}
+
+fn gathering<'g>(
+    reach: &Reach<'_, 'g>,
+    nodes: &[usize],
+    mixed: &HashSet<&'g str>,
+) -> std::result::Result<Gathering<'g>, &'static str> {
+    let mut products = nodes.iter().filter_map(|&node| {
+        let [a, b] = linear::factors(reach, node)?;
+        let (left, right) = (mixed.contains(a), mixed.contains(b));
+        let both_live = reach.is_live(a) && reach.is_live(b);
+        (both_live && left != right).then_some(Gathering {
+            node,
+            weights: if left { a } else { b },
+            is_left: left,
+        })
+    });
+    products
+        .next()
+        .ok_or("no product of attention weights and values follows the softmax")
+}
 
 /// What the output projection reads, with its width, by heads.
 fn z<'g>(
     reach: &Reach<'_, 'g>,
-    projection: Option<(usize, &'g str, Option<usize>)>,
-    nodes: &[usize],
+    projection: Option<(&'g str, Option<usize>)>,
+    straight: bool,
     heads: Option<usize>,
 ) -> Shown<'g> {
-    let (projection, data, width) =
+    let (data, width) =
         projection.ok_or("no product with a weight follows the attention in its branch")?;
-    let before = nodes.iter().take_while(|&&node| node != projection);
-    if before.into_iter().any(|&node| scatters(reach, node)) {
-        return Err("the values of a head do not stand side by side in what is projected".into());
+    if !straight {
+        return Err(SCATTERED.into());
     }
     let heads = heads.ok_or(NO_HEADS)?;
     let width =
@@ -75,45 +124,39 @@ fn z<'g>(
     Ok((unquantised(reach, data), Layout::Heads { heads, d_head }))
 }
 
-/// Whether a node moves the last axis, in which the values of a head stand.
-fn scatters(reach: &Reach<'_, '_>, node: usize) -> bool {
-    let node = reach.index.node(node);
-    let node = node.filter(|node| node.op_type() == "Transpose");
-    let perm = node.and_then(|node| attribute(node, "perm"));
-    let split = perm.and_then(|perm| perm.ints.split_last());
-    split.is_some_and(|(last, before)| usize::try_from(*last) != Ok(before.len()))
+/// Whether the values of a head stay side by side, and those of a token at its place but for exchanged axes.
+fn keeps_order(reach: &Reach<'_, '_>, node: usize) -> bool {
+    let Some(message) = reach.index.node(node) else {
+        return false;
+    };
+    match (message.op_type(), role(message.op_type())) {
+        ("Transpose", _) => {
+            let perm = attribute(message, "perm");
+            let split = perm.and_then(|perm| perm.ints.split_last());
+            split.is_some_and(|(last, before)| usize::try_from(*last) == Ok(before.len()))
+        }
+        // Heads may come apart and together again, padding is cut off; statistics are those of a norm.
+        ("Split" | "Concat" | "Slice" | "ReduceMean" | "ReduceSum" | "ReduceL2", _) => true,
+        (_, Some(role)) => matches!(
+            role,
+            Role::Copy | Role::Reshape | Role::Quantise | Role::Pointwise | Role::Norm { .. }
+        ),
+        (_, None) => false,
+    }
 }
 
 /// The left factor of the product of weights and values.
 fn pattern<'g>(
     reach: &Reach<'_, 'g>,
-    attention: usize,
-    nodes: &[usize],
-    mixed: &HashSet<&'g str>,
+    product: &Gathering<'g>,
     heads: Option<usize>,
     tokens: &str,
 ) -> Shown<'g> {
-    let op = reach
-        .index
-        .node(attention)
-        .map_or("", |node| node.op_type());
-    if super::branch::is_attention(op) {
-        return Err(format!(
-            "the fused operator `{op}` keeps its attention weights to itself"
-        ));
-    }
-    let product = nodes.iter().find_map(|&node| {
-        let [a, b] = linear::factors(reach, node)?;
-        let (left, right) = (mixed.contains(a), mixed.contains(b));
-        (reach.is_live(a) && reach.is_live(b) && left != right).then_some((node, a, left))
-    });
-    let (product, weights, is_left) =
-        product.ok_or("no product of attention weights and values follows the softmax")?;
-    if !is_left || !keys_last(reach, product) {
+    if !product.is_left || !keys_last(reach, product.node) {
         return Err("the attention weights stand transposed in their product".into());
     }
     let heads = heads.ok_or(NO_HEADS)?;
-    let tensor = unquantised(reach, weights);
+    let tensor = unquantised(reach, product.weights);
     if !by_head(reach, tensor, heads, tokens) {
         return Err("the attention weights are not laid out as [batch, head, query, key]".into());
     }

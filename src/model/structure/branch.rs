@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::operators::{Role, role};
+use super::broken;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
@@ -76,33 +77,51 @@ pub(super) fn read<'g>(
 fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Result<Kind> {
     let region = reach.region(output, Some(stream))?;
     let computed = reach.computed_from(stream, &region);
-    for &node in &region {
-        let Some(message) = reach.index.node(node) else {
-            continue;
-        };
-        if !message
-            .input
-            .iter()
-            .any(|name| computed.contains(name.as_str()))
-        {
-            continue;
-        }
-        let op = message.op_type();
-        let attends = is_attention(op)
-            || (op == "Softmax"
-                && message
-                    .input
-                    .first()
-                    .is_some_and(|scores| of_a_product(reach, scores, &computed)));
-        if attends {
-            return Ok(Kind::Attention { node });
-        }
+    let mut attentions = region
+        .iter()
+        .copied()
+        .filter(|&node| attends(reach, node, &computed));
+    let Some(node) = attentions.next() else {
+        return Ok(Kind::Mlp);
+    };
+    // Two attentions side by side may be one; one after the other, they are layers, and the sum a bridge over them.
+    if let Some(later) = attentions.find(|&later| {
+        let message = reach.index.node(node);
+        let made = message.and_then(|message| message.output.first());
+        let after = made.map_or_else(HashSet::new, |made| reach.computed_from(made, &region));
+        reach.index.reads(later).any(|name| after.contains(name))
+    }) {
+        return Err(broken(
+            format!(
+                "{} behind {}, both between `{stream}` and what is added to it as `{output}`",
+                reach.index.describe(later),
+                reach.index.describe(node)
+            ),
+            "one attention in a branch: a stream that is added to again after several layers is not followed",
+        ));
     }
-    Ok(Kind::Mlp)
+    Ok(Kind::Attention { node })
 }
 
-/// Whether scores come from a product of two tensors that are both computed from the stream. A router of experts
-/// has a softmax too, but over a product with a weight.
+/// Whether a node is an attention over what is computed from the stream.
+fn attends<'g>(reach: &Reach<'_, 'g>, node: usize, computed: &HashSet<&'g str>) -> bool {
+    let Some(message) = reach.index.node(node) else {
+        return false;
+    };
+    let mut inputs = message.input.iter();
+    if !inputs.any(|name| computed.contains(name.as_str())) {
+        return false;
+    }
+    let scores = message
+        .input
+        .first()
+        .filter(|_| role(message.op_type()) == Some(Role::Softmax));
+    is_attention(message.op_type())
+        || scores.is_some_and(|scores| of_a_product(reach, scores, computed))
+}
+
+/// Whether scores come from a product of queries and keys. A router of experts has a softmax too, but over a product with
+/// a weight. Keys may be those of an earlier layer, and so not be computed from this stream.
 fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&'g str>) -> bool {
     let mut seen = HashSet::new();
     let mut open = vec![scores];
@@ -114,7 +133,7 @@ fn of_a_product<'g>(reach: &Reach<'_, 'g>, scores: &'g str, computed: &HashSet<&
             continue;
         }
         if let Some(factors) = linear::factors(reach, node) {
-            if factors.iter().all(|factor| computed.contains(factor)) {
+            if factors.iter().all(|factor| reach.is_live(factor)) {
                 return true;
             }
         } else if reach
@@ -160,7 +179,10 @@ pub(super) fn processed(reach: &Reach<'_, '_>, tensor: &str) -> Option<&'static 
 pub(super) fn first_attention(reach: &Reach<'_, '_>, region: &[usize]) -> Option<usize> {
     region.iter().copied().find(|&node| {
         reach.index.node(node).is_some_and(|message| {
-            message.op_type() == "Softmax" || is_attention(message.op_type())
+            matches!(
+                role(message.op_type()),
+                Some(Role::Softmax | Role::Attention)
+            )
         })
     })
 }

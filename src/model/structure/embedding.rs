@@ -1,5 +1,6 @@
 //! The embedding of the tokens alone, inside the sum that the stream begins with.
 
+use super::super::operators::{Role, role};
 use super::reach::Reach;
 use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
 use super::{inputs, linear, norm, shape};
@@ -31,7 +32,8 @@ pub(super) fn of_tokens<'g>(
             break;
         };
         let op = reach.index.node(node).map_or("", |node| node.op_type());
-        if op == "EmbedLayerNormalization" {
+        // A lookup that is more than that: it adds positions and normalises.
+        if matches!(role(op), Some(Role::Lookup { table, .. }) if table > 1) {
             return Ok(Err(format!(
                 "the fused operator `{op}` adds positions to it and puts out the sum alone"
             )));

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::index::attribute;
+use super::super::operators::{Role, role};
 use super::linear;
 use super::reach::Reach;
 use super::{scalar, shape};
@@ -19,7 +20,7 @@ pub(super) fn of(reach: &Reach<'_, '_>, node: usize, width: Option<usize>) -> Op
         return stated;
     }
     let data = message.input.first()?;
-    if message.op_type() != "Softmax" {
+    if role(message.op_type()) != Some(Role::Softmax) {
         // ONNX's own Attention takes queries as `[batch, head, seq, d_head]` where it states no heads.
         return match shape::dims(reach.index, data)?.as_slice() {
             [_, heads, _, _] => *heads,
@@ -159,8 +160,6 @@ fn parts(width: usize, size: i64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn heads_are_told_by_what_makes_up_the_width() {
         let told = |pieces: &[i64], cut| {
@@ -180,6 +179,11 @@ mod tests {
             "queries, keys and values of a head"
         );
         assert_eq!(told(&[2, 7, 4, 3, 16], false), Some(4));
+        assert_eq!(
+            told(&[2, 7, 12, 16], false),
+            Some(4),
+            "as three times as many heads"
+        );
         assert_eq!(
             told(&[2, 7, 6, 16], true),
             Some(4),

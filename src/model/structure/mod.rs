@@ -8,10 +8,11 @@
 
 mod attention;
 mod blocks;
+mod bounds;
 mod branch;
 mod cache;
-mod census;
 mod embedding;
+mod facts;
 mod heads;
 mod hint;
 mod inputs;
@@ -30,8 +31,8 @@ mod value;
 use super::architecture::{Architecture, Block, Form, InputRole};
 use super::file::Model;
 use super::index::GraphIndex;
-use super::onnx::ModelProto;
 use super::onnx::tensor_proto::DataType;
+use super::onnx::{ModelProto, ValueInfoProto};
 use super::site::Point;
 use crate::fault::{Fault, Result};
 use blocks::Layer;
@@ -46,8 +47,17 @@ impl Architecture {
     /// The graph is damaged, or is no decoder that is understood; the message names the place where the chain broke.
     pub fn find(model: &Model) -> Result<Self> {
         let index = GraphIndex::new(model.graph())?;
-        find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))
+        let arch = find(model.proto(), &index).map_err(|fault| refuse::explain(&index, fault))?;
+        bounds::check(&arch, &index)?;
+        Ok(arch)
     }
+}
+
+/// Element type and dimensions of an input or output as the graph states them.
+pub(super) fn described(info: &ValueInfoProto) -> (Option<DataType>, Option<Vec<String>>) {
+    let kind = shape::tensor_type(info).and_then(|tensor| tensor.elem_type);
+    let kind = kind.and_then(|kind| DataType::try_from(kind).ok());
+    (kind, shape::symbolic(info))
 }
 
 /// A graph that does not fit, with the place.
@@ -83,15 +93,6 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         ln_final,
         head.unembedding,
     )?;
-    let blocks: Vec<Block> = layers
-        .iter()
-        .map(|layer| Block {
-            parallel: layer.parallel,
-            attention: index
-                .node(layer.attention)
-                .map_or_else(String::new, |node| node.op_type().to_string()),
-        })
-        .collect();
     let inputs = inputs::read(&reach, stream.embedding, vocab_size)?;
     let tokens = inputs
         .iter()
@@ -124,6 +125,30 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
             "[batch, seq, vocab], as the token ids are [batch, seq]",
         ));
     }
+    let (inside, facts) = facts::look(
+        &reach,
+        &facts::Whole {
+            embedding: stream.embedding,
+            layers: &layers,
+            attentions: &attentions,
+            ln_final,
+            unembedding: head.unembedding,
+            logits,
+            inputs: &inputs,
+            sites: &sites,
+        },
+    );
+    let blocks: Vec<Block> = layers
+        .iter()
+        .zip(inside)
+        .map(|(layer, facts)| Block {
+            parallel: layer.parallel,
+            attention: index
+                .node(layer.attention)
+                .map_or_else(String::new, |node| node.op_type().to_string()),
+            facts,
+        })
+        .collect();
     Ok(Architecture {
         n_layers: layers.len(),
         d_model,
@@ -135,6 +160,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         absent,
         inputs,
         logits: logits.to_string(),
+        facts,
     })
 }
 

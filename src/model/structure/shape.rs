@@ -143,7 +143,6 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
         let node = index.node(producer)?;
         let input = |slot: usize| node.input.get(slot).map(String::as_str);
         match node.op_type() {
-            "Softmax" => at = input(0)?,
             "Transpose" => {
                 let perm = attribute(node, "perm")?.ints.as_slice();
                 let (last, before) = perm.split_last()?;
@@ -188,7 +187,7 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
                     }
                     at = node.input.iter().find(|side| reach.is_live(side))?;
                 }
-                Role::Copy | Role::Quantise => at = input(0)?,
+                Role::Copy | Role::Quantise | Role::Softmax => at = input(0)?,
                 _ => return None,
             },
         }

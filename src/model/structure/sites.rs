@@ -7,7 +7,7 @@ use super::super::site::{Point, SiteName};
 use super::attention::{Inside, Shown};
 use super::blocks::{Added, Layer};
 use super::reach::Reach;
-use super::value::Value;
+use super::value::{Value, is_codes};
 use super::{branch, embedding, shape, turn};
 use crate::fault::Result;
 
@@ -30,6 +30,9 @@ const PARALLEL: &str =
     "attention and MLP of a parallel block read the same stream, and nothing lies between them";
 const POST_NORM: &str = "every block ends in its own norm; there is no other after the last";
 const BARE_HEAD: &str = "the unembedding reads the stream itself, without a norm";
+
+const CODES: &str =
+    "the graph holds it as codes of few bits, which each of its readers turns into values apart";
 
 /// Every site in the order of the model, and every missing one.
 ///
@@ -173,6 +176,9 @@ impl<'r, 'i, 'g> List<'r, 'i, 'g> {
             }
         };
         let own = match value {
+            Value::Named(tensor) if is_codes(self.reach, tensor) => {
+                return self.missing(name, CODES);
+            }
             Value::Named(tensor) => shape::width(self.reach, tensor),
             Value::SkipSum(_) => None,
         };

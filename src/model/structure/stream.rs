@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::branch::{self, Branch};
 use super::reach::Reach;
-use super::value::{Value, behind_quantised, behind_scale, behind_transparent};
+use super::value::{Value, behind_quantised, behind_scale, behind_transparent, is_codes};
 use super::{broken, norm, shape};
 use crate::fault::Result;
 
@@ -101,7 +101,12 @@ fn descend<'g>(reach: &Reach<'_, 'g>, from: Value<'g>) -> Way<'g> {
         if let Some(behind) = behind_transparent(reach, name) {
             at = Value::Named(behind);
         } else if let Some(behind) = behind_quantised(reach, name) {
-            changed = true;
+            // What is rounded to codes is read at the floats before, what is made of codes at the floats behind.
+            if is_codes(reach, name) && !changed {
+                alike.clear();
+            } else {
+                changed = true;
+            }
             at = Value::Named(behind);
         } else if let Some(behind) = norm::input_behind_affine(reach, name) {
             changed = true;

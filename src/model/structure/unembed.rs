@@ -7,7 +7,7 @@ use super::broken;
 use super::linear;
 use super::norm;
 use super::reach::Reach;
-use super::value::{Value, behind_quantised, behind_transparent};
+use super::value::{Value, behind_quantised, behind_transparent, is_codes};
 use crate::fault::Result;
 
 /// What lies between the residual stream and the logits.
@@ -95,8 +95,15 @@ pub(super) fn further<'g>(reach: &Reach<'_, 'g>, head: &Head<'g>) -> Result<Opti
         };
         if products > 0 {
             if let Some(stream) = norm::input_behind_affine(reach, at) {
+                // Where the products are quantised, codes stand for the norm.
+                let mut norm = at;
+                while is_codes(reach, norm)
+                    && let Some(floats) = behind_quantised(reach, norm)
+                {
+                    norm = floats;
+                }
                 return Ok(Some(Head {
-                    norm: Some(at),
+                    norm: Some(norm),
                     stream,
                     unembedding: head.unembedding,
                 }));
@@ -195,7 +202,7 @@ fn passed<'g>(reach: &Reach<'_, 'g>, node: usize) -> Option<&'g str> {
     }
 }
 
-fn integer_product(reach: &Reach<'_, '_>, tensor: &str) -> bool {
+pub(super) fn integer_product(reach: &Reach<'_, '_>, tensor: &str) -> bool {
     let mut at = tensor;
     while let Some((node, _)) = reach.index.producer(at) {
         let Some(message) = reach.index.node(node) else {

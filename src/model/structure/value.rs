@@ -1,9 +1,10 @@
 //! A tensor on the stream, and the operators that only hand it on.
 
 use super::super::index::GraphIndex;
+use super::super::onnx::tensor_proto::DataType;
 use super::super::operators::{Role, role};
 use super::reach::Reach;
-use super::turn;
+use super::{shape, turn};
 
 /// A value of the graph: a named tensor, or the sum inside a fused skip norm that has no name yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,43 @@ pub(super) fn behind_quantised<'g>(reach: &Reach<'_, 'g>, tensor: &str) -> Optio
         .first()
         .filter(|name| quantises && slot == 0 && reach.is_live(name))
         .map(String::as_str)
+}
+
+/// Whether a tensor holds codes of a quantisation, and not values.
+pub(super) fn is_codes(reach: &Reach<'_, '_>, tensor: &str) -> bool {
+    let is_integer = |kind: i32| {
+        matches!(
+            DataType::try_from(kind),
+            Ok(DataType::Int8
+                | DataType::Uint8
+                | DataType::Int16
+                | DataType::Uint16
+                | DataType::Int4
+                | DataType::Uint4)
+        )
+    };
+    let mut at = tensor;
+    for _ in 0..CASTS {
+        let stored = reach.index.constant(at).and_then(|tensor| tensor.data_type);
+        let stated = reach.index.info(at).and_then(shape::tensor_type);
+        if let Some(kind) = stored.or(stated.and_then(|tensor| tensor.elem_type)) {
+            return is_integer(kind);
+        }
+        let producer = reach.index.producer(at);
+        let Some(message) = producer.and_then(|(node, _)| reach.index.node(node)) else {
+            return false;
+        };
+        match (message.op_type(), role(message.op_type())) {
+            ("QuantizeLinear" | "DynamicQuantizeLinear", _) => return true,
+            (_, Some(Role::Copy | Role::Reshape | Role::Move | Role::Lookup { .. })) => {}
+            _ => return false,
+        }
+        match message.input.first() {
+            Some(input) if message.op_type() != "Cast" => at = input,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The tensor behind a multiplication with, or division by, a constant.

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::messages;
-use super::super::onnx::tensor_proto::DataType;
-use super::super::onnx::{NodeProto, ValueInfoProto};
-use super::branch::is_attention;
-use super::reach::Reach;
-use super::{inputs, linear, shape};
+use super::super::super::messages;
+use super::super::super::onnx::tensor_proto::DataType;
+use super::super::super::onnx::{NodeProto, ValueInfoProto};
+use super::super::branch::is_attention;
+use super::super::reach::Reach;
+use super::super::{inputs, linear, shape};
 
 /// How many operators may stand between a softmax and the product that its scores are from.
 const FAR: usize = 64;
