@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::cell::{COLUMNS, Cell, Row};
+use super::cell::{COLUMNS, Cell, RUNTIME, Row};
 use super::fixture::Compare;
 use super::notes::Notes;
 
@@ -100,6 +100,7 @@ impl Table {
 | bfloat16 weights, relative | {} | {} | 5e-2 |
 | quantised | {} | {} | = |
 | refused, as they are to be | {} | | |
+| not run by the runtime | {} | | |
 
 {read} of {} models are read, of {} architectures in all. A dot marks those that lie in the repository
 (`tests/fixtures/export/models/`); `tests/fixtures/export/make.py` writes the others.
@@ -113,6 +114,7 @@ impl Table {
             of(Compare::Exact),
             if worst(Compare::Exact) <= 1e-6 { "=" } else { "≠" },
             of(Compare::Refused),
+            of(Compare::Unrunnable),
             self.rows.len(),
             architectures.len(),
         );
@@ -172,35 +174,27 @@ impl Table {
     }
 
     fn refused(&self, page: &mut String) {
-        let mut rows: Vec<(&Row, &String)> = self
+        let mut rows: Vec<(&Row, &str)> = self
             .rows
             .iter()
-            .filter_map(|row| Some((row, row.outcome.as_ref().err()?)))
+            .filter_map(|row| Some((row, row.outcome.as_ref().err()?.as_str())))
             .collect();
-        if rows.is_empty() {
-            return;
-        }
-        rows.sort_by_key(|(row, why)| {
-            (
-                why.starts_with(super::cell::RUNTIME),
-                row.architecture.to_lowercase(),
-            )
-        });
-        let _ = write!(
+        rows.sort_by_key(|(row, _)| (row.architecture.to_lowercase(), row.name.clone()));
+        let (unrun, refused): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|(_, why)| why.starts_with(RUNTIME));
+        list(
             page,
-            "\n## Refused\n\nWhat has no residual stream, and files that ONNX Runtime itself does not run, with the reason as Candor gives it.\n\n\
-             | Architecture | Form | Reason | Model |\n|---|---|---|---|\n"
+            "Refused",
+            "What has no residual stream that could be read, with the reason as Candor gives it.",
+            &refused,
         );
-        for (row, why) in rows {
-            let why = why.replace('|', "\\|").replace('\n', " ");
-            let _ = writeln!(
-                page,
-                "| {} | {} | {why} | {} |",
-                row.architecture,
-                row.form,
-                name(row)
-            );
-        }
+        list(
+            page,
+            "Found, but not run",
+            "Their sites are found; ONNX Runtime has no kernel for them on this device, or the exporter wrote what it does not accept.",
+            &unrun,
+        );
     }
 
     /// Rows of which the page says otherwise: another status of a cell, or nothing at all.
@@ -274,5 +268,25 @@ fn number(off: f32) -> String {
         "0".to_owned()
     } else {
         format!("{off:.0e}")
+    }
+}
+
+fn list(page: &mut String, title: &str, about: &str, rows: &[(&Row, &str)]) {
+    if rows.is_empty() {
+        return;
+    }
+    let _ = write!(
+        page,
+        "\n## {title}\n\n{about}\n\n| Architecture | Form | Reason | Model |\n|---|---|---|---|\n"
+    );
+    for (row, why) in rows {
+        // The runtime names a line of its own source before it comes to the point.
+        let why = why.strip_prefix(RUNTIME).unwrap_or(why);
+        let why = why
+            .rsplit_once("Status Message: ")
+            .map_or(why, |(_, point)| point);
+        let why = why.replace('|', "\\|").replace('\n', " ");
+        let (architecture, form, name) = (&row.architecture, &row.form, name(row));
+        let _ = writeln!(page, "| {architecture} | {form} | {why} | {name} |");
     }
 }
