@@ -13,7 +13,7 @@ use super::digest::{self, FileDigest};
 use super::external::{self, DataFile, Files, Roots};
 use super::onnx::{GraphProto, ModelProto, TensorProto};
 use super::wire::{self, Flaw};
-use super::{finite, inline, mapped, messages, sound, tensor};
+use super::{finite, inline, mapped, messages, sound, tensor, trim};
 use crate::fault::{Fault, Result};
 
 static EMPTY: LazyLock<GraphProto> = LazyLock::new(GraphProto::default);
@@ -112,6 +112,7 @@ impl Model {
         }
         sound::check(&proto, &doing)?;
         let mut proto = inline::inline(proto, wire::allowed(source.len()), &doing)?;
+        trim::trim(&mut proto);
         let roots = Roots::of(path);
         let files = external::check(&proto, &roots, &doing)?;
         let (folder, files) = external::settle(&mut proto, files, &roots, &doing)?;

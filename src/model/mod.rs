@@ -17,6 +17,7 @@ mod site;
 mod sound;
 mod structure;
 mod tensor;
+mod trim;
 mod wire;
 
 pub use architecture::{

@@ -138,13 +138,7 @@ impl<'f> Inliner<'f, '_> {
             }
         }
         let read = |name: &String| scope.read(name).ok_or_else(|| self.unmade(scope, name));
-        let given = |names: &[String]| -> Result<Vec<String>> {
-            let mut names = names.iter().map(read).collect::<Result<Vec<_>>>()?;
-            // ONNX Runtime's fusions crash on a left-out input that is named all the same (1.31, 1.32).
-            let count = names.iter().rposition(|name| !name.is_empty());
-            names.truncate(count.map_or(0, |last| last + 1));
-            Ok(names)
-        };
+        let given = |names: &[String]| names.iter().map(read).collect::<Result<Vec<_>>>();
         Ok(NodeProto {
             input: given(&node.input)?,
             output: given(&node.output)?,
