@@ -43,7 +43,7 @@ recorded in the model that was exported. Models have two layers and random weigh
 
 A number is the largest absolute difference over all layers, positions and channels. **Own value** writes what a site holds back into it and compares the
 logits; **other prompt** writes one prompt's `resid_pre` at every position of the other, and compares the logits with that prompt's.
-A small figure leads to the reason for which a site does not exist. In an empty cell PyTorch has no module to compare with.
+A raised figure leads to the reason for which a site is not there. In an empty cell PyTorch has no module to compare with.
 ";
 
 pub struct Table {
