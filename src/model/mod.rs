@@ -11,7 +11,9 @@ mod site;
 mod structure;
 mod tensor;
 
-pub use architecture::{Architecture, Block, Element, InputPort, InputRole, Site, SiteTensor};
+pub use architecture::{
+    Architecture, Block, Element, InputPort, InputRole, Open, ScoreMask, Site, SiteTensor,
+};
 pub use digest::FileDigest;
 pub use file::{Model, encode};
 pub use index::GraphIndex;

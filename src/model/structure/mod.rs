@@ -15,6 +15,8 @@ mod inputs;
 mod linear;
 mod norm;
 mod reach;
+mod role;
+mod score_mask;
 mod shape;
 mod stream;
 mod unembed;
