@@ -40,8 +40,6 @@ pub struct Caching {
     pub left: Verdict,
 }
 
-/// Largest difference of logits, relative to the largest logit, that changes nothing.
-const TOLERANCE: f32 = 1e-3;
 /// Tokens of the longer and the shorter text; more padding than this shifts positions no less.
 const LONG: usize = 12;
 const SHORT: usize = 5;
@@ -53,17 +51,18 @@ impl Session {
     pub fn batching(&self) -> &Batching {
         self.batching.get_or_init(|| {
             let probe = Probe { session: self };
+            let tolerance = self.precision().rounded;
+            // What one text says must not hang on which others run beside it.
+            let together = verdict(probe.together(), self.precision().format);
             let padded = |side| {
-                if self.has_mask() {
-                    verdict(probe.padded(side))
-                } else {
-                    Err("the model takes no attention mask".into())
-                }
+                together.clone()?;
+                self.says_padding()?;
+                verdict(probe.padded(side), tolerance)
             };
             Batching {
-                together: verdict(probe.together()),
                 right: padded(Side::Right),
                 left: padded(Side::Left),
+                together,
             }
         })
     }
@@ -81,27 +80,32 @@ impl Session {
                 };
             }
             let probe = Probe { session: self };
+            let tolerance = self.precision().rounded;
+            let verdict = |measured| verdict(measured, tolerance);
+            let together = self
+                .batching()
+                .together
+                .clone()
+                .and_then(|()| verdict(probe.steps(&[LONG, LONG], Side::Right)));
             let padded = |side| {
-                if self.has_mask() {
-                    verdict(probe.steps(&[LONG, READ], side))
-                } else {
-                    Err("the model takes no attention mask".into())
-                }
+                together.clone()?;
+                self.says_padding()?;
+                verdict(probe.steps(&[LONG, READ], side))
             };
             Caching {
                 alone: verdict(probe.steps(&[LONG], Side::Right)),
                 chunks: verdict(probe.chunks()),
-                together: verdict(probe.steps(&[LONG, LONG], Side::Right)),
                 right: padded(Side::Right),
                 left: padded(Side::Left),
+                together,
             }
         })
     }
 }
 
-fn verdict(measured: Result<f32>) -> Verdict {
+fn verdict(measured: Result<f32>, tolerance: f32) -> Verdict {
     match measured {
-        Ok(difference) if difference <= TOLERANCE => Ok(()),
+        Ok(difference) if difference <= tolerance => Ok(()),
         Ok(difference) => Err(format!(
             "the logits then differ by {difference:.1e} of the largest"
         )),

@@ -11,6 +11,7 @@ mod generate;
 mod layout;
 mod library;
 mod placement;
+mod precision;
 mod read;
 mod runtime;
 mod sampling;

@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::feed::{self, Feed, Tensor};
 use super::layout;
 use super::placement::{self, Placed};
+use super::precision::Precision;
 use super::values::{self, Allowed};
 use super::{Provider, Runtime};
 use crate::fault::{Fault, Result};
@@ -29,6 +30,7 @@ pub struct Session {
     outputs: Vec<String>,
     ports: Vec<InputPort>,
     size: Size,
+    precision: Precision,
     pub(super) logits: String,
     /// Outputs that were seen with `[batch, seq]` in front where the two differ.
     laid_out: Mutex<BTreeSet<String>>,
@@ -96,6 +98,7 @@ impl Session {
                 other => Err(unfillable(input.name(), &other.to_string())),
             })
             .collect::<Result<_>>()?;
+        let precision = Precision::of(&inner)?;
         let outputs = inner
             .outputs()
             .iter()
@@ -111,6 +114,7 @@ impl Session {
                 d_model: arch.d_model,
                 heads: arch.n_heads.unwrap_or(1),
             },
+            precision,
             logits: arch.logits.clone(),
             laid_out: Mutex::default(),
             batching: OnceLock::new(),
@@ -198,18 +202,27 @@ impl Session {
         }
     }
 
-    /// Whether the model is told which tokens are padding.
-    pub(super) fn has_mask(&self) -> bool {
-        self.ports.iter().any(|port| {
+    /// Whether the model is told which tokens are padding; otherwise why not.
+    pub(super) fn says_padding(&self) -> std::result::Result<(), String> {
+        let told = self.ports.iter().any(|port| {
             matches!(
                 port.role,
                 InputRole::AttentionMask | InputRole::ScoreMask(_) | InputRole::LastTokens
             )
-        })
+        });
+        if told {
+            Ok(())
+        } else {
+            Err("the model takes no attention mask".into())
+        }
     }
 
     pub(super) fn size(&self) -> Size {
         self.size
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn execute(

@@ -101,7 +101,8 @@ fn reader<'g>(reach: &Reach<'_, 'g>, input: &'g str, rank: usize) -> Option<Read
         let consumers = reach.index.consumers(at);
         for &(node, slot) in consumers {
             let message = reach.index.node(node)?;
-            if message.op_type() == "Concat" {
+            // A concatenation of a single part, as the cache of a tuple of tensors makes them, hands it on.
+            if message.op_type() == "Concat" && message.input.len() > 1 {
                 let axis = attribute(message, "axis")?.i?;
                 let rank = i64::try_from(rank).ok()?;
                 let axis = if axis < 0 {
@@ -152,10 +153,11 @@ fn fused(message: &NodeProto, slot: usize) -> Option<usize> {
 
 /// Whether an operator hands a cache on, at most in another layout or type.
 fn passes(message: &NodeProto) -> bool {
-    matches!(
-        message.op_type(),
-        "Cast" | "Identity" | "Dropout" | "Transpose"
-    )
+    match message.op_type() {
+        "Cast" | "Identity" | "Dropout" | "Transpose" => true,
+        "Concat" => message.input.len() == 1,
+        _ => false,
+    }
 }
 
 /// The axes behind an operator that passes a tensor with these axes on.
