@@ -72,14 +72,22 @@ fn difference(a: &ArrayViewD<'_, f32>, b: &ArrayViewD<'_, f32>) -> f32 {
     let scale = b.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs() / scale);
     differences.fold(0.0, |most, here| {
-        if here > most || here.is_nan() { here } else { most }
+        if here > most || here.is_nan() {
+            here
+        } else {
+            most
+        }
     })
 }
 
 fn alone(session: &Session, prompt: &[i64]) -> Array3<f32> {
     let ids = Array1::from(prompt.to_vec()).insert_axis(Axis(0));
     let mut outputs = session.run(&Feed::unpadded(ids), &["logits"]).unwrap();
-    outputs.remove("logits").unwrap().into_dimensionality().unwrap()
+    outputs
+        .remove("logits")
+        .unwrap()
+        .into_dimensionality()
+        .unwrap()
 }
 
 #[test]
@@ -88,7 +96,12 @@ fn transformers_greedy_text_is_written_with_and_without_a_cache() {
         let session = session(name);
         let reference = reference(name);
         let has_cache = session.caching().alone.is_ok();
-        assert_eq!(has_cache, name != "score_mask", "{name}: {:?}", session.caching());
+        assert_eq!(
+            has_cache,
+            name != "score_mask",
+            "{name}: {:?}",
+            session.caching()
+        );
         for cache in [true, false] {
             let how = Generation {
                 max_new_tokens: 8,
@@ -169,7 +182,12 @@ fn activations_while_generating_are_those_of_the_whole_text() {
         };
         let made = instrument(&model, &arch, &plan).unwrap();
         let session = Session::open(&runtime(), &made.bytes, &made.folder, &arch).unwrap();
-        let outputs: Vec<&str> = made.manifest.taps.iter().map(|(_, name)| name.as_str()).collect();
+        let outputs: Vec<&str> = made
+            .manifest
+            .taps
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
         let reference = reference(name);
         for cache in [true, false] {
             let how = Generation {
@@ -242,12 +260,19 @@ fn an_edit_is_fed_at_the_positions_of_each_text_in_every_run() {
                 ..Generation::default()
             };
             let written = generate(&session, &prompts, &how).unwrap();
-            written.into_iter().map(|written| written.ids).collect::<Vec<_>>()
+            written
+                .into_iter()
+                .map(|written| written.ids)
+                .collect::<Vec<_>>()
         };
         let usual = Budget::default();
         let with = edited(true, true, usual);
         assert_eq!(edited(true, false, usual), with, "{name}");
-        assert_eq!(edited(true, false, Budget { batch: 1, ..usual }), with, "{name}");
+        assert_eq!(
+            edited(true, false, Budget { batch: 1, ..usual }),
+            with,
+            "{name}"
+        );
         assert_ne!(edited(false, true, usual), with, "{name}");
     }
 }
@@ -260,10 +285,20 @@ fn rows_padded_on_either_side_have_the_logits_they_have_alone_or_the_side_is_not
         ("window", Side::Right),
         ("nan_padding", Side::Left),
     ];
-    for name in ["kv_rotary", "kv_learned", "window", "score_mask", "nan_padding"] {
+    for name in [
+        "kv_rotary",
+        "kv_learned",
+        "window",
+        "score_mask",
+        "nan_padding",
+    ] {
         let session = session(name);
         let prompts: Vec<Vec<i64>> = [9, 7, 8]
-            .map(|length| (0..length).map(|place| (place * 11 + length) % 64).collect())
+            .map(|length| {
+                (0..length)
+                    .map(|place| (place * 11 + length) % 64)
+                    .collect()
+            })
             .into();
         let batch = &batches(&prompts, true, 1000)[0];
         for side in [Side::Right, Side::Left] {
@@ -271,7 +306,11 @@ fn rows_padded_on_either_side_have_the_logits_they_have_alone_or_the_side_is_not
                 Side::Right => &session.batching().right,
                 Side::Left => &session.batching().left,
             };
-            assert_eq!(verdict.is_err(), unsound.contains(&(name, side)), "{name} {side:?}: {verdict:?}");
+            assert_eq!(
+                verdict.is_err(),
+                unsound.contains(&(name, side)),
+                "{name} {side:?}: {verdict:?}"
+            );
             let batch = batch.padded_on(side);
             let together = session.run(&batch.feed(), &["logits"]);
             let worst = together.map(|outputs| {
@@ -284,7 +323,11 @@ fn rows_padded_on_either_side_have_the_logits_they_have_alone_or_the_side_is_not
             });
             println!("{name} {side:?}: {worst:?}");
             // What was measured on other texts holds here.
-            assert_eq!(worst.is_ok_and(|worst| worst <= 1e-5), verdict.is_ok(), "{name} {side:?}");
+            assert_eq!(
+                worst.is_ok_and(|worst| worst <= 1e-5),
+                verdict.is_ok(),
+                "{name} {side:?}"
+            );
         }
     }
     let nan = session("nan_padding").batching().left.clone().unwrap_err();
@@ -293,11 +336,25 @@ fn rows_padded_on_either_side_have_the_logits_they_have_alone_or_the_side_is_not
 
 #[test]
 fn outputs_are_shown_at_the_prompts_own_tokens_alone() {
-    for name in ["kv_rotary", "kv_learned", "window", "nan_padding", "score_mask"] {
+    for name in [
+        "kv_rotary",
+        "kv_learned",
+        "window",
+        "nan_padding",
+        "score_mask",
+    ] {
         let session = session(name);
-        let prompts: Vec<Vec<i64>> = vec![vec![5, 6, 7, 8, 9, 10], vec![11], vec![12, 13, 14, 15], vec![7, 9]];
+        let prompts: Vec<Vec<i64>> = vec![
+            vec![5, 6, 7, 8, 9, 10],
+            vec![11],
+            vec![12, 13, 14, 15],
+            vec![7, 9],
+        ];
         let mut seen = vec![0; prompts.len()];
-        let whole: Vec<_> = prompts.iter().map(|prompt| alone(&session, prompt)).collect();
+        let whole: Vec<_> = prompts
+            .iter()
+            .map(|prompt| alone(&session, prompt))
+            .collect();
         each_output(&session, &prompts, &Reading::of(&["logits"]), |part| {
             seen[part.prompt] += 1;
             assert_eq!((part.start, part.name), (0, "logits"));
@@ -336,8 +393,12 @@ fn a_long_text_is_read_in_chunks_that_change_nothing() {
         })
         .unwrap();
         assert_eq!(starts, [0, 4, 8, 12], "{name}");
-        let joined: Vec<Vec<ArrayD<f32>>> = outputs_of(&session, &[prompt.clone()], &reading).unwrap();
-        let found = difference(&joined[0][0].view(), &whole.index_axis(Axis(0), 0).into_dyn());
+        let joined: Vec<Vec<ArrayD<f32>>> =
+            outputs_of(&session, &[prompt.clone()], &reading).unwrap();
+        let found = difference(
+            &joined[0][0].view(),
+            &whole.index_axis(Axis(0), 0).into_dyn(),
+        );
         assert!(found <= 1e-5, "{name}: {found}");
 
         let write = |budget| {
@@ -347,7 +408,9 @@ fn a_long_text_is_read_in_chunks_that_change_nothing() {
                 budget,
                 ..Generation::default()
             };
-            generate(&session, &[prompt.clone()], &how).unwrap().remove(0)
+            generate(&session, &[prompt.clone()], &how)
+                .unwrap()
+                .remove(0)
         };
         let (chunked, at_once) = (write(small(64)), write(Budget::default()));
         assert_eq!(chunked.ids, at_once.ids, "{name}");
@@ -400,10 +463,14 @@ fn a_cache_of_other_rows_or_a_model_without_one_is_refused() {
     let mut cache = Cache::new();
     let nothing = |_: &str, _: ArrayViewD<'_, f32>| Ok(());
     let two = Feed::unpadded(array![[3, 4], [5, 6]]);
-    session.extend(&mut cache, &two, &["logits"], nothing).unwrap();
+    session
+        .extend(&mut cache, &two, &["logits"], nothing)
+        .unwrap();
     assert_eq!((cache.rows(), cache.len()), (2, 2));
     let one = Feed::unpadded(array![[7]]);
-    let fault = session.extend(&mut cache, &one, &["logits"], nothing).unwrap_err();
+    let fault = session
+        .extend(&mut cache, &one, &["logits"], nothing)
+        .unwrap_err();
     assert_eq!(fault.kind, Kind::Usage);
     assert!(fault.found.contains("1 rows after a cache of 2"), "{fault}");
     let fault = self::session("score_mask")

@@ -75,7 +75,10 @@ fn conversations_are_rendered_as_transformers_renders_them() {
     let record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let mut refused = 0;
     for case in record["cases"].as_array().unwrap() {
-        let (name, title) = (case["template"].as_str().unwrap(), case["conversation"].as_str().unwrap());
+        let (name, title) = (
+            case["template"].as_str().unwrap(),
+            case["conversation"].as_str().unwrap(),
+        );
         let source = record["templates"][name].as_str().unwrap();
         let found = render(source, &record["conversations"][title]);
         if let Some(text) = case["text"].as_str() {
@@ -125,7 +128,10 @@ fn what_is_wrong_with_a_template_is_said() {
     .iter()
     .map(|source| {
         let fault = render(source, &question()).unwrap_err();
-        let folder = fault.doing.rsplit_once('/').map_or("", |(before, _)| before);
+        let folder = fault
+            .doing
+            .rsplit_once('/')
+            .map_or("", |(before, _)| before);
         let folder = folder.split('`').next_back().unwrap();
         fault.to_string().replace(folder, "[folder]")
     })
@@ -145,15 +151,32 @@ fn the_file_of_its_own_comes_first_and_of_named_ones_the_default() {
             .map_err(|fault| fault.found)
     };
     let named = json!({"chat_template": [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "plain"}]});
-    assert_eq!(read(&[("tokenizer_config.json", named.clone())]), Ok("plain".into()));
+    assert_eq!(
+        read(&[("tokenizer_config.json", named.clone())]),
+        Ok("plain".into())
+    );
     let alone = ("chat_template.jinja", json!("alone{{ bos_token }}"));
-    assert_eq!(read(&[("tokenizer_config.json", named), alone]), Ok("alone".into()));
+    assert_eq!(
+        read(&[("tokenizer_config.json", named), alone]),
+        Ok("alone".into())
+    );
     assert_eq!(read(&[]), Err("no `chat_template`".into()));
     let none = json!({"chat_template": [{"name": "rag", "template": "x"}]});
-    assert_eq!(read(&[("tokenizer_config.json", none)]), Err("named templates without a default".into()));
+    assert_eq!(
+        read(&[("tokenizer_config.json", none)]),
+        Err("named templates without a default".into())
+    );
     let number = json!({"chat_template": 3});
-    assert!(read(&[("tokenizer_config.json", number)]).unwrap_err().contains("neither"));
-    assert!(read(&[("tokenizer_config.json", json!("{"))]).unwrap_err().contains("EOF"));
+    assert!(
+        read(&[("tokenizer_config.json", number)])
+            .unwrap_err()
+            .contains("neither")
+    );
+    assert!(
+        read(&[("tokenizer_config.json", json!("{"))])
+            .unwrap_err()
+            .contains("EOF")
+    );
 }
 
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant{{ '\n' }}";
@@ -171,7 +194,12 @@ fn a_rendered_conversation_gets_no_second_beginning() {
     assert_eq!(with_begin.tokens[..3], ["<s>", "<|im_start|>", "u"]);
     let without = tokens(CHATML);
     assert_eq!(without.tokens[..2], ["<|im_start|>", "u"]);
-    let specials: Vec<_> = without.special.iter().enumerate().filter(|(_, special)| **special).collect();
+    let specials: Vec<_> = without
+        .special
+        .iter()
+        .enumerate()
+        .filter(|(_, special)| **special)
+        .collect();
     assert_eq!(specials.len(), 3);
     // A template that writes no special token of its own is a text like any other.
     assert_eq!(tokens("user: hi").tokens[..2], ["<s>", "u"]);
@@ -204,7 +232,10 @@ fn a_response_ends_where_the_models_files_say() {
         tokenizer.stop_ids().map_err(|fault| fault.doing)
     };
     assert_eq!(stops(&[]).unwrap(), [1, 3]);
-    let config = ("tokenizer_config.json", json!({"eos_token": {"content": "<|im_end|>"}}));
+    let config = (
+        "tokenizer_config.json",
+        json!({"eos_token": {"content": "<|im_end|>"}}),
+    );
     assert_eq!(stops(std::slice::from_ref(&config)).unwrap(), [3]);
     let generation = ("generation_config.json", json!({"eos_token_id": [2, 3]}));
     assert_eq!(stops(&[config.clone(), generation]).unwrap(), [2, 3]);
@@ -213,7 +244,11 @@ fn a_response_ends_where_the_models_files_say() {
     let genai = ("genai_config.json", json!({"model": {"eos_token_id": [7]}}));
     assert_eq!(stops(&[config, genai]).unwrap(), [7]);
     let broken = ("generation_config.json", json!("[]"));
-    assert!(stops(&[broken]).unwrap_err().contains("generation_config.json"));
+    assert!(
+        stops(&[broken])
+            .unwrap_err()
+            .contains("generation_config.json")
+    );
 }
 
 #[test]
@@ -223,21 +258,39 @@ fn suites_hold_conversations() {
         let yaml = "schema: candor/suite/v1\nid: s\npurpose: control\nitems: items.jsonl\n";
         fs::write(folder.path().join("suite.yaml"), yaml).unwrap();
         let mut whole = json!({"id": "a", "group": "g", "condition": "plain"});
-        whole.as_object_mut().unwrap().extend(item.as_object().unwrap().clone());
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(item.as_object().unwrap().clone());
         fs::write(folder.path().join("items.jsonl"), whole.to_string()).unwrap();
         Suite::open(folder.path()).map_err(|fault| fault.found)
     };
     let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}]);
     let found = suite(json!({"messages": messages})).unwrap();
-    assert_eq!(found.items[0].prompt.to_string(), "system: Be brief.\nuser: Hi");
+    assert_eq!(
+        found.items[0].prompt.to_string(),
+        "system: Be brief.\nuser: Hi"
+    );
     let refused = [
-        (json!({"messages": question(), "prompt": "x"}), "both `prompt` and `messages`"),
+        (
+            json!({"messages": question(), "prompt": "x"}),
+            "both `prompt` and `messages`",
+        ),
         (json!({"messages": []}), "no message"),
         (json!({"messages": "hi"}), "`messages` that are no list"),
         (json!({"messages": ["hi"]}), "message 0 is no object"),
-        (json!({"messages": [{"content": "hi"}]}), "message 0 without a role"),
-        (json!({"messages": [{"role": "user"}]}), "message 0 without a content"),
-        (json!({"messages": [{"role": "assistant", "content": "hi"}]}), "a conversation that ends with the assistant"),
+        (
+            json!({"messages": [{"content": "hi"}]}),
+            "message 0 without a role",
+        ),
+        (
+            json!({"messages": [{"role": "user"}]}),
+            "message 0 without a content",
+        ),
+        (
+            json!({"messages": [{"role": "assistant", "content": "hi"}]}),
+            "a conversation that ends with the assistant",
+        ),
         (json!({"prompt": " "}), "item `a` without a prompt"),
     ];
     for (item, expected) in refused {

@@ -191,10 +191,7 @@ impl Probe<'_> {
             for (row, whole) in whole.iter().enumerate() {
                 let place = whole.nrows() - STEPS + step;
                 let expected = whole.slice(s![place..=place, ..]);
-                worst = largest(
-                    worst,
-                    difference(logits.index_axis(Axis(0), row), expected),
-                );
+                worst = largest(worst, difference(logits.index_axis(Axis(0), row), expected));
             }
         }
         Ok(worst)

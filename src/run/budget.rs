@@ -82,7 +82,10 @@ fn bytes_per_token(size: Size, width: usize, total: usize) -> usize {
 fn too_long(total: usize, needed: usize, allowed: usize) -> Fault {
     Fault::usage(
         "running the model on a long text",
-        format!("{total} tokens, which take {} in one run", mebibytes(needed)),
+        format!(
+            "{total} tokens, which take {} in one run",
+            mebibytes(needed)
+        ),
     )
     .expected(format!("at most {}", mebibytes(allowed)))
 }

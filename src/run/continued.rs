@@ -113,7 +113,11 @@ impl<'a> Group<'a> {
         let mut cache = Cache::new();
         self.read_prompts(&mut cache)?;
         loop {
-            self.fed = self.texts.iter().map(|text| text.is_open(self.how)).collect();
+            self.fed = self
+                .texts
+                .iter()
+                .map(|text| text.is_open(self.how))
+                .collect();
             for (row, text) in self.texts.iter_mut().enumerate() {
                 if text.is_open(self.how) {
                     let before = text.ids.len();

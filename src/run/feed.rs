@@ -264,7 +264,10 @@ mod tests {
         let mask = array![[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]];
         let feed = Feed::new(Array2::zeros(mask.dim()), mask);
         let none = Array2::zeros((2, 0));
-        assert_eq!(feed.positions(&none), array![[0, 1, 2, 2, 2], [0, 0, 0, 1, 2]]);
+        assert_eq!(
+            feed.positions(&none),
+            array![[0, 1, 2, 2, 2], [0, 0, 0, 1, 2]]
+        );
     }
 
     #[test]
@@ -280,9 +283,18 @@ mod tests {
             value(&InputRole::AttentionMask, 2),
             array![[0.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]].into_dyn()
         );
-        assert_eq!(value(&InputRole::CachePositions, 1), array![3.0, 4.0].into_dyn());
-        assert_eq!(value(&InputRole::LastTokens, 1), array![3.0, 4.0].into_dyn());
-        assert_eq!(value(&InputRole::LastTokens, 2), array![[3.0], [4.0]].into_dyn());
+        assert_eq!(
+            value(&InputRole::CachePositions, 1),
+            array![3.0, 4.0].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::LastTokens, 1),
+            array![3.0, 4.0].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::LastTokens, 2),
+            array![[3.0], [4.0]].into_dyn()
+        );
         assert_eq!(value(&InputRole::TotalLength, 1), array![5.0].into_dyn());
         assert_eq!(
             value(&InputRole::LogitsToKeep, 0),
@@ -307,9 +319,20 @@ mod tests {
         };
         let by_query = array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]];
         let found = value(&feed, &mask(true, Open::True), 4, &none);
-        assert_eq!(found, by_query.clone().into_shape_with_order(vec![1, 1, 3, 3]).unwrap_or_default());
+        assert_eq!(
+            found,
+            by_query
+                .clone()
+                .into_shape_with_order(vec![1, 1, 3, 3])
+                .unwrap_or_default()
+        );
         let found = value(&feed, &mask(true, Open::False), 4, &none);
-        assert_eq!(found, (1.0 - by_query).into_shape_with_order(vec![1, 1, 3, 3]).unwrap_or_default());
+        assert_eq!(
+            found,
+            (1.0 - by_query)
+                .into_shape_with_order(vec![1, 1, 3, 3])
+                .unwrap_or_default()
+        );
         let found = value(&feed, &mask(false, Open::Zero), 4, &none);
         assert_eq!(found, array![[[[BLOCKED, 0.0, 0.0]]]].into_dyn());
     }

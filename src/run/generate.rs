@@ -139,11 +139,7 @@ impl Text {
 }
 
 /// Without a cache: the whole text again for each token.
-fn anew(
-    session: &Session,
-    prompts: &[Vec<i64>],
-    how: &Generation<'_>,
-) -> Result<Vec<Written>> {
+fn anew(session: &Session, prompts: &[Vec<i64>], how: &Generation<'_>) -> Result<Vec<Written>> {
     let mut texts: Vec<Text> = (0..prompts.len())
         .map(|prompt| Text::new(how, prompt))
         .collect();
@@ -174,7 +170,9 @@ fn anew(
             }
         })?;
     }
-    let whole: Vec<Vec<i64>> = (0..prompts.len()).map(|place| so_far(&texts, place)).collect();
+    let whole: Vec<Vec<i64>> = (0..prompts.len())
+        .map(|place| so_far(&texts, place))
+        .collect();
     let outputs = if how.outputs.is_empty() {
         vec![Vec::new(); prompts.len()]
     } else {
@@ -202,4 +200,3 @@ fn renamed<'a>(extra: &'a Extra<'a>, chosen: &'a [usize]) -> Box<Extra<'a>> {
         extra(&cells)
     })
 }
-

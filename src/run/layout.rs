@@ -8,17 +8,18 @@ use crate::fault::{Fault, Result};
 pub(super) fn check(name: &str, shape: &[usize], (batch, seq): (usize, usize)) -> Result<()> {
     let axes = shape.len();
     let rows = axes < 2 || shape.first() == Some(&batch);
-    let tokens = axes < 3
-        || shape.get(1) == Some(&seq)
-        || (axes > 3 && shape.get(2) == Some(&seq));
+    let tokens = axes < 3 || shape.get(1) == Some(&seq) || (axes > 3 && shape.get(2) == Some(&seq));
     if rows && tokens {
         return Ok(());
     }
-    Err(
-        Fault::failed(format!("reading the model's output `{name}`"), format!("the shape {shape:?}"))
-            .expected(format!("[{batch}, {seq}, …], the {batch} rows and {seq} tokens of the batch"))
-            .hint("export the model with batch and sequence as the first two axes of its outputs"),
+    Err(Fault::failed(
+        format!("reading the model's output `{name}`"),
+        format!("the shape {shape:?}"),
     )
+    .expected(format!(
+        "[{batch}, {seq}, …], the {batch} rows and {seq} tokens of the batch"
+    ))
+    .hint("export the model with batch and sequence as the first two axes of its outputs"))
 }
 
 /// A graph whose fixed sizes leave open which axis is which.

@@ -1,6 +1,6 @@
 //! Outputs of many prompts, whatever their lengths, each at its own tokens.
 
-use ndarray::{ArrayD, ArrayView1, ArrayViewD, Array2, Axis, Slice, concatenate};
+use ndarray::{Array2, ArrayD, ArrayView1, ArrayViewD, Axis, Slice, concatenate};
 
 use super::batch::{Batch, Side, batches, pad};
 use super::cache::Cache;
@@ -275,10 +275,14 @@ pub(super) fn parts(
     see: &mut impl FnMut(Part<'_>) -> Result<()>,
 ) -> Result<()> {
     if !values.shape().starts_with(batch.ids.shape()) {
-        return Err(
-            Fault::failed(format!("reading the output `{name}` by token"), format!("the shape {:?}", values.shape()))
-                .expected(format!("{:?} in front, the rows and tokens of the batch", batch.ids.shape())),
-        );
+        return Err(Fault::failed(
+            format!("reading the output `{name}` by token"),
+            format!("the shape {:?}", values.shape()),
+        )
+        .expected(format!(
+            "{:?} in front, the rows and tokens of the batch",
+            batch.ids.shape()
+        )));
     }
     for (row, prompt) in batch.rows.iter().enumerate() {
         let mut values = values.index_axis(Axis(0), row);
@@ -294,7 +298,9 @@ pub(super) fn parts(
 }
 
 fn cells(batch: &Batch, starts: &[usize]) -> Cells {
-    let columns: Vec<_> = (0..batch.rows.len()).map(|row| batch.columns(row)).collect();
+    let columns: Vec<_> = (0..batch.rows.len())
+        .map(|row| batch.columns(row))
+        .collect();
     Cells {
         prompts: batch.rows.clone(),
         positions: Array2::from_shape_fn(batch.ids.dim(), |(row, column)| {

@@ -96,7 +96,11 @@ fn draw(logits: &ArrayView1<'_, f32>, sampling: &Sampling, at: f64) -> i64 {
     let largest = kept.first().map_or(0.0, |(_, logit)| *logit);
     for (_, logit) in &mut kept {
         // Also where the largest is infinite.
-        *logit = if *logit == largest { 1.0 } else { (*logit - largest).exp() };
+        *logit = if *logit == largest {
+            1.0
+        } else {
+            (*logit - largest).exp()
+        };
     }
     let weight = |kept: &[(i64, f64)]| kept.iter().map(|(_, weight)| weight).sum::<f64>();
     if let Some(p) = sampling.top_p {
@@ -145,16 +149,34 @@ mod tests {
     fn draws_follow_the_probabilities_that_are_left() {
         let logits = array![0.1_f32.ln(), 0.6_f32.ln(), 0.3_f32.ln()];
         let drawn = |sampling: Sampling, at| draw(&logits.view(), &sampling, at);
-        assert_eq!([0.0, 0.59, 0.61, 0.89, 0.91, 0.999_999].map(|at| drawn(PLAIN, at)), [1, 1, 2, 2, 0, 0]);
-        let two = Sampling { top_k: Some(2), ..PLAIN };
+        assert_eq!(
+            [0.0, 0.59, 0.61, 0.89, 0.91, 0.999_999].map(|at| drawn(PLAIN, at)),
+            [1, 1, 2, 2, 0, 0]
+        );
+        let two = Sampling {
+            top_k: Some(2),
+            ..PLAIN
+        };
         assert_eq!([0.66, 0.67, 0.999].map(|at| drawn(two, at)), [1, 2, 2]);
-        let most = Sampling { top_p: Some(0.55), ..PLAIN };
+        let most = Sampling {
+            top_p: Some(0.55),
+            ..PLAIN
+        };
         assert_eq!(drawn(most, 0.999), 1);
-        let more = Sampling { top_p: Some(0.65), ..PLAIN };
+        let more = Sampling {
+            top_p: Some(0.65),
+            ..PLAIN
+        };
         assert_eq!([0.66, 0.67].map(|at| drawn(more, at)), [1, 2]);
         // 0.36 : 0.09 : 0.01 at half the temperature.
-        let cold = Sampling { temperature: 0.5, ..PLAIN };
-        assert_eq!([0.78, 0.79, 0.97, 0.98].map(|at| drawn(cold, at)), [1, 2, 2, 0]);
+        let cold = Sampling {
+            temperature: 0.5,
+            ..PLAIN
+        };
+        assert_eq!(
+            [0.78, 0.79, 0.97, 0.98].map(|at| drawn(cold, at)),
+            [1, 2, 2, 0]
+        );
     }
 
     proptest! {
@@ -190,11 +212,26 @@ mod tests {
     #[test]
     fn values_that_mean_nothing_are_refused() {
         let wrong = [
-            Sampling { temperature: 0.0, ..PLAIN },
-            Sampling { temperature: f32::NAN, ..PLAIN },
-            Sampling { top_k: Some(0), ..PLAIN },
-            Sampling { top_p: Some(0.0), ..PLAIN },
-            Sampling { top_p: Some(1.5), ..PLAIN },
+            Sampling {
+                temperature: 0.0,
+                ..PLAIN
+            },
+            Sampling {
+                temperature: f32::NAN,
+                ..PLAIN
+            },
+            Sampling {
+                top_k: Some(0),
+                ..PLAIN
+            },
+            Sampling {
+                top_p: Some(0.0),
+                ..PLAIN
+            },
+            Sampling {
+                top_p: Some(1.5),
+                ..PLAIN
+            },
         ];
         for sampling in wrong {
             assert!(sampling.check().is_err(), "{sampling:?}");

@@ -176,7 +176,11 @@ impl Session {
         if cache.len() > 0 && cache.rows() != feed.ids.nrows() {
             return Err(Fault::usage(
                 doing,
-                format!("{} rows after a cache of {}", feed.ids.nrows(), cache.rows()),
+                format!(
+                    "{} rows after a cache of {}",
+                    feed.ids.nrows(),
+                    cache.rows()
+                ),
             )
             .expected("the rows that the cache was made from"));
         }
@@ -326,7 +330,10 @@ impl Session {
             return Ok(());
         }
         let fixed = |axis: usize| {
-            let tokens = self.ports.iter().find(|port| port.role == InputRole::TokenIds)?;
+            let tokens = self
+                .ports
+                .iter()
+                .find(|port| port.role == InputRole::TokenIds)?;
             let input = self.inputs.iter().find(|input| input.name == tokens.name)?;
             usize::try_from(*input.dims.get(axis)?).ok()
         };
@@ -335,7 +342,12 @@ impl Session {
         if batch == seq {
             return Err(layout::untold(&unknown, batch));
         }
-        self.execute(&self.neutral(Array2::zeros((batch, seq))), None, &unknown, |_, _| Ok(()))
+        self.execute(
+            &self.neutral(Array2::zeros((batch, seq))),
+            None,
+            &unknown,
+            |_, _| Ok(()),
+        )
     }
 
     /// A feed that brings the graph's further inputs so that nothing is edited.

@@ -71,8 +71,11 @@ impl ChatTemplate {
                 })?
                 .to_owned(),
             Some(_) => {
-                return Err(Fault::usage(doing(), "a `chat_template` that is neither text nor a list")
-                    .expected("a Jinja template, or a list of named ones"));
+                return Err(Fault::usage(
+                    doing(),
+                    "a `chat_template` that is neither text nor a list",
+                )
+                .expected("a Jinja template, or a list of named ones"));
             }
             None => {
                 return Err(Fault::usage(doing(), "no `chat_template`")
@@ -116,13 +119,20 @@ impl ChatTemplate {
     }
 
     fn fault(&self, error: &Error) -> Fault {
-        let line = error.line().map_or_else(String::new, |line| format!(", line {line}"));
-        let doing = format!("rendering the chat template of `{}`{line}", self.path.display());
+        let line = error
+            .line()
+            .map_or_else(String::new, |line| format!(", line {line}"));
+        let doing = format!(
+            "rendering the chat template of `{}`{line}",
+            self.path.display()
+        );
         if error.kind() == ErrorKind::OutOfFuel {
             return Fault::usage(doing, format!("more than {FUEL} steps"))
                 .expected("a template that comes to an end");
         }
-        let found = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+        let found = error
+            .detail()
+            .map_or_else(|| error.to_string(), str::to_owned);
         Fault::usage(doing, found).expected("a template that takes this conversation")
     }
 }
@@ -137,10 +147,15 @@ fn environment() -> std::result::Result<Environment<'static>, Error> {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_formatter(write);
     environment.add_filter("tojson", python::to_json);
-    environment.add_function("raise_exception", |message: String| -> std::result::Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> std::result::Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
+    environment.add_function("strftime_now", |format: &str| {
+        python::strftime(format, TODAY)
     });
-    environment.add_function("strftime_now", |format: &str| python::strftime(format, TODAY));
     Ok(environment)
 }
 

@@ -18,7 +18,8 @@ pub(super) fn beside(tokenizer: &Path, name: &str) -> Result<(PathBuf, Map<Strin
         Err(error) => return Err(Fault::usage(doing(), error.to_string())),
     };
     let object = serde_json::from_slice(&bytes).map_err(|error| {
-        Fault::usage(doing(), error.to_string()).expected("a JSON object, as transformers writes it")
+        Fault::usage(doing(), error.to_string())
+            .expected("a JSON object, as transformers writes it")
     })?;
     Ok((path, object))
 }
@@ -54,7 +55,9 @@ pub(super) fn end_ids(tokenizer: &Path, id_of: impl Fn(&str) -> Option<i64>) -> 
     for name in ["generation_config.json", "genai_config.json", "config.json"] {
         let (_, config) = beside(tokenizer, name)?;
         // onnxruntime-genai keeps it one level down.
-        let inner = config.get("model").and_then(|model| model.get("eos_token_id"));
+        let inner = config
+            .get("model")
+            .and_then(|model| model.get("eos_token_id"));
         let found = ids(config.get("eos_token_id").or(inner));
         if !found.is_empty() {
             return Ok(found);

@@ -20,7 +20,8 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let sorted: Option<bool> = options.get("sort_keys")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
-    let failed = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let failed =
+        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
     let mut json = serde_json::to_value(value).map_err(failed)?;
     if sorted == Some(true) {
         json.sort_all_objects();
@@ -41,7 +42,11 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
         .map_err(failed)?;
     let text = String::from_utf8(bytes)
         .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    Ok(if ascii == Some(true) { escaped(&text) } else { text })
+    Ok(if ascii == Some(true) {
+        escaped(&text)
+    } else {
+        text
+    })
 }
 
 /// Characters outside ASCII as `\uXXXX`, in surrogate pairs where one does not do.
@@ -107,7 +112,11 @@ impl Formatter for Style {
     fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         self.close(writer, b"]")
     }
-    fn begin_array_value<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.next(writer, first)
     }
     fn end_array_value<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
@@ -120,7 +129,11 @@ impl Formatter for Style {
     fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         self.close(writer, b"}")
     }
-    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.next(writer, first)
     }
     fn begin_object_value<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -133,11 +146,27 @@ impl Formatter for Style {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = [
-    "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
 ];
 
 /// `strftime` of a day, at midnight, given as days since 1 January 1970.
@@ -163,7 +192,13 @@ pub(super) fn strftime(format: &str, day: u32) -> Result<String, Error> {
         if bare {
             directive = rest.next();
         }
-        let padded = |number: u32| if bare { number.to_string() } else { format!("{number:02}") };
+        let padded = |number: u32| {
+            if bare {
+                number.to_string()
+            } else {
+                format!("{number:02}")
+            }
+        };
         let text = match directive {
             Some('d') => padded(date),
             Some('m') => padded(month),
@@ -182,7 +217,10 @@ pub(super) fn strftime(format: &str, day: u32) -> Result<String, Error> {
             other => {
                 return Err(Error::new(
                     ErrorKind::InvalidOperation,
-                    format!("strftime_now with the directive `%{}`", other.unwrap_or(' ')),
+                    format!(
+                        "strftime_now with the directive `%{}`",
+                        other.unwrap_or(' ')
+                    ),
                 ));
             }
         };
@@ -200,7 +238,11 @@ fn civil(day: u32) -> (u32, u32, u32) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let date = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     (year + era * 400 + u32::from(month <= 2), month, date)
 }
 
@@ -213,10 +255,22 @@ mod tests {
     fn days_are_pythons() {
         let format = "%d %b %Y|%A %a %B|%m/%d/%y|%F|%-d.%-m.|%H:%M:%S %%";
         let cases = [
-            (0, "01 Jan 1970|Thursday Thu January|01/01/70|1970-01-01|1.1.|00:00:00 %"),
-            (11_016, "29 Feb 2000|Tuesday Tue February|02/29/00|2000-02-29|29.2.|00:00:00 %"),
-            (19_930, "26 Jul 2024|Friday Fri July|07/26/24|2024-07-26|26.7.|00:00:00 %"),
-            (47_541, "01 Mar 2100|Monday Mon March|03/01/00|2100-03-01|1.3.|00:00:00 %"),
+            (
+                0,
+                "01 Jan 1970|Thursday Thu January|01/01/70|1970-01-01|1.1.|00:00:00 %",
+            ),
+            (
+                11_016,
+                "29 Feb 2000|Tuesday Tue February|02/29/00|2000-02-29|29.2.|00:00:00 %",
+            ),
+            (
+                19_930,
+                "26 Jul 2024|Friday Fri July|07/26/24|2024-07-26|26.7.|00:00:00 %",
+            ),
+            (
+                47_541,
+                "01 Mar 2100|Monday Mon March|03/01/00|2100-03-01|1.3.|00:00:00 %",
+            ),
         ];
         for (day, expected) in cases {
             assert_eq!(strftime(format, day).ok().as_deref(), Some(expected));

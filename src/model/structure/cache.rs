@@ -145,9 +145,7 @@ fn fused(message: &NodeProto, slot: usize) -> Option<usize> {
     };
     FUSED
         .iter()
-        .find(|(of, op, input, _)| {
-            *of == domain && *op == message.op_type() && *input == slot
-        })
+        .find(|(of, op, input, _)| *of == domain && *op == message.op_type() && *input == slot)
         .map(|(_, _, _, output)| *output)
 }
 
@@ -213,7 +211,9 @@ fn same_type(reach: &Reach<'_, '_>, input: &ValueInfoProto, output: &str) -> boo
         .output
         .iter()
         .find(|found| found.name() == output);
-    output.and_then(kind).is_some_and(|of| kind(input) == Some(of))
+    output
+        .and_then(kind)
+        .is_some_and(|of| kind(input) == Some(of))
 }
 
 /// The length of the buffer that the operator slides over the tokens; it takes no shorter past, not even an empty one.

@@ -90,11 +90,7 @@ fn row(index: &GraphIndex<'_>, input: &str) -> Option<InputRole> {
 }
 
 /// `[batch, seq]`, `[batch, total_seq]` or `[batch, 1]`.
-fn by_token(
-    index: &GraphIndex<'_>,
-    input: &ValueInfoProto,
-    element: Element,
-) -> Result<InputRole> {
+fn by_token(index: &GraphIndex<'_>, input: &ValueInfoProto, element: Element) -> Result<InputRole> {
     let name = input.name();
     if reads_at(index, name, "GroupQueryAttention", LAST_TOKENS) {
         return Ok(InputRole::LastTokens);
