@@ -19,7 +19,7 @@ use ndarray::{Array1, Array2, Array3, ArrayD, ArrayViewD, Axis, array, s};
 use ndarray_npy::NpzReader;
 
 /// What was exported with its reference.
-const REFERENCED: [&str; 4] = ["kv_rotary", "kv_learned", "window", "score_mask"];
+const REFERENCED: [&str; 5] = ["kv_rotary", "kv_learned", "window", "score_mask", "places"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run")

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Audits an exported language model for deception before release.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ pub enum Command {
     /// Write the activations of chosen sites to a safetensors file.
     Capture(CaptureArgs),
     /// Continue prompts, greedily or sampling, with activations if wanted.
-    Generate(GenerateArgs),
+    Generate(super::generate::GenerateArgs),
     /// Patch a pair of prompts at every layer and position.
     Patch(PatchArgs),
     /// Train a detector.
@@ -164,56 +164,6 @@ pub struct CaptureArgs {
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-}
-
-/// `candor generate`
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("given").required(true).args(["prompt", "messages", "prompts", "ids"])))]
-pub struct GenerateArgs {
-    /// The exported model.
-    pub model: PathBuf,
-    /// The text to continue.
-    #[arg(long, value_name = "TEXT")]
-    pub prompt: Option<String>,
-    /// A JSON file with a conversation, a list of objects with `role` and `content`, for the model's chat template.
-    #[arg(long, value_name = "FILE")]
-    pub messages: Option<PathBuf>,
-    /// A file of prompts: one a line, or JSONL with `prompt` or `messages`.
-    #[arg(long, value_name = "FILE")]
-    pub prompts: Option<PathBuf>,
-    /// Token ids as JSON: `[[1,2,3]]`.
-    #[arg(long, value_name = "JSON")]
-    pub ids: Option<String>,
-    /// Its tokenizer.json (default: beside the model).
-    #[arg(long, value_name = "FILE")]
-    pub tokenizer: Option<PathBuf>,
-    /// At most so many new tokens.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub max_new_tokens: usize,
-    /// Draw tokens at this temperature; 0 takes the likeliest (default: 1 with --top-k or --top-p, else 0).
-    #[arg(long, value_name = "T", help_heading = "Sampling")]
-    pub temperature: Option<f32>,
-    /// Draw from the likeliest tokens that have this probability together.
-    #[arg(long, value_name = "P", help_heading = "Sampling")]
-    pub top_p: Option<f32>,
-    /// Draw from so many of the likeliest tokens.
-    #[arg(long, value_name = "K", help_heading = "Sampling")]
-    pub top_k: Option<usize>,
-    /// Seeds the draws of each prompt.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
-    pub seed: u64,
-    /// Sites to read at every token, by name or glob.
-    #[arg(long, value_name = "GLOB", num_args = 1.., requires = "out")]
-    pub sites: Vec<String>,
-    /// The safetensors file for what the sites hold.
-    #[arg(long, value_name = "FILE", requires = "sites")]
-    pub out: Option<PathBuf>,
-    /// Read the whole text again for each token, without the model's key/value cache.
-    #[arg(long)]
-    pub no_cache: bool,
-    /// Memory for the logits, activations and attention scores of one run; a longer text is read in chunks or refused.
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
-    pub run_memory: usize,
 }
 
 /// `candor patch`

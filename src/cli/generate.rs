@@ -1,8 +1,11 @@
 //! `candor generate`
 
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
 use ndarray::{Array2, Array3, ArrayD, Ix2, s};
 
-use super::args::{GenerateArgs, RuntimeArgs};
+use super::args::RuntimeArgs;
 use super::{obtain, prompts, terminal};
 use crate::fault::{Fault, Result};
 use crate::files;
@@ -11,6 +14,56 @@ use crate::lab::{Captured, check_ids, select_sites};
 use crate::model::{Architecture, Model};
 use crate::run::{Budget, Generation, Sampling, Session, Written, generate};
 use crate::tokens::{Encoded, Tokenizer};
+
+/// `candor generate`
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("given").required(true).args(["prompt", "messages", "prompts", "ids"])))]
+pub struct GenerateArgs {
+    /// The exported model.
+    pub model: PathBuf,
+    /// The text to continue.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// A JSON file with a conversation, a list of objects with `role` and `content`, for the model's chat template.
+    #[arg(long, value_name = "FILE")]
+    pub messages: Option<PathBuf>,
+    /// A file of prompts: one a line, or JSONL with `prompt` or `messages`.
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
+    /// Token ids as JSON: `[[1,2,3]]`.
+    #[arg(long, value_name = "JSON")]
+    pub ids: Option<String>,
+    /// Its tokenizer.json (default: beside the model).
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// At most so many new tokens.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_new_tokens: usize,
+    /// Draw tokens at this temperature; 0 takes the likeliest (default: 1 with --top-k or --top-p, else 0).
+    #[arg(long, value_name = "T", help_heading = "Sampling")]
+    pub temperature: Option<f32>,
+    /// Draw from the likeliest tokens that have this probability together.
+    #[arg(long, value_name = "P", help_heading = "Sampling")]
+    pub top_p: Option<f32>,
+    /// Draw from so many of the likeliest tokens.
+    #[arg(long, value_name = "K", help_heading = "Sampling")]
+    pub top_k: Option<usize>,
+    /// Seeds the draws of each prompt.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
+    pub seed: u64,
+    /// Sites to read at every token, by name or glob.
+    #[arg(long, value_name = "GLOB", num_args = 1.., requires = "out")]
+    pub sites: Vec<String>,
+    /// The safetensors file for what the sites hold.
+    #[arg(long, value_name = "FILE", requires = "sites")]
+    pub out: Option<PathBuf>,
+    /// Read the whole text again for each token, without the model's key/value cache.
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Memory for the logits, activations and attention scores of one run; a longer text is read in chunks or refused.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub run_memory: usize,
+}
 
 pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
     if let Some(out) = &args.out {

@@ -12,14 +12,25 @@ pub(super) fn check(name: &str, shape: &[usize], (batch, seq): (usize, usize)) -
     if rows && tokens {
         return Ok(());
     }
+    let (told, hint) = if rows && shape.get(1) == Some(&1) {
+        (
+            ", values for one token alone",
+            "export the model so that every token has logits (onnxruntime-genai: without prune_lm_head)",
+        )
+    } else {
+        (
+            "",
+            "export the model with batch and sequence as the first two axes of its outputs",
+        )
+    };
     Err(Fault::failed(
         format!("reading the model's output `{name}`"),
-        format!("the shape {shape:?}"),
+        format!("the shape {shape:?}{told}"),
     )
     .expected(format!(
         "[{batch}, {seq}, …], the {batch} rows and {seq} tokens of the batch"
     ))
-    .hint("export the model with batch and sequence as the first two axes of its outputs"))
+    .hint(hint))
 }
 
 /// A graph whose fixed sizes leave open which axis is which.

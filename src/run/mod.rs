@@ -5,6 +5,7 @@ mod batch;
 mod budget;
 mod cache;
 mod continued;
+mod execute;
 mod feed;
 mod fetch;
 mod generate;

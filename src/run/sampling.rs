@@ -95,11 +95,11 @@ fn draw(logits: &ArrayView1<'_, f32>, sampling: &Sampling, at: f64) -> i64 {
     }
     let largest = kept.first().map_or(0.0, |(_, logit)| *logit);
     for (_, logit) in &mut kept {
-        // Also where the largest is infinite.
-        *logit = if *logit == largest {
-            1.0
-        } else {
+        // The largest has 1, also where it is infinite.
+        *logit = if *logit < largest {
             (*logit - largest).exp()
+        } else {
+            1.0
         };
     }
     let weight = |kept: &[(i64, f64)]| kept.iter().map(|(_, weight)| weight).sum::<f64>();
