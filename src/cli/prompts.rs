@@ -75,38 +75,40 @@ pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
     let jsonl = path
         .extension()
         .is_some_and(|extension| extension == "jsonl");
-    let prompts = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            if !jsonl {
-                return tokenizer.encode(line);
-            }
-            let doing = || format!("{}, line {}", doing(), index + 1);
-            let expected = "a JSON object with `prompt` or `messages`";
-            let line: Line = serde_json::from_str(line).map_err(|error| {
-                let found = error
-                    .to_string()
-                    .replace(" at line 1 column ", " at column ");
-                Fault::usage(doing(), found).expected(expected)
-            })?;
-            let prompt = match (line.prompt, line.messages) {
-                (Some(prompt), None) => Prompt::Text(prompt),
-                (None, Some(messages)) => Prompt::chat(messages, &doing())?,
-                (None, None) => {
-                    return Err(Fault::usage(doing(), "neither of them").expected(expected));
+    let prompts =
+        text.lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(index, line)| {
+                if !jsonl {
+                    return tokenizer.encode(line);
                 }
-                (Some(_), Some(_)) => {
-                    return Err(Fault::usage(doing(), "both of them").expected(expected));
+                let doing = || format!("{}, line {}", doing(), index + 1);
+                let expected = "a JSON object with `prompt` or `messages`";
+                let line: Line = serde_json::from_str(line).map_err(|error| {
+                    let found = error
+                        .to_string()
+                        .replace(" at line 1 column ", " at column ");
+                    Fault::usage(doing(), found).expected(expected)
+                })?;
+                let prompt = match (line.prompt, line.messages) {
+                    (Some(prompt), None) => Prompt::Text(prompt),
+                    (None, Some(messages)) => Prompt::chat(messages, &doing())?,
+                    (None, None) => {
+                        return Err(Fault::usage(doing(), "neither `prompt` nor `messages`")
+                            .expected(expected));
+                    }
+                    (Some(_), Some(_)) => {
+                        return Err(Fault::usage(doing(), "both `prompt` and `messages`")
+                            .expected(expected));
+                    }
+                };
+                match line.response {
+                    Some(response) => tokenizer.encode_with_response(&prompt, &response),
+                    None => tokenizer.encode(&prompt),
                 }
-            };
-            match line.response {
-                Some(response) => tokenizer.encode_with_response(&prompt, &response),
-                None => tokenizer.encode(&prompt),
-            }
-        })
-        .collect::<Result<Vec<_>>>()?;
+            })
+            .collect::<Result<Vec<_>>>()?;
     if prompts.is_empty() {
         return Err(Fault::no_inputs(doing(), "no prompt").expected("at least one line"));
     }
