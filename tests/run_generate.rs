@@ -387,14 +387,14 @@ fn a_long_text_is_read_in_chunks_that_change_nothing() {
             ..Reading::of(&["logits"])
         };
         let mut starts = Vec::new();
-        each_output(&session, &[prompt.clone()], &reading, |part| {
+        each_output(&session, std::slice::from_ref(&prompt), &reading, |part| {
             starts.push(part.start);
             Ok(())
         })
         .unwrap();
         assert_eq!(starts, [0, 4, 8, 12], "{name}");
         let joined: Vec<Vec<ArrayD<f32>>> =
-            outputs_of(&session, &[prompt.clone()], &reading).unwrap();
+            outputs_of(&session, std::slice::from_ref(&prompt), &reading).unwrap();
         let found = difference(
             &joined[0][0].view(),
             &whole.index_axis(Axis(0), 0).into_dyn(),
@@ -408,7 +408,7 @@ fn a_long_text_is_read_in_chunks_that_change_nothing() {
                 budget,
                 ..Generation::default()
             };
-            generate(&session, &[prompt.clone()], &how)
+            generate(&session, std::slice::from_ref(&prompt), &how)
                 .unwrap()
                 .remove(0)
         };
@@ -427,7 +427,7 @@ fn a_text_too_long_for_the_stated_memory_is_refused_where_no_cache_helps() {
         budget: small(64),
         ..Generation::default()
     };
-    let fault = generate(&session, &[prompt.clone()], &how).unwrap_err();
+    let fault = generate(&session, std::slice::from_ref(&prompt), &how).unwrap_err();
     assert_eq!(fault.kind, Kind::Usage);
     insta::assert_snapshot!(fault);
     let none = Generation {

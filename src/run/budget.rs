@@ -82,14 +82,14 @@ fn bytes_per_token(size: Size, width: usize, total: usize) -> usize {
 fn too_long(total: usize, needed: usize, allowed: usize) -> Fault {
     Fault::usage(
         "running the model on a long text",
-        format!(
-            "{total} tokens, which take {} in one run",
-            mebibytes(needed)
-        ),
+        format!("{total} tokens, which take {} in one run", amount(needed)),
     )
-    .expected(format!("at most {}", mebibytes(allowed)))
+    .expected(format!("at most {}", amount(allowed)))
 }
 
-fn mebibytes(bytes: usize) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
+fn amount(bytes: usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
 }

@@ -137,7 +137,8 @@ impl Session {
     }
 
     /// Like [`Session::run`], but shows each output to `see` instead of copying it: the logits of a whole batch are large,
-    /// and often only a few positions of them are of interest.
+    /// and often only a few positions of them are of interest. `see` must not run this session itself, which is held
+    /// meanwhile.
     ///
     /// # Errors
     /// Those of [`Session::run`] and those of `see`.
