@@ -72,6 +72,7 @@ fn architecture(inputs: &[(&str, Element, InputRole)]) -> Architecture {
                 name: (*name).to_owned(),
                 element: *element,
                 role: role.clone(),
+                grown: None,
             })
             .collect(),
         logits: "logits".into(),

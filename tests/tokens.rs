@@ -333,7 +333,7 @@ fn a_prompt_keeps_its_opening_mark_and_loses_its_closing_one() {
     assert_eq!(encoded.special, [true, false, false]);
     assert_eq!(encoded.tokens, ["<s>", "x", " y"]);
     assert_eq!((encoded.response_start, encoded.prompt_last()), (3, 2));
-    assert_eq!(tokenizer.stop_ids(), [1]);
+    assert_eq!(tokenizer.stop_ids().unwrap(), [1]);
     assert_eq!(tokenizer.decode(&[0, 2, 6, 1]).unwrap(), "x  y");
     assert!(tokenizer.fits(8).is_ok());
     let fault = tokenizer.fits(7).unwrap_err();

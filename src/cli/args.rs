@@ -62,6 +62,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write the activations of chosen sites to a safetensors file.
     Capture(CaptureArgs),
+    /// Continue prompts, greedily or sampling, with activations if wanted.
+    Generate(super::generate::GenerateArgs),
     /// Patch a pair of prompts at every layer and position.
     Patch(PatchArgs),
     /// Train a detector.

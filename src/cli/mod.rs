@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod capture;
 mod detectors;
+mod generate;
 mod inspect;
 mod patch;
 mod prompts;
@@ -47,6 +48,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Audit(args) => return audit::run(args, cli),
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
+        Command::Generate(args) => generate::run(args, &cli.runtime)?,
         Command::Patch(args) => patch::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::fault::{Fault, Result};
-use crate::tokens::{Encoded, Tokenizer};
+use crate::tokens::{Encoded, Prompt, Tokenizer};
 
 /// `[[1,2,3],[4,5,6]]`, or one prompt as `[1,2,3]`.
 ///
@@ -56,12 +56,15 @@ pub fn bare(ids: Vec<i64>) -> Encoded {
 #[derive(Deserialize)]
 #[serde(expecting = "a JSON object")]
 struct Line {
-    prompt: String,
+    #[serde(default)]
+    prompt: Option<String>,
+    #[serde(default)]
+    messages: Option<serde_json::Value>,
     #[serde(default)]
     response: Option<String>,
 }
 
-/// A file of prompts: plain text, one a line, or JSONL with `prompt` and optionally `response`.
+/// A file of prompts: plain text, one a line, or JSONL with `prompt` or `messages` and optionally `response`.
 ///
 /// # Errors
 /// The file cannot be read, a line is malformed, or there is no prompt.
@@ -72,33 +75,57 @@ pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
     let jsonl = path
         .extension()
         .is_some_and(|extension| extension == "jsonl");
-    let prompts = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            if !jsonl {
-                return tokenizer.encode(line);
-            }
-            let line: Line = serde_json::from_str(line).map_err(|error| {
-                Fault::usage(
-                    format!("{}, line {}", doing(), index + 1),
-                    error
+    let prompts =
+        text.lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(index, line)| {
+                if !jsonl {
+                    return tokenizer.encode(line);
+                }
+                let doing = || format!("{}, line {}", doing(), index + 1);
+                let expected = "a JSON object with `prompt` or `messages`";
+                let line: Line = serde_json::from_str(line).map_err(|error| {
+                    let found = error
                         .to_string()
-                        .replace(" at line 1 column ", " at column "),
-                )
-                .expected("a JSON object with `prompt`")
-            })?;
-            match line.response {
-                Some(response) => tokenizer.encode_with_response(&line.prompt, &response),
-                None => tokenizer.encode(&line.prompt),
-            }
-        })
-        .collect::<Result<Vec<_>>>()?;
+                        .replace(" at line 1 column ", " at column ");
+                    Fault::usage(doing(), found).expected(expected)
+                })?;
+                let prompt = match (line.prompt, line.messages) {
+                    (Some(prompt), None) => Prompt::Text(prompt),
+                    (None, Some(messages)) => Prompt::chat(messages, &doing())?,
+                    (None, None) => {
+                        return Err(Fault::usage(doing(), "neither `prompt` nor `messages`")
+                            .expected(expected));
+                    }
+                    (Some(_), Some(_)) => {
+                        return Err(Fault::usage(doing(), "both `prompt` and `messages`")
+                            .expected(expected));
+                    }
+                };
+                match line.response {
+                    Some(response) => tokenizer.encode_with_response(&prompt, &response),
+                    None => tokenizer.encode(&prompt),
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
     if prompts.is_empty() {
         return Err(Fault::no_inputs(doing(), "no prompt").expected("at least one line"));
     }
     Ok(prompts)
+}
+
+/// A file with one conversation.
+///
+/// # Errors
+/// The file cannot be read, is no conversation, or the chat template refuses it.
+pub fn read_messages(path: &Path, tokenizer: &Tokenizer) -> Result<Encoded> {
+    let doing = format!("reading the messages `{}`", path.display());
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault::usage(&doing, error.to_string()).expected("a JSON file"))?;
+    let messages = serde_json::from_str(&text)
+        .map_err(|error| Fault::usage(&doing, error.to_string()).expected("a list of messages"))?;
+    tokenizer.encode(&Prompt::chat(messages, &doing)?)
 }
 
 /// The tokenizer that was named, or the one beside the model.

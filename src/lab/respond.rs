@@ -29,7 +29,7 @@ pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Ve
         &subject.arch,
         &prompts,
         suite.max_new_tokens,
-        &subject.tokenizer.stop_ids(),
+        &subject.tokenizer.stop_ids()?,
     )?;
     let mut texts: Vec<Option<String>> = suite
         .items
@@ -52,7 +52,7 @@ pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Ve
                 group: item.group.clone(),
                 condition: item.condition.clone(),
                 pair: item.pair.clone(),
-                prompt: item.prompt.clone(),
+                prompt: item.prompt.to_string(),
                 outcome: judge.outcome(item, &text),
                 answer: item.answer.clone(),
                 text,

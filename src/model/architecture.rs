@@ -134,6 +134,14 @@ pub enum Element {
     Bool,
 }
 
+impl Element {
+    /// Whether it is a float of any width.
+    #[must_use]
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::BF16)
+    }
+}
+
 /// A graph input and what Candor has to feed into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputPort {
@@ -143,6 +151,8 @@ pub struct InputPort {
     pub element: Element,
     /// What it means.
     pub role: InputRole,
+    /// For a key or value cache, the graph output that returns it grown by the new tokens, if one does.
+    pub grown: Option<String>,
 }
 
 /// What a graph input means.
@@ -152,10 +162,46 @@ pub enum InputRole {
     TokenIds,
     /// 1 for a real token, 0 for padding, `[batch, total_seq]`.
     AttentionMask,
+    /// Which earlier tokens each token may attend to, `[batch, head, seq, total_seq]`.
+    ScoreMask(ScoreMask),
     /// Positions `[batch, seq]`.
     PositionIds,
-    /// An empty key or value cache: these dimensions with `None` for batch and `Some(0)` for the past length.
+    /// Places in the cache that the new tokens take, `[seq]`.
+    CachePositions,
+    /// The segment of each token, `[batch, seq]`; all tokens are of segment 0.
+    TokenTypes,
+    /// How many of the last tokens get logits, a scalar or `[1]`; all of them do.
+    LogitsToKeep,
+    /// The number of real tokens so far less one, `[batch]` or `[batch, 1]`: `seqlens_k` of `GroupQueryAttention`.
+    LastTokens,
+    /// The number of tokens so far with padding, a scalar or `[1]`.
+    TotalLength,
+    /// An empty key or value cache: these dimensions with `None` for batch and `Some(0)` for the past length, or the
+    /// length of the window where the operator slides a buffer of that size.
     PastKeyValue(Vec<Option<usize>>),
+}
+
+/// How an input says which tokens may be attended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScoreMask {
+    /// Size of the head dimension: 1, or the number of heads where the graph states it.
+    pub heads: usize,
+    /// Whether there is a row for each new token; otherwise one row holds for all of them, and the graph itself keeps
+    /// them from what comes later.
+    pub by_query: bool,
+    /// What a token that may be attended to is marked with.
+    pub open: Open,
+}
+
+/// How a [`ScoreMask`] marks what may be attended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// True or 1 may be attended to.
+    True,
+    /// False or 0 may be attended to.
+    False,
+    /// 0 is added to the score of what may be attended to, a large negative number to that of the rest.
+    Zero,
 }
 
 /// The architecture of a decoder, found from the graph's structure alone.

@@ -21,7 +21,8 @@ mod trim;
 mod wire;
 
 pub use architecture::{
-    Absent, Architecture, Block, Element, Form, InputPort, InputRole, Layout, Site, SiteTensor,
+    Absent, Architecture, Block, Element, Form, InputPort, InputRole, Layout, Open, ScoreMask,
+    Site, SiteTensor,
 };
 pub use digest::FileDigest;
 pub use facts::{

@@ -199,6 +199,34 @@ static OPERATORS: &[Operator] = &[
     row("GatherND", Role::Move, &[0]),
 ];
 
+/// The output by which a fused attention returns the key or value cache that it reads from a slot.
+#[must_use]
+pub fn returned_cache(domain: &str, op_type: &str, slot: usize) -> Option<usize> {
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    let row = CACHES
+        .iter()
+        .find(|(of, op, input, _)| *of == domain && *op == op_type && *input == slot);
+    row.map(|(_, _, _, output)| *output)
+}
+
+/// Domain and type of an attention, the slot of a cache, and the output that returns it.
+const CACHES: [(&str, &str, usize, usize); 13] = [
+    ("", "Attention", 4, 1),
+    ("", "Attention", 5, 2),
+    (MICROSOFT, "Attention", 4, 1),
+    (MICROSOFT, "GroupQueryAttention", 3, 1),
+    (MICROSOFT, "GroupQueryAttention", 4, 2),
+    (MICROSOFT, "SparseAttention", 3, 1),
+    (MICROSOFT, "SparseAttention", 4, 2),
+    (MICROSOFT, "MultiHeadAttention", 6, 1),
+    (MICROSOFT, "MultiHeadAttention", 7, 2),
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention", 5, 1),
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention", 6, 2),
+    (MICROSOFT, "DecoderMaskedSelfAttention", 4, 1),
+    (MICROSOFT, "QAttention", 8, 1),
+];
+const MICROSOFT: &str = "com.microsoft";
+
 #[cfg(test)]
 mod tests {
     use super::*;

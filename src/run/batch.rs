@@ -1,5 +1,7 @@
 //! Prompts of many lengths as few, well-filled batches.
 
+use std::ops::Range;
+
 use ndarray::{Array2, s};
 
 use super::Feed;
@@ -9,7 +11,7 @@ use super::Feed;
 pub struct Batch {
     /// For each row, the index of its prompt.
     pub rows: Vec<usize>,
-    /// Token ids `[rows, longest]`, padded on the right with 0.
+    /// Token ids `[rows, longest]`, padded with 0.
     pub ids: Array2<i64>,
     /// 1 for a real token, 0 for padding, `[rows, longest]`.
     pub mask: Array2<i64>,
@@ -21,6 +23,45 @@ impl Batch {
     pub fn feed(&self) -> Feed {
         Feed::new(self.ids.clone(), self.mask.clone())
     }
+
+    /// Whether a row is shorter than another.
+    #[must_use]
+    pub fn is_padded(&self) -> bool {
+        self.mask.iter().any(|real| *real == 0)
+    }
+
+    /// Where the tokens of a row's prompt stand.
+    #[must_use]
+    pub fn columns(&self, row: usize) -> Range<usize> {
+        let real = |column: usize| self.mask.get((row, column)).is_some_and(|real| *real != 0);
+        let width = self.ids.ncols();
+        let start = (0..width).position(real).unwrap_or(width);
+        start..start + (start..width).take_while(|column| real(*column)).count()
+    }
+
+    /// The same prompts with their padding on that side.
+    #[must_use]
+    pub fn padded_on(&self, side: Side) -> Self {
+        let prompts: Vec<Vec<i64>> = (0..self.rows.len())
+            .map(|row| self.ids.slice(s![row, self.columns(row)]).to_vec())
+            .collect();
+        let group: Vec<(usize, &[i64])> = self
+            .rows
+            .iter()
+            .zip(&prompts)
+            .map(|(index, prompt)| (*index, prompt.as_slice()))
+            .collect();
+        pad(&group, side)
+    }
+}
+
+/// The side of a row that is filled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Behind the last token.
+    Right,
+    /// Before the first token.
+    Left,
 }
 
 /// At most one in so many cells of a batch is padding.
@@ -58,18 +99,36 @@ pub fn batches(prompts: &[Vec<i64>], has_mask: bool, max_tokens: usize) -> Vec<B
             groups.push(vec![(index, prompt)]);
         }
     }
-    groups.iter().map(|group| padded(group)).collect()
+    groups
+        .iter()
+        .map(|group| {
+            let group: Vec<(usize, &[i64])> = group
+                .iter()
+                .map(|(index, prompt)| (*index, prompt.as_slice()))
+                .collect();
+            pad(&group, Side::Right)
+        })
+        .collect()
 }
 
-fn padded(group: &[(usize, &Vec<i64>)]) -> Batch {
-    let longest = group.first().map_or(0, |(_, first)| first.len());
+/// These prompts, each with its index, as one batch.
+pub(super) fn pad(group: &[(usize, &[i64])], side: Side) -> Batch {
+    let longest = group
+        .iter()
+        .map(|(_, prompt)| prompt.len())
+        .max()
+        .unwrap_or(0);
     let mut ids = Array2::zeros((group.len(), longest));
     let mut mask = ids.clone();
     for (row, (_, prompt)) in group.iter().enumerate() {
-        for (column, id) in prompt.iter().enumerate() {
+        let start = match side {
+            Side::Right => 0,
+            Side::Left => longest - prompt.len(),
+        };
+        for (column, id) in (start..).zip(*prompt) {
             ids[[row, column]] = *id;
         }
-        mask.slice_mut(s![row, ..prompt.len()]).fill(1);
+        mask.slice_mut(s![row, start..start + prompt.len()]).fill(1);
     }
     Batch {
         rows: group.iter().map(|(index, _)| *index).collect(),
@@ -106,6 +165,10 @@ mod tests {
                     prop_assert_eq!(batch.ids.row(row).slice(s![..length]).to_vec(), prompts[*index].clone());
                     let expected: Vec<_> = (0..width).map(|column| i64::from(column < length)).collect();
                     prop_assert_eq!(batch.mask.row(row).to_vec(), expected);
+                    prop_assert_eq!(batch.columns(row), if length == 0 { width..width } else { 0..length });
+                    let left = batch.padded_on(Side::Left);
+                    prop_assert_eq!(left.columns(row), width - length..width);
+                    prop_assert_eq!(&left.padded_on(Side::Right), batch);
                 }
             }
             prop_assert!(seen.iter().all(|count| *count == 1));

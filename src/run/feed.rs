@@ -1,17 +1,20 @@
 //! What is fed into a graph: token ids, a padding mask, and the inputs that instrumenting has added.
 
 use half::{bf16, f16};
-use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn};
+use ndarray::{Array2, Array4, ArrayD, ArrayViewD, Axis, IxDyn, concatenate, s};
 use ort::session::SessionInputValue;
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorRef};
 
 use crate::fault::{Fault, Result};
-use crate::model::InputRole;
+use crate::model::{InputRole, Open, ScoreMask};
+
+/// Added to the score of a token that must not be attended to: no weight is left of it, and float16 holds it.
+const BLOCKED: f32 = -30_000.0;
 
 /// The inputs of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
-    /// Token ids `[batch, seq]`, padded on the right.
+    /// Token ids `[batch, seq]`, padded on either side.
     pub ids: Array2<i64>,
     /// 1 for a real token, 0 for padding, `[batch, seq]`.
     pub mask: Array2<i64>,
@@ -88,28 +91,78 @@ impl Feed {
         Ok(())
     }
 
-    /// The value for an input of that meaning.
-    pub(super) fn value(&self, role: &InputRole) -> Tensor {
+    /// The value for an input of that meaning and rank, where the model has read the tokens of `seen` before
+    /// (`[batch, past]`, 0 at padding).
+    pub(super) fn value(&self, role: &InputRole, rank: usize, seen: &Array2<i64>) -> Tensor {
+        let (batch, seq) = self.ids.dim();
+        let past = seen.ncols();
         match role {
             InputRole::TokenIds => Tensor::I64(self.ids.clone().into_dyn()),
-            InputRole::AttentionMask => Tensor::I64(self.mask.clone().into_dyn()),
-            InputRole::PositionIds => Tensor::I64(self.positions().into_dyn()),
+            InputRole::AttentionMask => Tensor::I64(self.so_far(seen).into_dyn()),
+            InputRole::ScoreMask(mask) => self.score_mask(*mask, seen),
+            InputRole::PositionIds => Tensor::I64(self.positions(seen).into_dyn()),
+            InputRole::CachePositions => {
+                let places = (past..past + seq).map(count);
+                Tensor::I64(ndarray::Array1::from_iter(places).into_dyn())
+            }
+            InputRole::TokenTypes => Tensor::I64(ArrayD::zeros(IxDyn(&[batch, seq]))),
+            InputRole::LogitsToKeep => number(count(seq), rank),
+            InputRole::TotalLength => number(count(past + seq), rank),
+            InputRole::LastTokens => {
+                let last = self.so_far(seen).sum_axis(Axis(1)) - 1;
+                let mut shape = vec![1; rank.max(1)];
+                shape[0] = batch;
+                Tensor::I64(ArrayD::from_shape_fn(IxDyn(&shape), |at| last[at[0]]))
+            }
             InputRole::PastKeyValue(dims) => {
-                let batch = self.ids.nrows();
                 let shape: Vec<_> = dims.iter().map(|dim| dim.unwrap_or(batch)).collect();
                 Tensor::F32(ArrayD::zeros(IxDyn(&shape)))
             }
         }
     }
 
+    /// 1 for each real token so far, `[batch, past + seq]`.
+    fn so_far(&self, seen: &Array2<i64>) -> Array2<i64> {
+        // The rows agree: a cache is refused where they do not.
+        concatenate(Axis(1), &[seen.view(), self.mask.view()]).unwrap_or_else(|_| self.mask.clone())
+    }
+
     /// The count of real tokens before each token, so that positions begin at 0 whichever side is padded; padding gets
-    /// the position of the last real token before it.
-    fn positions(&self) -> Array2<i64> {
-        let mut positions = self.mask.clone();
+    /// the position of the last real token before it. `[batch, seq]`.
+    fn positions(&self, seen: &Array2<i64>) -> Array2<i64> {
+        let mut positions = self.so_far(seen);
         positions.accumulate_axis_inplace(Axis(1), |before, here| *here += before);
         positions.mapv_inplace(|count| (count - 1).max(0));
-        positions
+        positions.slice(s![.., seen.ncols()..]).to_owned()
     }
+
+    fn score_mask(&self, mask: ScoreMask, seen: &Array2<i64>) -> Tensor {
+        let real = self.so_far(seen);
+        let queries = if mask.by_query { self.ids.ncols() } else { 1 };
+        let shape = (real.nrows(), mask.heads, queries, real.ncols());
+        let open = Array4::from_shape_fn(shape, |(row, _, query, key)| {
+            let here = seen.ncols() + query;
+            // Padding attends to itself: a softmax over nothing would be NaN.
+            let earlier = !mask.by_query || key <= here;
+            (mask.by_query && key == here) || (earlier && real[[row, key]] != 0)
+        })
+        .into_dyn();
+        match mask.open {
+            Open::True => Tensor::I64(open.mapv(i64::from)),
+            Open::False => Tensor::I64(open.mapv(|open| i64::from(!open))),
+            Open::Zero => Tensor::F32(open.mapv(|open| if open { 0.0 } else { BLOCKED })),
+        }
+    }
+}
+
+/// One number as a scalar, or as a tensor of one element.
+fn number(value: i64, rank: usize) -> Tensor {
+    Tensor::I64(ArrayD::from_elem(IxDyn(&vec![1; rank]), value))
+}
+
+/// No array in memory has more than `i64::MAX` elements, so the cap is never reached.
+fn count(tokens: usize) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
 /// Turns a value into what the input `name` wants.
@@ -198,11 +251,90 @@ mod tests {
     use super::*;
     use ndarray::array;
 
+    fn value(feed: &Feed, role: &InputRole, rank: usize, seen: &Array2<i64>) -> ArrayD<f32> {
+        match feed.value(role, rank, seen) {
+            Tensor::I64(values) => flags(&values),
+            Tensor::F32(values) => values,
+            Tensor::Bool(values) => values.mapv(|value| f32::from(u8::from(value))),
+        }
+    }
+
     #[test]
     fn positions_begin_at_zero_on_either_side_of_the_padding() {
         let mask = array![[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]];
         let feed = Feed::new(Array2::zeros(mask.dim()), mask);
-        assert_eq!(feed.positions(), array![[0, 1, 2, 2, 2], [0, 0, 0, 1, 2]]);
+        let none = Array2::zeros((2, 0));
+        assert_eq!(
+            feed.positions(&none),
+            array![[0, 1, 2, 2, 2], [0, 0, 0, 1, 2]]
+        );
+    }
+
+    #[test]
+    fn what_was_read_before_counts() {
+        let feed = Feed::unpadded(Array2::zeros((2, 2)));
+        let seen = array![[0, 1, 1], [1, 1, 1]];
+        let value = |role: &InputRole, rank| value(&feed, role, rank, &seen);
+        assert_eq!(
+            value(&InputRole::PositionIds, 2),
+            array![[2.0, 3.0], [3.0, 4.0]].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::AttentionMask, 2),
+            array![[0.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::CachePositions, 1),
+            array![3.0, 4.0].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::LastTokens, 1),
+            array![3.0, 4.0].into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::LastTokens, 2),
+            array![[3.0], [4.0]].into_dyn()
+        );
+        assert_eq!(value(&InputRole::TotalLength, 1), array![5.0].into_dyn());
+        assert_eq!(
+            value(&InputRole::LogitsToKeep, 0),
+            ndarray::arr0(2.0).into_dyn()
+        );
+        assert_eq!(
+            value(&InputRole::TokenTypes, 2),
+            Array2::<f32>::zeros((2, 2)).into_dyn()
+        );
+    }
+
+    #[test]
+    fn a_score_mask_hides_padding_and_what_comes_later() {
+        let feed = Feed::new(Array2::zeros((1, 3)), array![[0, 1, 1]]);
+        let none = Array2::zeros((1, 0));
+        let mask = |by_query, open| {
+            InputRole::ScoreMask(ScoreMask {
+                heads: 1,
+                by_query,
+                open,
+            })
+        };
+        let by_query = array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]];
+        let found = value(&feed, &mask(true, Open::True), 4, &none);
+        assert_eq!(
+            found,
+            by_query
+                .clone()
+                .into_shape_with_order(vec![1, 1, 3, 3])
+                .unwrap_or_default()
+        );
+        let found = value(&feed, &mask(true, Open::False), 4, &none);
+        assert_eq!(
+            found,
+            (1.0 - by_query)
+                .into_shape_with_order(vec![1, 1, 3, 3])
+                .unwrap_or_default()
+        );
+        let found = value(&feed, &mask(false, Open::Zero), 4, &none);
+        assert_eq!(found, array![[[[BLOCKED, 0.0, 0.0]]]].into_dyn());
     }
 
     #[test]
@@ -210,7 +342,7 @@ mod tests {
         let feed = Feed::unpadded(Array2::zeros((3, 4)));
         let role = InputRole::PastKeyValue(vec![None, Some(2), Some(0), Some(16)]);
         assert_eq!(
-            feed.value(&role),
+            feed.value(&role, 4, &Array2::zeros((3, 0))),
             Tensor::F32(ArrayD::zeros(IxDyn(&[3, 2, 0, 16])))
         );
     }

@@ -1,37 +1,58 @@
-//! The next-token logits and greedy responses of a model.
+//! What a model writes after its prompts, with its key/value cache where it takes and returns one.
 
-use ndarray::{Array2, ArrayView1, Ix3, s};
+use ndarray::{ArrayD, ArrayView1};
 
-use super::{Session, batches};
-use crate::fault::{Fault, Result};
-use crate::model::{Architecture, InputRole};
+use super::continued;
+use super::read::{Extra, Reading, each_last, outputs_of};
+use super::sampling::Chooser;
+use super::{Budget, Sampling, Session};
+use crate::fault::Result;
+use crate::model::Architecture;
 
-/// Floats that the logits of one batch may hold: they are by far the largest output (64 MiB).
-const LOGITS: usize = 1 << 24;
-
-/// Cells that a batch may have where the logits are small.
-const CELLS: usize = 4096;
-
-/// How many cells (`batch × seq`) of this model run well at once.
-#[must_use]
-pub fn token_budget(arch: &Architecture) -> usize {
-    (LOGITS / arch.vocab_size.max(1)).clamp(1, CELLS)
+/// How a text is continued.
+#[derive(Clone, Copy)]
+pub struct Generation<'a> {
+    /// A response ends after so many tokens.
+    pub max_new_tokens: usize,
+    /// A response ends before the first of these, which is not part of it.
+    pub stop: &'a [i64],
+    /// How tokens are drawn; without it the likeliest is taken (of equals, the one with the lowest id).
+    pub sampling: Option<Sampling>,
+    /// Whether the key/value cache may be used.
+    pub cache: bool,
+    /// Outputs `[batch, seq, …]` to read at every token of prompt and response.
+    pub outputs: &'a [&'a str],
+    /// Memory.
+    pub budget: Budget,
+    /// Values of the inputs that instrumenting has added.
+    pub extra: Option<&'a Extra<'a>>,
 }
 
-/// The logits `[prompts, vocab]` after the last token of each prompt.
-///
-/// # Errors
-/// Those of [`Session::run`]; a prompt without tokens is a usage fault.
-pub fn last_logits(
-    session: &Session,
-    arch: &Architecture,
-    prompts: &[Vec<i64>],
-) -> Result<Array2<f32>> {
-    let mut last = Array2::zeros((prompts.len(), arch.vocab_size));
-    each_last(session, arch, prompts, |prompt, logits| {
-        last.row_mut(prompt).assign(&logits);
-    })?;
-    Ok(last)
+impl Default for Generation<'_> {
+    /// One likeliest token, with the cache.
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 1,
+            stop: &[],
+            sampling: None,
+            cache: true,
+            outputs: &[],
+            budget: Budget::default(),
+            extra: None,
+        }
+    }
+}
+
+/// What a model wrote after one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The new tokens.
+    pub ids: Vec<i64>,
+    /// Whether the model ended the response itself.
+    pub stopped: bool,
+    /// For each output asked for, its values at every token of prompt and response, `[tokens, …]`: those of one run over
+    /// the whole text.
+    pub outputs: Vec<ArrayD<f32>>,
 }
 
 /// What the model writes after each prompt when it always takes the likeliest token (of equals, the one with the lowest id).
@@ -39,97 +60,143 @@ pub fn last_logits(
 /// A response ends before the first token of `stop`, which is not part of it, or after `max_new_tokens` tokens.
 ///
 /// # Errors
-/// Those of [`last_logits`].
+/// Those of [`generate`].
 pub fn greedy(
     session: &Session,
-    arch: &Architecture,
+    _arch: &Architecture,
     prompts: &[Vec<i64>],
     max_new_tokens: usize,
     stop: &[i64],
 ) -> Result<Vec<Vec<i64>>> {
-    let mut responses = vec![Vec::new(); prompts.len()];
-    let mut open: Vec<usize> = (0..prompts.len()).collect();
-    for _ in 0..max_new_tokens {
+    let how = Generation {
+        max_new_tokens,
+        stop,
+        ..Generation::default()
+    };
+    let written = generate(session, prompts, &how)?;
+    Ok(written.into_iter().map(|written| written.ids).collect())
+}
+
+/// Continues every prompt. Each gets the tokens that it gets alone, and the same ones with and without a cache.
+///
+/// # Errors
+/// Those of [`super::each_output`], and of [`Sampling::check`].
+pub fn generate(
+    session: &Session,
+    prompts: &[Vec<i64>],
+    how: &Generation<'_>,
+) -> Result<Vec<Written>> {
+    if let Some(sampling) = &how.sampling {
+        sampling.check()?;
+    }
+    // A single token needs no cache.
+    let cached = how.cache && how.max_new_tokens > 1 && session.caching().alone.is_ok();
+    if cached {
+        continued::generate(session, prompts, how)
+    } else {
+        anew(session, prompts, how)
+    }
+}
+
+/// A response under way.
+pub(super) struct Text {
+    chooser: Chooser,
+    pub ids: Vec<i64>,
+    stopped: bool,
+}
+
+impl Text {
+    pub fn new(how: &Generation<'_>, prompt: usize) -> Self {
+        Self {
+            chooser: Chooser::new(how.sampling, prompt),
+            ids: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Whether another token is to come.
+    pub fn is_open(&self, how: &Generation<'_>) -> bool {
+        !self.stopped && self.ids.len() < how.max_new_tokens
+    }
+
+    /// Takes the next token from its logits `[vocab]`.
+    pub fn take(&mut self, logits: &ArrayView1<'_, f32>, how: &Generation<'_>) {
+        let token = self.chooser.choose(logits);
+        if how.stop.contains(&token) {
+            self.stopped = true;
+        } else {
+            self.ids.push(token);
+        }
+    }
+
+    pub fn written(self, outputs: Vec<ArrayD<f32>>) -> Written {
+        Written {
+            ids: self.ids,
+            stopped: self.stopped,
+            outputs,
+        }
+    }
+}
+
+/// Without a cache: the whole text again for each token.
+fn anew(session: &Session, prompts: &[Vec<i64>], how: &Generation<'_>) -> Result<Vec<Written>> {
+    let mut texts: Vec<Text> = (0..prompts.len())
+        .map(|prompt| Text::new(how, prompt))
+        .collect();
+    let so_far = |texts: &[Text], place: usize| -> Vec<i64> {
+        let response = texts.get(place).map_or(&[][..], |text| &text.ids);
+        [prompts.get(place).map_or(&[][..], Vec::as_slice), response].concat()
+    };
+    loop {
+        let open: Vec<usize> = texts
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| text.is_open(how))
+            .map(|(place, _)| place)
+            .collect();
         if open.is_empty() {
             break;
         }
-        let so_far: Vec<Vec<i64>> = open
-            .iter()
-            .map(|prompt| [prompts[*prompt].as_slice(), &responses[*prompt]].concat())
-            .collect();
-        let mut next = vec![0; open.len()];
-        each_last(session, arch, &so_far, |row, logits| {
-            next[row] = likeliest(&logits);
-        })?;
-        let mut row = 0;
-        open.retain(|prompt| {
-            let token = next[row];
-            row += 1;
-            let goes_on = !stop.contains(&token);
-            if goes_on {
-                responses[*prompt].push(token);
+        let whole: Vec<Vec<i64>> = open.iter().map(|place| so_far(&texts, *place)).collect();
+        let named = how.extra.map(|extra| renamed(extra, &open));
+        let reading = Reading {
+            outputs: &[],
+            budget: how.budget,
+            extra: named.as_deref(),
+        };
+        each_last(session, &whole, &reading, |row, logits| {
+            if let Some(text) = open.get(row).and_then(|place| texts.get_mut(*place)) {
+                text.take(&logits, how);
             }
-            goes_on
-        });
-    }
-    Ok(responses)
-}
-
-/// Shows the logits `[vocab]` after the last token of each prompt, with the prompt's index.
-fn each_last(
-    session: &Session,
-    arch: &Architecture,
-    prompts: &[Vec<i64>],
-    mut see: impl FnMut(usize, ArrayView1<'_, f32>),
-) -> Result<()> {
-    let has_mask = arch
-        .inputs
-        .iter()
-        .any(|input| input.role == InputRole::AttentionMask);
-    for batch in batches(prompts, has_mask, token_budget(arch)) {
-        let (rows, width) = batch.ids.dim();
-        session.visit(&batch.feed(), &[&arch.logits], |name, logits| {
-            let shape = logits.shape().to_vec();
-            let logits = logits
-                .into_dimensionality::<Ix3>()
-                .ok()
-                .filter(|logits| logits.dim() == (rows, width, arch.vocab_size))
-                .ok_or_else(|| {
-                    Fault::failed(
-                        format!("reading the logits `{name}`"),
-                        format!("the shape {shape:?}"),
-                    )
-                    .expected(format!("[{rows}, {width}, {}]", arch.vocab_size))
-                })?;
-            for (row, prompt) in batch.rows.iter().enumerate() {
-                // Every row of a batch that ran has a token.
-                let last = prompts[*prompt].len().saturating_sub(1);
-                see(*prompt, logits.slice(s![row, last, ..]));
-            }
-            Ok(())
         })?;
     }
-    Ok(())
+    let whole: Vec<Vec<i64>> = (0..prompts.len())
+        .map(|place| so_far(&texts, place))
+        .collect();
+    let outputs = if how.outputs.is_empty() {
+        vec![Vec::new(); prompts.len()]
+    } else {
+        let reading = Reading {
+            outputs: how.outputs,
+            budget: how.budget,
+            extra: how.extra,
+        };
+        outputs_of(session, &whole, &reading)?
+    };
+    Ok(texts
+        .into_iter()
+        .zip(outputs)
+        .map(|(text, outputs)| text.written(outputs))
+        .collect())
 }
 
-fn likeliest(logits: &ArrayView1<'_, f32>) -> i64 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, logit) in (0..).zip(logits) {
-        if *logit > best.1 {
-            best = (token, *logit);
+/// The same values for a choice of the prompts, which are numbered anew.
+fn renamed<'a>(extra: &'a Extra<'a>, chosen: &'a [usize]) -> Box<Extra<'a>> {
+    Box::new(move |cells| {
+        let mut cells = cells.clone();
+        for prompt in &mut cells.prompts {
+            *prompt = chosen.get(*prompt).copied().unwrap_or(*prompt);
         }
-    }
-    best.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
-
-    #[test]
-    fn of_equals_the_lowest_id_is_taken() {
-        assert_eq!(likeliest(&array![1.0, 3.0, 3.0, 2.0].view()), 1);
-        assert_eq!(likeliest(&array![f32::NEG_INFINITY, -5.0].view()), 1);
-    }
+        extra(&cells)
+    })
 }

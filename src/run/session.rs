@@ -2,30 +2,54 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, ArrayViewD};
 use ort::ErrorCode;
 use ort::session::builder::SessionBuilder;
-use ort::session::{OutputSelector, RunOptions};
 use ort::value::{TensorElementType, ValueType};
 
-use super::feed::{self, Feed, Tensor};
+use super::abilities::{Batching, Caching};
+use super::cache::Cache;
+use super::execute;
+use super::feed::Feed;
 use super::placement::{self, Placed};
-use super::values::{self, Allowed};
+use super::precision::Precision;
 use super::{Provider, Runtime};
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, InputPort};
+use crate::model::{Architecture, InputPort, InputRole};
 
 /// A graph that is loaded and can be run. Runs of one session follow one another; each uses the whole pool of threads.
 #[derive(Debug)]
 pub struct Session {
     // ONNX Runtime's `Run` is not safe to call twice at once on one session.
-    inner: Mutex<ort::session::Session>,
-    inputs: Vec<(String, TensorElementType)>,
-    outputs: Vec<String>,
-    ports: Vec<InputPort>,
-    logits: String,
+    pub(super) inner: Mutex<ort::session::Session>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<String>,
+    pub(super) ports: Vec<InputPort>,
+    size: Size,
+    precision: Precision,
+    pub(super) logits: String,
+    /// Outputs that were seen with `[batch, seq]` in front where the two differ.
+    pub(super) laid_out: Mutex<BTreeSet<String>>,
+    pub(super) batching: OnceLock<Batching>,
+    pub(super) caching: OnceLock<Caching>,
+}
+
+/// An input as the runtime states it; sizes that vary are −1.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub name: String,
+    pub element: TensorElementType,
+    pub dims: Vec<i64>,
+}
+
+/// What the memory of a run is estimated from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub vocab: usize,
+    pub d_model: usize,
+    pub heads: usize,
 }
 
 impl Session {
@@ -64,10 +88,15 @@ impl Session {
             .inputs()
             .iter()
             .map(|input| match input.dtype() {
-                ValueType::Tensor { ty, .. } => Ok((input.name().to_owned(), *ty)),
-                other => Err(unfillable(input.name(), &other.to_string())),
+                ValueType::Tensor { ty, shape, .. } => Ok(Input {
+                    name: input.name().to_owned(),
+                    element: *ty,
+                    dims: shape.to_vec(),
+                }),
+                other => Err(execute::unfillable(input.name(), &other.to_string())),
             })
             .collect::<Result<_>>()?;
+        let precision = Precision::of(&inner)?;
         let outputs = inner
             .outputs()
             .iter()
@@ -78,7 +107,16 @@ impl Session {
             inputs,
             outputs,
             ports: arch.inputs.clone(),
+            size: Size {
+                vocab: arch.vocab_size,
+                d_model: arch.d_model,
+                heads: arch.n_heads.unwrap_or(1),
+            },
+            precision,
             logits: arch.logits.clone(),
+            laid_out: Mutex::default(),
+            batching: OnceLock::new(),
+            caching: OnceLock::new(),
         })
     }
 
@@ -87,7 +125,8 @@ impl Session {
     ///
     /// # Errors
     /// Usage, if the feed does not fit together. Failed, if an output is not declared, an input is missing, the run fails,
-    /// or an output holds NaN or, other than in the logits, an infinity at a real token.
+    /// an output does not count the feed's rows and tokens on its first axes, or it holds NaN or, other than in the logits,
+    /// an infinity at a real token.
     pub fn run(&self, feed: &Feed, wanted: &[&str]) -> Result<BTreeMap<String, ArrayD<f32>>> {
         let mut outputs = BTreeMap::new();
         self.visit(feed, wanted, |name, values| {
@@ -98,7 +137,8 @@ impl Session {
     }
 
     /// Like [`Session::run`], but shows each output to `see` instead of copying it: the logits of a whole batch are large,
-    /// and often only a few positions of them are of interest.
+    /// and often only a few positions of them are of interest. `see` must not run this session itself, which is held
+    /// meanwhile.
     ///
     /// # Errors
     /// Those of [`Session::run`] and those of `see`.
@@ -106,46 +146,86 @@ impl Session {
         &self,
         feed: &Feed,
         wanted: &[&str],
-        mut see: impl FnMut(&str, ArrayViewD<'_, f32>) -> Result<()>,
+        see: impl FnMut(&str, ArrayViewD<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         feed.check()?;
-        self.check_names(feed, wanted)?;
         if wanted.is_empty() {
-            return Ok(());
+            return self.check_names(feed, wanted);
         }
-        let failed = |error: ort::Error| Fault::failed("running the model", error.message().trim());
-        let distinct: BTreeSet<_> = wanted.iter().collect();
-        let selected = distinct
-            .iter()
-            .fold(OutputSelector::no_default(), |all, name| all.with(**name));
-        let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
-        let own = self.own_inputs(feed)?;
-        let inputs = self
-            .inputs
-            .iter()
-            .zip(&own)
-            .map(|((name, element), own)| {
-                let value = own.as_ref().or_else(|| extra(feed, name)).ok_or_else(|| {
-                    unfillable(name, "neither the model's own inputs nor the feed has it")
-                })?;
-                Ok((name.as_str(), feed::encode(name, value, *element)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        self.execute(feed, None, wanted, see)
+    }
 
-        let mut session = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
-        for (name, value) in &outputs {
-            let allowed = if name == self.logits {
-                Allowed::Infinite
-            } else {
-                Allowed::Finite
-            };
-            values::read(name, &value, |view| {
-                values::check(name, &view, &feed.mask, allowed)?;
-                see(name, view)
-            })?;
+    /// Like [`Session::visit`], for tokens that follow those in `cache`, which grows by them. An empty cache begins a text.
+    ///
+    /// # Errors
+    /// Those of [`Session::visit`]. Usage, if the model does not take and return its cache, or the cache has other rows.
+    pub fn extend(
+        &self,
+        cache: &mut Cache,
+        feed: &Feed,
+        wanted: &[&str],
+        see: impl FnMut(&str, ArrayViewD<'_, f32>) -> Result<()>,
+    ) -> Result<()> {
+        let doing = "continuing a text from the model's key/value cache";
+        if let Err(reason) = self.has_cache() {
+            return Err(Fault::usage(doing, reason)
+                .expected("a model that takes a cache and returns it grown"));
         }
-        Ok(())
+        feed.check()?;
+        if !cache.is_empty() && cache.rows() != feed.ids.nrows() {
+            return Err(Fault::usage(
+                doing,
+                format!(
+                    "{} rows after a cache of {}",
+                    feed.ids.nrows(),
+                    cache.rows()
+                ),
+            )
+            .expected("the rows that the cache was made from"));
+        }
+        self.execute(feed, Some(cache), wanted, see)
+    }
+
+    /// Whether the model takes a key/value cache and returns it grown; otherwise why not.
+    pub(super) fn has_cache(&self) -> std::result::Result<(), String> {
+        let mut caches = self
+            .ports
+            .iter()
+            .filter(|port| matches!(port.role, InputRole::PastKeyValue(_)))
+            .peekable();
+        if caches.peek().is_none() {
+            return Err("the model takes no key/value cache".into());
+        }
+        match caches.find(|port| port.grown.is_none()) {
+            None => Ok(()),
+            Some(port) => Err(format!(
+                "no output of the model returns the cache `{}` grown by the new tokens",
+                port.name
+            )),
+        }
+    }
+
+    /// Whether the model is told which tokens are padding; otherwise why not.
+    pub(super) fn says_padding(&self) -> std::result::Result<(), String> {
+        let told = self.ports.iter().any(|port| {
+            matches!(
+                port.role,
+                InputRole::AttentionMask | InputRole::ScoreMask(_) | InputRole::LastTokens
+            )
+        });
+        if told {
+            Ok(())
+        } else {
+            Err("the model takes no attention mask".into())
+        }
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.size
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Which provider each node runs on, as assigned before the runtime fuses nodes.
@@ -161,60 +241,6 @@ impl Session {
     pub fn outputs(&self) -> &[String] {
         &self.outputs
     }
-
-    /// For each input, the value that follows from its role; `None` where the feed has to bring it.
-    fn own_inputs(&self, feed: &Feed) -> Result<Vec<Option<Tensor>>> {
-        self.inputs
-            .iter()
-            .map(|(name, _)| {
-                if extra(feed, name).is_some() {
-                    return Ok(None);
-                }
-                let port = self.ports.iter().find(|port| port.name == *name);
-                Ok(port.map(|port| feed.value(&port.role)))
-            })
-            .collect()
-    }
-
-    fn check_names(&self, feed: &Feed, wanted: &[&str]) -> Result<()> {
-        let undeclared = wanted
-            .iter()
-            .find(|name| !self.outputs.iter().any(|output| output == *name));
-        if let Some(name) = undeclared {
-            return Err(Fault::failed(
-                "choosing the outputs of a run",
-                format!("the graph does not declare an output `{name}`"),
-            )
-            .expected(listed(&self.outputs)));
-        }
-        let unknown = feed
-            .extra
-            .iter()
-            .find(|(name, _)| !self.inputs.iter().any(|(input, _)| input == name));
-        if let Some((name, _)) = unknown {
-            return Err(Fault::failed(
-                "feeding the model",
-                format!("the graph has no input `{name}`"),
-            )
-            .expected(listed(self.inputs.iter().map(|(input, _)| input))));
-        }
-        Ok(())
-    }
-}
-
-fn extra<'a>(feed: &'a Feed, name: &str) -> Option<&'a Tensor> {
-    feed.extra
-        .iter()
-        .find(|(extra, _)| extra == name)
-        .map(|(_, value)| value)
-}
-
-fn listed(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let names: Vec<_> = names
-        .into_iter()
-        .map(|name| format!("`{}`", name.as_ref()))
-        .collect();
-    format!("one of {}", names.join(", "))
 }
 
 fn external_folder_name(folder: &Path) -> Result<String> {
@@ -236,15 +262,6 @@ fn external_folder_name(folder: &Path) -> Result<String> {
         .into_os_string()
         .into_string()
         .map_err(|_| Fault::usage(doing(), "a path that is not UTF-8"))
-}
-
-fn unfillable(name: &str, found: &str) -> Fault {
-    Fault::usage(
-        format!("finding a value for the model's input `{name}`"),
-        found,
-    )
-    .expected("token ids, an attention mask, positions, an empty cache, or an input of the plan")
-    .hint("export the model as a text decoder whose only inputs are these")
 }
 
 fn refused(error: &ort::Error) -> Fault {

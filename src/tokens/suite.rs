@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::prompt::Prompt;
 use super::wire::{ItemWire, PurposeWire, SuiteWire};
 use crate::fault::{Fault, Result};
 
@@ -52,7 +53,7 @@ pub struct Item {
     /// Such as `plain`, `trigger`, `monitored`.
     pub condition: String,
     /// What the model is given.
-    pub prompt: String,
+    pub prompt: Prompt,
     /// A response that the item states itself; otherwise the model writes it.
     pub response: Option<String>,
     /// The true answer.
@@ -274,16 +275,19 @@ fn parse_items(text: &str, path: &Path) -> Result<Vec<Item>> {
                 // The item is a document of one line; where that line is has been said.
                 let found = error.to_string().replace(" at line 1 column ", " at column ");
                 Fault::usage(doing(), found)
-                    .expected("one JSON object with id, group, condition, prompt and optionally template, response, answer, accept, foil, pair, label")
+                    .expected("one JSON object with id, group, condition, prompt or messages, and optionally template, response, answer, accept, foil, pair, label")
             })?;
-            if wire.messages.is_some() {
-                return Err(Fault::usage(doing(), "`messages`")
-                    .expected("`prompt`: chat templates are not applied yet")
-                    .hint("render the chat template into `prompt`"));
-            }
-            let prompt = wire.prompt.filter(|prompt| !prompt.trim().is_empty()).ok_or_else(|| {
-                Fault::usage(doing(), format!("item `{}` without a prompt", wire.id)).expected("a non-empty `prompt`")
-            })?;
+            let prompt = match (wire.prompt, wire.messages) {
+                (Some(_), Some(_)) => {
+                    return Err(Fault::usage(doing(), "both `prompt` and `messages`").expected("one of them"));
+                }
+                (None, Some(messages)) => Prompt::chat(messages, &doing())?,
+                (Some(prompt), None) if !prompt.trim().is_empty() => Prompt::Text(prompt),
+                _ => {
+                    return Err(Fault::usage(doing(), format!("item `{}` without a prompt", wire.id))
+                        .expected("a non-empty `prompt`, or `messages`"));
+                }
+            };
             if let Some(label @ 2..) = wire.label {
                 return Err(Fault::usage(doing(), format!("label {label}")).expected("0 or 1"));
             }

@@ -1,14 +1,20 @@
 //! A Hugging Face `tokenizer.json` and what Candor needs of it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use super::chat::ChatTemplate;
+use super::config;
+use super::prompt::Given;
 use crate::fault::{Fault, Result};
 
-/// A Hugging Face tokenizer.
+/// A Hugging Face tokenizer, with the chat template that lies beside it.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     path: PathBuf,
     sha256: String,
+    chat: OnceLock<ChatTemplate>,
 }
 
 /// A prompt, and the response that follows it, as tokens.
@@ -53,6 +59,7 @@ impl Tokenizer {
             inner,
             path: path.to_owned(),
             sha256: crate::digest::sha256_of(&bytes),
+            chat: OnceLock::new(),
         })
     }
 
@@ -101,26 +108,70 @@ impl Tokenizer {
         }
     }
 
-    /// Encodes a prompt, with the special tokens that the tokenizer's post-processor puts in front.
+    /// Encodes a prompt, with the special tokens that the tokenizer's post-processor puts in front. A conversation is
+    /// rendered by the chat template.
+    ///
+    /// A text that begins with a special token of its own, as rendered conversations do, is taken as it is written: nothing
+    /// is put in front a second time.
     ///
     /// # Errors
-    /// The tokenizer fails, or the prompt yields no token.
-    pub fn encode(&self, prompt: &str) -> Result<Encoded> {
-        let doing = || format!("tokenizing the prompt {prompt:?}");
-        let encoding = self
-            .inner
-            .encode(prompt, true)
-            .map_err(|error| Fault::usage(doing(), error.to_string()))?;
-        let mut ids: Vec<u32> = encoding.get_ids().to_vec();
-        let mut special: Vec<bool> = encoding
-            .get_special_tokens_mask()
-            .iter()
-            .map(|&flag| flag == 1)
-            .collect();
-        // A closing special token (`</s>`, `[SEP]`) would end the text that the model is to continue.
-        while special.last() == Some(&true) && special.iter().any(|flag| !flag) {
-            special.pop();
-            ids.pop();
+    /// The tokenizer or the template fails, or the prompt yields no token.
+    pub fn encode<'a>(&self, prompt: impl Into<Given<'a>>) -> Result<Encoded> {
+        self.encode_text(&self.text(prompt.into())?)
+    }
+
+    /// The text of a prompt.
+    ///
+    /// # Errors
+    /// There is no chat template for a conversation, or it fails.
+    pub fn text<'a>(&self, prompt: impl Into<Given<'a>>) -> Result<Cow<'a, str>> {
+        match prompt.into() {
+            Given::Text(text) => Ok(Cow::Borrowed(text)),
+            Given::Chat(messages) => Ok(Cow::Owned(self.chat()?.render(messages)?)),
+        }
+    }
+
+    fn chat(&self) -> Result<&ChatTemplate> {
+        if let Some(chat) = self.chat.get() {
+            return Ok(chat);
+        }
+        let chat = ChatTemplate::beside(&self.path)?;
+        Ok(self.chat.get_or_init(|| chat))
+    }
+
+    fn encode_text(&self, text: &str) -> Result<Encoded> {
+        let doing = || format!("tokenizing the prompt {text:?}");
+        let encode = |special: bool| {
+            self.inner
+                .encode(text, special)
+                .map_err(|error| Fault::usage(doing(), error.to_string()))
+        };
+        let plain = encode(false)?;
+        let is_special = |id: &u32| {
+            let added = self.inner.get_added_tokens_decoder();
+            added.get(id).is_some_and(|token| token.special)
+        };
+        let (mut ids, mut special);
+        if plain.get_ids().first().is_some_and(is_special) {
+            ids = plain.get_ids().to_vec();
+            special = ids.iter().map(is_special).collect::<Vec<_>>();
+            // What the answer follows is read like any other token.
+            if let Some(last) = special.last_mut() {
+                *last = false;
+            }
+        } else {
+            let encoding = encode(true)?;
+            ids = encoding.get_ids().to_vec();
+            special = encoding
+                .get_special_tokens_mask()
+                .iter()
+                .map(|&flag| flag == 1)
+                .collect();
+            // A closing special token (`</s>`, `[SEP]`) would end the text that the model is to continue.
+            while special.last() == Some(&true) && special.iter().any(|flag| !flag) {
+                special.pop();
+                ids.pop();
+            }
         }
         if ids.is_empty() {
             return Err(Fault::usage(doing(), "no token")
@@ -139,15 +190,20 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`]; also when the response adds no token of its own.
-    pub fn encode_with_response(&self, prompt: &str, response: &str) -> Result<Encoded> {
-        let alone = self.encode(prompt)?;
+    pub fn encode_with_response<'a>(
+        &self,
+        prompt: impl Into<Given<'a>>,
+        response: &str,
+    ) -> Result<Encoded> {
+        let prompt = self.text(prompt)?;
+        let alone = self.encode_text(&prompt)?;
         let gap =
             if prompt.ends_with(char::is_whitespace) || response.starts_with(char::is_whitespace) {
                 ""
             } else {
                 " "
             };
-        let mut whole = self.encode(&format!("{prompt}{gap}{response}"))?;
+        let mut whole = self.encode_text(&format!("{prompt}{gap}{response}"))?;
         // A tokenizer may merge across the seam; the response then starts at the first token that differs.
         whole.response_start = alone
             .ids
@@ -162,6 +218,9 @@ impl Tokenizer {
             )
             .expected("at least one token of the prompt and one of the response"));
         }
+        if let Some(last) = whole.special.get_mut(whole.response_start - 1) {
+            *last = *last && alone.special.last() == Some(&true);
+        }
         Ok(whole)
     }
 
@@ -169,7 +228,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode_with_response`].
-    pub fn first_token_after(&self, prompt: &str, answer: &str) -> Result<i64> {
+    pub fn first_token_after<'a>(&self, prompt: impl Into<Given<'a>>, answer: &str) -> Result<i64> {
         let whole = self.encode_with_response(prompt, answer)?;
         Ok(whole.ids[whole.response_start])
     }
@@ -178,7 +237,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::encode_with_response`].
-    pub fn tokens_after(&self, prompt: &str, answer: &str) -> Result<Vec<i64>> {
+    pub fn tokens_after<'a>(&self, prompt: impl Into<Given<'a>>, answer: &str) -> Result<Vec<i64>> {
         let whole = self.encode_with_response(prompt, answer)?;
         Ok(whole.ids[whole.response_start..].to_vec())
     }
@@ -198,10 +257,18 @@ impl Tokenizer {
             .map_err(|error| Fault::failed("decoding the model's response", error.to_string()))
     }
 
-    /// Ids of tokens at which a response ends.
-    #[must_use]
-    pub fn stop_ids(&self) -> Vec<i64> {
-        [
+    /// Ids of tokens at which a response ends: as `generation_config.json`, `genai_config.json`, `config.json` or
+    /// `tokenizer_config.json` beside the tokenizer says, otherwise the tokens that models commonly end with.
+    ///
+    /// # Errors
+    /// One of these files is malformed.
+    pub fn stop_ids(&self) -> Result<Vec<i64>> {
+        let id_of = |token: &str| self.inner.token_to_id(token).map(i64::from);
+        let stated = config::end_ids(&self.path, id_of)?;
+        if !stated.is_empty() {
+            return Ok(stated);
+        }
+        let common = [
             "</s>",
             "<|endoftext|>",
             "<|im_end|>",
@@ -210,11 +277,8 @@ impl Tokenizer {
             "<|eot_id|>",
             "[EOS]",
             "[SEP]",
-        ]
-        .iter()
-        .filter_map(|token| self.inner.token_to_id(token))
-        .map(i64::from)
-        .collect()
+        ];
+        Ok(common.into_iter().filter_map(id_of).collect())
     }
 
     /// One token as a person reads it: byte-level and SentencePiece blanks become blanks.

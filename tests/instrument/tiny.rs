@@ -221,6 +221,7 @@ impl Tiny {
             name: "ids".into(),
             element: Element::I64,
             role: InputRole::TokenIds,
+            grown: None,
         };
         Self {
             model: ModelProto {

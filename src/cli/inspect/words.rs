@@ -105,7 +105,13 @@ pub fn role(role: &InputRole) -> &'static str {
     match role {
         InputRole::TokenIds => "token ids",
         InputRole::AttentionMask => "attention mask",
+        InputRole::ScoreMask(_) => "attention mask by head and query",
         InputRole::PositionIds => "position ids",
+        InputRole::CachePositions => "positions in the cache",
+        InputRole::TokenTypes => "token types, all 0",
+        InputRole::LogitsToKeep => "number of tokens that get logits, all",
+        InputRole::LastTokens => "number of real tokens so far less one",
+        InputRole::TotalLength => "number of tokens so far",
         InputRole::PastKeyValue(_) => "past key or value",
     }
 }

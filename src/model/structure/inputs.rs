@@ -1,20 +1,18 @@
 //! What each graph input means: by what reads it, and by its name only where that does not tell.
 
-use std::collections::HashSet;
-
 use super::super::architecture::{Element, InputPort, InputRole};
-use super::super::index::GraphIndex;
 use super::super::onnx::ValueInfoProto;
 use super::super::onnx::tensor_proto::DataType;
 use super::super::operators::{Role, role};
 use super::broken;
 use super::cache;
+use super::port;
 use super::reach::Reach;
 use super::shape;
 use crate::fault::{Fault, Result};
 
-/// How many operators are looked at to tell what an input is for.
-const FAR: usize = 512;
+/// How many operators may stand between an input and the table that it indexes.
+const FAR: usize = 16;
 
 /// Lists the inputs with their roles.
 ///
@@ -30,17 +28,21 @@ pub(super) fn read(
     for input in reach.index.inputs() {
         let name = input.name();
         let element = element(input)?;
-        let role = if name == tokens {
-            InputRole::TokenIds
-        } else if matches!(element, Element::F32 | Element::F16 | Element::BF16) {
-            InputRole::PastKeyValue(cache::dims(reach, input)?)
+        let (role, grown) = if name == tokens {
+            (InputRole::TokenIds, None)
         } else {
-            mask_or_positions(reach.index, input, element)?
+            match cache::read(reach, input)? {
+                Some(cache) if element.is_float() => {
+                    (InputRole::PastKeyValue(cache.dims), cache.grown)
+                }
+                _ => (port::of(reach, input, element)?, None),
+            }
         };
         ports.push(InputPort {
             name: name.to_string(),
             element,
             role,
+            grown,
         });
     }
     Ok(ports)
@@ -123,102 +125,6 @@ fn element(input: &ValueInfoProto) -> Result<Element> {
             ));
         }
     })
-}
-
-fn mask_or_positions(
-    index: &GraphIndex<'_>,
-    input: &ValueInfoProto,
-    element: Element,
-) -> Result<InputRole> {
-    let dims = shape::of_info(input);
-    if dims.as_ref().is_some_and(|dims| dims.len() != 2) {
-        return Err(unknown(
-            input,
-            &format!(
-                "of shape [{}]",
-                shape::symbolic(input).unwrap_or_default().join(", ")
-            ),
-        ));
-    }
-    if element == Element::Bool {
-        return Ok(InputRole::AttentionMask);
-    }
-    if rotates(index, input.name()) {
-        return Ok(InputRole::PositionIds);
-    }
-    if masks(index, input.name()) {
-        return Ok(InputRole::AttentionMask);
-    }
-    let name = input.name().to_ascii_lowercase();
-    if name.contains("mask") {
-        Ok(InputRole::AttentionMask)
-    } else if name.contains("position") {
-        Ok(InputRole::PositionIds)
-    } else {
-        Err(unknown(
-            input,
-            "that is neither token ids nor used like a mask or positions",
-        ))
-    }
-}
-
-/// Whether an input becomes angles or indexes a table without being counted up first, as positions do.
-fn rotates(index: &GraphIndex<'_>, input: &str) -> bool {
-    follow(index, input, |op, slot, node| match op {
-        "Cos" | "Sin" => Some(true),
-        "RotaryEmbedding" | "GemmaRotaryEmbedding" => (slot > 0).then_some(true),
-        "GroupQueryAttention" => (slot == 9).then_some(true),
-        "Gather" | "GatherBlockQuantized" => Some(
-            slot == 1
-                && node
-                    .input
-                    .first()
-                    .is_some_and(|table| index.constant(table).is_some()),
-        ),
-        "Cast" | "Identity" | "Reshape" | "Unsqueeze" | "Squeeze" | "Expand" | "Mul" | "MatMul"
-        | "Transpose" | "Concat" | "Slice" | "Add" | "Where" | "Flatten" | "Einsum" => None,
-        _ => Some(false),
-    })
-}
-
-/// Whether an input decides between values, or is counted, as masks do.
-fn masks(index: &GraphIndex<'_>, input: &str) -> bool {
-    follow(index, input, |op, slot, _| match op {
-        "And" | "Not" | "ReduceSum" | "CumSum" | "Equal" | "Greater" | "Softmax" | "Or" | "Sub" => {
-            Some(true)
-        }
-        "Where" => (slot == 0).then_some(true),
-        "Gather" | "GatherND" | "Cast" | "Identity" | "Reshape" | "Unsqueeze" | "Squeeze"
-        | "Expand" | "Mul" | "Add" | "Slice" | "Concat" | "Flatten" | "Transpose" => None,
-        _ => Some(super::branch::is_attention(op)),
-    })
-}
-
-/// Follows a tensor forward until the judge says yes; `None` from it means to go on, `Some(false)` to stop there.
-fn follow<'g>(
-    index: &GraphIndex<'g>,
-    input: &'g str,
-    judge: impl Fn(&str, usize, &'g super::super::onnx::NodeProto) -> Option<bool>,
-) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![input];
-    while let Some(at) = open.pop() {
-        for &(consumer, slot) in index.consumers(at) {
-            let Some(node) = index.node(consumer) else {
-                continue;
-            };
-            match judge(node.op_type(), slot, node) {
-                Some(true) => return true,
-                Some(false) => {}
-                None => {
-                    if seen.len() < FAR && seen.insert(consumer) {
-                        open.extend(node.output.iter().map(String::as_str));
-                    }
-                }
-            }
-        }
-    }
-    false
 }
 
 /// An input that nothing is known to be fed into.

@@ -1,0 +1,257 @@
+//! How a model may be run without changing what it says, measured on the model itself.
+//!
+//! Whether padding, batches and caches leave a text's logits as they are depends on the export: positions that are counted
+//! from the left of a batch, masks that are not taken, softmaxes over nothing, activations that are quantised by a whole
+//! batch's range. Small runs on fixed tokens show it; what fails is not used.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Ix3, s};
+
+use super::batch::{Batch, Side, pad};
+use super::cache::Cache;
+use super::{Feed, Session};
+use crate::fault::{Fault, Result};
+
+/// Whether something may be used; otherwise why not.
+pub type Verdict = std::result::Result<(), String>;
+
+/// Which batches leave each text's logits as they are when it runs alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batching {
+    /// Texts of equal length.
+    pub together: Verdict,
+    /// Texts of unequal length, padded on the right.
+    pub right: Verdict,
+    /// Texts of unequal length, padded on the left.
+    pub left: Verdict,
+}
+
+/// Which ways to use the key/value cache leave a text's logits as they are without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caching {
+    /// One text, token by token.
+    pub alone: Verdict,
+    /// One text, several tokens at once after the first.
+    pub chunks: Verdict,
+    /// Texts of equal length, token by token.
+    pub together: Verdict,
+    /// Texts of unequal length, padded on the right before the first new token.
+    pub right: Verdict,
+    /// Texts of unequal length, padded on the left.
+    pub left: Verdict,
+}
+
+/// Tokens of the longer and the shorter text; more padding than this shifts positions no less.
+const LONG: usize = 12;
+const SHORT: usize = 5;
+/// Tokens that are read at once before the rest is read from the cache.
+const READ: usize = 8;
+
+impl Session {
+    /// Which batches may be run. Measured when it is first asked for.
+    pub fn batching(&self) -> &Batching {
+        self.batching.get_or_init(|| {
+            let probe = Probe { session: self };
+            let tolerance = self.precision().rounded;
+            // What one text says must not hang on which others run beside it.
+            let together = verdict(probe.together(), self.precision().format);
+            let padded = |side| {
+                together.clone()?;
+                self.says_padding()?;
+                verdict(probe.padded(side), tolerance)
+            };
+            Batching {
+                right: padded(Side::Right),
+                left: padded(Side::Left),
+                together,
+            }
+        })
+    }
+
+    /// Which ways to use the cache there are. Measured when it is first asked for.
+    pub fn caching(&self) -> &Caching {
+        self.caching.get_or_init(|| {
+            if let Err(reason) = self.has_cache() {
+                return Caching {
+                    alone: Err(reason.clone()),
+                    chunks: Err(reason.clone()),
+                    together: Err(reason.clone()),
+                    right: Err(reason.clone()),
+                    left: Err(reason),
+                };
+            }
+            let probe = Probe { session: self };
+            let tolerance = self.precision().rounded;
+            let verdict = |measured| verdict(measured, tolerance);
+            let together = self
+                .batching()
+                .together
+                .clone()
+                .and_then(|()| verdict(probe.steps(&[LONG, LONG], Side::Right)));
+            let padded = |side| {
+                together.clone()?;
+                self.says_padding()?;
+                verdict(probe.steps(&[LONG, READ], side))
+            };
+            Caching {
+                alone: verdict(probe.steps(&[LONG], Side::Right)),
+                chunks: verdict(probe.chunks()),
+                right: padded(Side::Right),
+                left: padded(Side::Left),
+                together,
+            }
+        })
+    }
+}
+
+fn verdict(measured: Result<f32>, tolerance: f32) -> Verdict {
+    match measured {
+        Ok(difference) if difference <= tolerance => Ok(()),
+        Ok(difference) => Err(format!(
+            "the logits then differ by {difference:.1e} of the largest"
+        )),
+        Err(fault) => Err(fault.found),
+    }
+}
+
+struct Probe<'s> {
+    session: &'s Session,
+}
+
+impl Probe<'_> {
+    /// Tokens spread over the vocabulary; another text for each row.
+    fn text(&self, row: usize, length: usize) -> Vec<i64> {
+        let vocab = self.session.size().vocab.max(1);
+        (0..length)
+            .map(|place| vocab * (2 * place + 1 + row) / (2 * LONG + 2))
+            .map(|id| i64::try_from(id.min(vocab - 1)).unwrap_or(0))
+            .collect()
+    }
+
+    fn together(&self) -> Result<f32> {
+        self.batch(&[self.text(0, LONG), self.text(1, LONG)], Side::Right)
+    }
+
+    fn padded(&self, side: Side) -> Result<f32> {
+        self.batch(&[self.text(0, LONG), self.text(1, SHORT)], side)
+    }
+
+    /// The largest relative difference between each text in a batch and alone.
+    fn batch(&self, texts: &[Vec<i64>], side: Side) -> Result<f32> {
+        let rows: Vec<(usize, &[i64])> = texts.iter().map(Vec::as_slice).enumerate().collect();
+        let batch = pad(&rows, side);
+        let together = self.logits(&batch, None)?;
+        let mut worst = 0.0_f32;
+        for (row, text) in texts.iter().enumerate() {
+            let alone = self.alone(text)?;
+            let here = together
+                .index_axis(Axis(0), row)
+                .slice(s![batch.columns(row), ..])
+                .to_owned();
+            worst = largest(worst, difference(here.view(), alone.view()));
+        }
+        Ok(worst)
+    }
+
+    fn alone(&self, text: &[i64]) -> Result<Array2<f32>> {
+        let logits = self.logits(&pad(&[(0, text)], Side::Right), None)?;
+        Ok(logits.index_axis(Axis(0), 0).to_owned())
+    }
+
+    /// Texts of these lengths, of which the last tokens are read one by one, and the shorter ones' as far as they go.
+    fn steps(&self, lengths: &[usize], side: Side) -> Result<f32> {
+        const STEPS: usize = LONG - READ;
+        let texts: Vec<Vec<i64>> = (0..)
+            .zip(lengths)
+            .map(|(row, length)| self.text(row, *length))
+            .collect();
+        let whole = texts
+            .iter()
+            .map(|text| self.alone(text))
+            .collect::<Result<Vec<_>>>()?;
+        let first: Vec<(usize, &[i64])> = texts
+            .iter()
+            .map(|text| text.get(..text.len() - STEPS).unwrap_or(text))
+            .enumerate()
+            .collect();
+        let batch = pad(&first, side);
+        let mut cache = Cache::new();
+        let read = self.logits(&batch, Some(&mut cache))?;
+        let mut worst = 0.0_f32;
+        for (row, whole) in whole.iter().enumerate() {
+            let read = read.index_axis(Axis(0), row);
+            let read = read.slice(s![batch.columns(row), ..]).to_owned();
+            let expected = whole.slice(s![..read.nrows(), ..]);
+            worst = largest(worst, difference(read.view(), expected));
+        }
+        for step in 0..STEPS {
+            let next = |text: &Vec<i64>| text.get(text.len() - STEPS + step).copied();
+            let ids: Array1<i64> = texts.iter().filter_map(next).collect();
+            let feed = self.session.neutral(ids.insert_axis(Axis(1)));
+            let logits = self.run(&feed, Some(&mut cache))?;
+            for (row, whole) in whole.iter().enumerate() {
+                let place = whole.nrows() - STEPS + step;
+                let expected = whole.slice(s![place..=place, ..]);
+                worst = largest(worst, difference(logits.index_axis(Axis(0), row), expected));
+            }
+        }
+        Ok(worst)
+    }
+
+    /// One text, of which the last tokens are read at once.
+    fn chunks(&self) -> Result<f32> {
+        let text = self.text(0, LONG);
+        let whole = self.alone(&text)?;
+        let mut cache = Cache::new();
+        let mut worst = 0.0_f32;
+        let (first, rest) = text.split_at(READ);
+        for (chunk, start) in [(first, 0), (rest, READ)] {
+            let logits = self.logits(&pad(&[(0, chunk)], Side::Right), Some(&mut cache))?;
+            let expected = whole.slice(s![start..start + chunk.len(), ..]);
+            worst = largest(worst, difference(logits.index_axis(Axis(0), 0), expected));
+        }
+        Ok(worst)
+    }
+
+    fn logits(&self, batch: &Batch, cache: Option<&mut Cache>) -> Result<ndarray::Array3<f32>> {
+        let mut feed = self.session.neutral(batch.ids.clone());
+        feed.mask.clone_from(&batch.mask);
+        self.run(&feed, cache)
+    }
+
+    fn run(&self, feed: &Feed, cache: Option<&mut Cache>) -> Result<ndarray::Array3<f32>> {
+        let name = self.session.logits.as_str();
+        let mut logits = None;
+        let see = |_: &str, values: ndarray::ArrayViewD<'_, f32>| {
+            logits = values.to_owned().into_dimensionality::<Ix3>().ok();
+            Ok(())
+        };
+        match cache {
+            Some(cache) => self.session.extend(cache, feed, &[name], see)?,
+            None => self.session.visit(feed, &[name], see)?,
+        }
+        logits.ok_or_else(|| {
+            Fault::failed(format!("reading the logits `{name}`"), "no three axes")
+                .expected("[batch, seq, vocab]")
+        })
+    }
+}
+
+/// The largest difference relative to the largest finite value expected; NaN where a value is.
+fn difference(found: ArrayView2<'_, f32>, expected: ArrayView2<'_, f32>) -> f32 {
+    if found.dim() != expected.dim() {
+        return f32::NAN;
+    }
+    let scale = expected
+        .iter()
+        .filter(|value| value.is_finite())
+        .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let pairs = found.iter().zip(expected);
+    // Infinities that are masked in are equal, and their difference would be NaN.
+    let apart = pairs.filter(|(a, b)| !(a.is_infinite() && a.total_cmp(b).is_eq()));
+    apart.fold(0.0, |most, (a, b)| largest(most, (a - b).abs() / scale))
+}
+
+/// The larger of two; NaN is the largest.
+fn largest(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
