@@ -119,6 +119,7 @@ impl Engine {
             Path::new(&instrumented.folder),
             arch,
         )?;
+        session.check_context()?;
         let manifest = instrumented.manifest;
         let widths = plan.heads.iter().map(|head| head.weight.ncols());
         Ok(Self {
@@ -168,8 +169,12 @@ impl Engine {
         })
     }
 
-    /// How many cells a batch may have, given the length of its longest prompt.
+    /// How many cells a batch may have, given the length of its longest prompt; 0 stands for prompts one by one.
     fn max_tokens(&self, longest: usize) -> usize {
+        // Some exports round by what else runs beside a prompt, or take one at a time.
+        if self.session.batching().together.is_err() {
+            return 0;
+        }
         let width = |layout: Layout| match layout {
             Layout::Pattern { heads } => heads.saturating_mul(longest),
             fixed => fixed.per_position().unwrap_or(0),

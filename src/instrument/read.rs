@@ -6,13 +6,22 @@ use super::layout::to_layout;
 use super::plan::{Activation, Head};
 use super::sites::Held;
 use crate::model::onnx::tensor_proto::DataType;
-use crate::model::{Form, Layout, SiteName};
+use crate::model::{Form, Layout, Point, SiteName};
 
 /// Declares the site's values as a float32 output and returns its name. The copy gives the output a name of its own,
 /// so that a tensor can be tapped under two sites or be an output of the model already.
+///
+/// The logits are an output already, which readers know by its name.
 pub(super) fn tap(editor: &mut Editor, site: SiteName, held: &Held) -> String {
-    let output = editor.fresh(&format!("candor.tap.{site}"));
     let is_float = editor.element(held.tensor()) == Some(DataType::Float);
+    let mut outputs = editor.graph.output.iter();
+    if site.point == Point::Logits
+        && is_float
+        && outputs.any(|output| output.name() == held.tensor())
+    {
+        return held.tensor().to_owned();
+    }
+    let output = editor.fresh(&format!("candor.tap.{site}"));
     if held.others().is_empty() && held.form == Form::Same && !is_float {
         let place = editor.place(held.tensor());
         editor.cast_as(place, held.tensor(), DataType::Float, output.clone());

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Ix3, s};
 
 use super::batch::{Batch, Side, pad};
 use super::cache::Cache;
-use super::{Feed, Session};
+use super::{Feed, Session, layout};
 use crate::fault::{Fault, Result};
 
 /// Whether something may be used; otherwise why not.
@@ -50,6 +50,15 @@ impl Session {
     /// Which batches may be run. Measured when it is first asked for.
     pub fn batching(&self) -> &Batching {
         self.batching.get_or_init(|| {
+            // No text runs alone then, so that there is nothing to compare with.
+            if self.fixed(0).is_some_and(|rows| rows > 1) {
+                let fixed = || Err("the export has a fixed number of rows".to_owned());
+                return Batching {
+                    together: Ok(()),
+                    right: fixed(),
+                    left: fixed(),
+                };
+            }
             let probe = Probe { session: self };
             let tolerance = self.precision().rounded;
             // What one text says must not hang on which others run beside it.
@@ -65,6 +74,28 @@ impl Session {
                 together,
             }
         })
+    }
+
+    /// Refuses a model in which what comes before a token has no part in what follows it: it is fed otherwise than it was
+    /// made to be. Measured when it is first asked for.
+    ///
+    /// # Errors
+    /// Failed: the logits after a token are the same to the last bit whatever stands before it.
+    pub fn check_context(&self) -> Result<()> {
+        let reads = self.reads_context.get_or_init(|| {
+            let probe = Probe { session: self };
+            // What cannot be run here at all says so when it is run in earnest.
+            probe.reads_context().unwrap_or(true)
+        });
+        if *reads {
+            return Ok(());
+        }
+        Err(Fault::failed(
+            "checking that the model reads its prompts",
+            "logits after a token that are the same whatever stands before it",
+        )
+        .expected("a model that takes token ids as [batch, seq] and attends to earlier tokens")
+        .hint("if it takes them as [seq, batch], export it with the batch first"))
     }
 
     /// Which ways to use the cache there are. Measured when it is first asked for.
@@ -127,6 +158,16 @@ impl Probe<'_> {
             .collect()
     }
 
+    /// Whether other tokens before the last one change what follows it.
+    fn reads_context(&self) -> Result<bool> {
+        let text = self.text(0, LONG);
+        let mut other = self.text(1, LONG);
+        if let (Some(last), Some(same)) = (other.last_mut(), text.last()) {
+            *last = *same;
+        }
+        Ok(self.last(&text, 1)? != self.last(&other, 1)?)
+    }
+
     fn together(&self) -> Result<f32> {
         self.batch(&[self.text(0, LONG), self.text(1, LONG)], Side::Right)
     }
@@ -142,19 +183,30 @@ impl Probe<'_> {
         let together = self.logits(&batch, None)?;
         let mut worst = 0.0_f32;
         for (row, text) in texts.iter().enumerate() {
-            let alone = self.alone(text)?;
-            let here = together
-                .index_axis(Axis(0), row)
-                .slice(s![batch.columns(row), ..])
-                .to_owned();
-            worst = largest(worst, difference(here.view(), alone.view()));
+            let here = said(&together, &batch, row);
+            let expected = self.last(text, here.nrows())?;
+            worst = largest(worst, difference(here.view(), expected.view()));
         }
         Ok(worst)
     }
 
-    fn alone(&self, text: &[i64]) -> Result<Array2<f32>> {
+    /// The logits after the last tokens of a text alone. Models that put out those of the last one are run for each.
+    fn last(&self, text: &[i64], tokens: usize) -> Result<Array2<f32>> {
         let logits = self.logits(&pad(&[(0, text)], Side::Right), None)?;
-        Ok(logits.index_axis(Axis(0), 0).to_owned())
+        let (_, said, vocab) = logits.dim();
+        if said == text.len() {
+            return Ok(logits
+                .slice(s![0, said - tokens.min(said).., ..])
+                .to_owned());
+        }
+        let mut all = Array2::zeros((tokens, vocab));
+        for (place, mut row) in all.rows_mut().into_iter().enumerate() {
+            let end = (text.len() + place + 1).saturating_sub(tokens);
+            let part = text.get(..end).unwrap_or(text);
+            let logits = self.logits(&pad(&[(0, part)], Side::Right), None)?;
+            row.assign(&logits.slice(s![0, -1, ..]));
+        }
+        Ok(all)
     }
 
     /// Texts of these lengths, of which the last tokens are read one by one, and the shorter ones' as far as they go.
@@ -164,10 +216,6 @@ impl Probe<'_> {
             .zip(lengths)
             .map(|(row, length)| self.text(row, *length))
             .collect();
-        let whole = texts
-            .iter()
-            .map(|text| self.alone(text))
-            .collect::<Result<Vec<_>>>()?;
         let first: Vec<(usize, &[i64])> = texts
             .iter()
             .map(|text| text.get(..text.len() - STEPS).unwrap_or(text))
@@ -177,20 +225,22 @@ impl Probe<'_> {
         let mut cache = Cache::new();
         let read = self.logits(&batch, Some(&mut cache))?;
         let mut worst = 0.0_f32;
-        for (row, whole) in whole.iter().enumerate() {
-            let read = read.index_axis(Axis(0), row);
-            let read = read.slice(s![batch.columns(row), ..]).to_owned();
-            let expected = whole.slice(s![..read.nrows(), ..]);
-            worst = largest(worst, difference(read.view(), expected));
+        for (row, (_, text)) in first.iter().enumerate() {
+            let read = said(&read, &batch, row);
+            let expected = self.last(text, read.nrows())?;
+            worst = largest(worst, difference(read.view(), expected.view()));
         }
+        let whole = texts
+            .iter()
+            .map(|text| self.last(text, STEPS))
+            .collect::<Result<Vec<_>>>()?;
         for step in 0..STEPS {
             let next = |text: &Vec<i64>| text.get(text.len() - STEPS + step).copied();
             let ids: Array1<i64> = texts.iter().filter_map(next).collect();
             let feed = self.session.neutral(ids.insert_axis(Axis(1)));
             let logits = self.run(&feed, Some(&mut cache))?;
             for (row, whole) in whole.iter().enumerate() {
-                let place = whole.nrows() - STEPS + step;
-                let expected = whole.slice(s![place..=place, ..]);
+                let expected = whole.slice(s![step..=step, ..]);
                 worst = largest(worst, difference(logits.index_axis(Axis(0), row), expected));
             }
         }
@@ -200,14 +250,14 @@ impl Probe<'_> {
     /// One text, of which the last tokens are read at once.
     fn chunks(&self) -> Result<f32> {
         let text = self.text(0, LONG);
-        let whole = self.alone(&text)?;
         let mut cache = Cache::new();
         let mut worst = 0.0_f32;
         let (first, rest) = text.split_at(READ);
-        for (chunk, start) in [(first, 0), (rest, READ)] {
-            let logits = self.logits(&pad(&[(0, chunk)], Side::Right), Some(&mut cache))?;
-            let expected = whole.slice(s![start..start + chunk.len(), ..]);
-            worst = largest(worst, difference(logits.index_axis(Axis(0), 0), expected));
+        for (chunk, so_far) in [(first, first), (rest, text.as_slice())] {
+            let batch = pad(&[(0, chunk)], Side::Right);
+            let logits = said(&self.logits(&batch, Some(&mut cache))?, &batch, 0);
+            let expected = self.last(so_far, logits.nrows())?;
+            worst = largest(worst, difference(logits.view(), expected.view()));
         }
         Ok(worst)
     }
@@ -234,6 +284,15 @@ impl Probe<'_> {
                 .expected("[batch, seq, vocab]")
         })
     }
+}
+
+/// What a model says of the tokens of a row: logits of each, or of the last alone.
+fn said(logits: &ndarray::Array3<f32>, batch: &Batch, row: usize) -> Array2<f32> {
+    let of_row = logits.index_axis(Axis(0), row);
+    if layout::of_last(logits.shape(), batch.ids.dim()) {
+        return of_row.to_owned();
+    }
+    of_row.slice(s![batch.columns(row), ..]).to_owned()
 }
 
 /// The largest difference relative to the largest finite value expected; NaN where a value is.

@@ -78,7 +78,7 @@ impl Session {
                 Allowed::Finite
             };
             values::read(name, &value, |view| {
-                layout::check(name, view.shape(), feed.ids.dim())?;
+                layout::check(name, view.shape(), feed.ids.dim(), name == self.logits)?;
                 values::check(name, &view, &feed.mask, allowed)
             })?;
         }
@@ -102,6 +102,14 @@ impl Session {
         Ok(())
     }
 
+    /// The size that the export gives to an axis of the token ids once and for all.
+    pub(super) fn fixed(&self, axis: usize) -> Option<usize> {
+        let mut ports = self.ports.iter();
+        let tokens = ports.find(|port| port.role == InputRole::TokenIds)?;
+        let input = self.inputs.iter().find(|input| input.name == tokens.name)?;
+        usize::try_from(*input.dims.get(axis)?).ok()
+    }
+
     /// Where a batch has as many rows as tokens, the shape of an output does not tell which axis counts what; a small run
     /// does, once for each output.
     fn know_layout(&self, feed: &Feed, wanted: &[&str]) -> Result<()> {
@@ -117,16 +125,8 @@ impl Session {
         if unknown.is_empty() {
             return Ok(());
         }
-        let fixed = |axis: usize| {
-            let tokens = self
-                .ports
-                .iter()
-                .find(|port| port.role == InputRole::TokenIds)?;
-            let input = self.inputs.iter().find(|input| input.name == tokens.name)?;
-            usize::try_from(*input.dims.get(axis)?).ok()
-        };
-        let batch = fixed(0).unwrap_or(1);
-        let seq = fixed(1).unwrap_or(batch + 1);
+        let batch = self.fixed(0).unwrap_or(1);
+        let seq = self.fixed(1).unwrap_or(batch + 1);
         if batch == seq {
             return Err(layout::untold(&unknown, batch));
         }

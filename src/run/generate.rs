@@ -89,6 +89,7 @@ pub fn generate(
     if let Some(sampling) = &how.sampling {
         sampling.check()?;
     }
+    session.check_context()?;
     // A single token needs no cache.
     let cached = how.cache && how.max_new_tokens > 1 && session.caching().alone.is_ok();
     if cached {

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayD, ArrayView1, ArrayViewD, Axis, Slice, concatenate};
 
 use super::batch::{Batch, Side, batches, pad};
 use super::cache::Cache;
-use super::{Budget, Feed, Session, Tensor};
+use super::{Budget, Feed, Session, Tensor, layout};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::model::Architecture;
@@ -84,13 +84,15 @@ impl<'a> Reading<'a> {
 /// the model's cache allows it.
 ///
 /// # Errors
-/// Those of [`Session::visit`] and of `see`; a prompt without tokens, or one that is too long, is a usage fault.
+/// Those of [`Session::check_context`], of [`Session::visit`] and of `see`; a prompt without tokens, or one that is too long, is
+/// a usage fault.
 pub fn each_output(
     session: &Session,
     prompts: &[Vec<i64>],
     reading: &Reading<'_>,
     mut see: impl FnMut(Part<'_>) -> Result<()>,
 ) -> Result<()> {
+    session.check_context()?;
     let width = reading.width(session);
     for batch in plan(session, prompts, reading.budget.cells(width)) {
         interrupt::check()?;
@@ -274,6 +276,18 @@ pub(super) fn parts(
     values: ArrayViewD<'_, f32>,
     see: &mut impl FnMut(Part<'_>) -> Result<()>,
 ) -> Result<()> {
+    if layout::of_last(values.shape(), batch.ids.dim()) {
+        for (row, prompt) in batch.rows.iter().enumerate() {
+            let tokens = batch.columns(row).len();
+            see(Part {
+                prompt: *prompt,
+                start: (start_of(starts, row) + tokens).saturating_sub(1),
+                name,
+                values: values.index_axis(Axis(0), row),
+            })?;
+        }
+        return Ok(());
+    }
     if !values.shape().starts_with(batch.ids.shape()) {
         return Err(Fault::failed(
             format!("reading the output `{name}` by token"),

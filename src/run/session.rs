@@ -34,6 +34,7 @@ pub struct Session {
     pub(super) laid_out: Mutex<BTreeSet<String>>,
     pub(super) batching: OnceLock<Batching>,
     pub(super) caching: OnceLock<Caching>,
+    pub(super) reads_context: OnceLock<bool>,
 }
 
 /// An input as the runtime states it; sizes that vary are −1.
@@ -117,6 +118,7 @@ impl Session {
             laid_out: Mutex::default(),
             batching: OnceLock::new(),
             caching: OnceLock::new(),
+            reads_context: OnceLock::new(),
         })
     }
 
