@@ -201,9 +201,12 @@ fn detach(
         .output
         .iter()
         .filter(|name| !name.is_empty() && *name != tensor);
-    let from_it = !matches!(node.domain(), "" | "ai.onnx")
-        && !(producer.output == 0 && ends_in_first(node.op_type()));
-    if from_it && let Some(other) = others.find(|name| editor.reads(name)) {
+    let is_plain = matches!(node.domain(), "" | "ai.onnx");
+    let is_last = producer.output == 0 && ends_in_first(node.op_type());
+    if !is_plain
+        && !is_last
+        && let Some(other) = others.find(|name| editor.reads(name))
+    {
         return Err(Fault::usage(
             format!(
                 "editing an output of the fused operator `{}`",

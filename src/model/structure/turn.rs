@@ -67,8 +67,8 @@ fn ids_are_turned(reach: &Reach<'_, '_>, indices: &str) -> bool {
 }
 
 /// Walks back from a tensor, breadth first, until `found` says of a tensor and its node that it is there.
-fn search<'g>(
-    reach: &Reach<'_, 'g>,
+fn search(
+    reach: &Reach<'_, '_>,
     from: &str,
     floor: Option<usize>,
     found: impl Fn(&str, Option<usize>) -> bool,
