@@ -158,14 +158,15 @@ impl Probe<'_> {
             .collect()
     }
 
-    /// Whether other tokens before the last one change what follows it.
+    /// Whether tokens before the last one change what follows it, in a model in which that one does.
     fn reads_context(&self) -> Result<bool> {
-        let text = self.text(0, LONG);
-        let mut other = self.text(1, LONG);
-        if let (Some(last), Some(same)) = (other.last_mut(), text.last()) {
-            *last = *same;
+        let (text, other) = (self.text(0, LONG), self.text(1, LONG));
+        let mut mixed = other.clone();
+        if let (Some(last), Some(own)) = (mixed.last_mut(), text.last()) {
+            *last = *own;
         }
-        Ok(self.last(&text, 1)? != self.last(&other, 1)?)
+        let logits = self.last(&text, 1)?;
+        Ok(logits != self.last(&mixed, 1)? || logits == self.last(&other, 1)?)
     }
 
     fn together(&self) -> Result<f32> {
