@@ -221,7 +221,7 @@ impl Engine {
                 let at = (read + of_row.nrows()).checked_sub(seq);
                 match at.filter(|&at| at < of_row.nrows()) {
                     Some(at) => visit(row, of_row.row(at))?,
-                    None => return Err(unread(read, seq, of_row.nrows())),
+                    None => return Err(unread(read, seq)),
                 }
             }
         }
@@ -319,13 +319,13 @@ impl Engine {
     }
 }
 
-fn unread(position: usize, seq: usize, given: usize) -> Fault {
+fn unread(position: usize, seq: usize) -> Fault {
     if position >= seq {
         return rows::outside("reading logits", position, seq);
     }
     Fault::usage(
         format!("reading the logits at position {position} of {seq}"),
-        format!("a model that puts out those of the last {given} alone"),
+        "a model that puts out those of the last token alone",
     )
     .expected("logits of every token")
     .hint("export the model so that it puts out logits [batch, seq, vocab]")
