@@ -26,7 +26,11 @@ impl Session {
     ) -> Result<()> {
         self.check_names(feed, wanted)?;
         self.know_layout(feed, wanted)?;
-        let failed = |error: ort::Error| Fault::failed("running the model", error.message().trim());
+        let failed = |error: ort::Error| {
+            Fault::failed("running the model", error.message().trim())
+                .expected("a graph that ONNX Runtime runs on these token ids")
+                .hint("run the file in ONNX Runtime alone: if it fails there too, export it again")
+        };
         let grown = self.ports.iter().filter(|_| cache.is_some());
         let grown: Vec<(&str, &str)> = grown
             .filter_map(|port| Some((port.name.as_str(), port.grown.as_deref()?)))
