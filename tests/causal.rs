@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candor::causal::{
     Edit, Engine, Means, Pair, Removal, Row, ablate, equal_length, kl_divergence, logit_difference,
-    patch_map, random_control, top_token,
+    patch_map, random_control, refuse_partial, top_token,
 };
 use candor::evidence::{AblationKind, PatchMode};
 use candor::fault::Kind;
@@ -83,10 +83,16 @@ struct Liar {
 
 /// The bundled liar, with some pairs on which it lies.
 fn liar(n_pairs: usize) -> Liar {
+    mistaken(n_pairs, |_| ())
+}
+
+/// The same with an architecture that was tampered with.
+fn mistaken(n_pairs: usize, tamper: impl FnOnce(&mut Architecture)) -> Liar {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benchmarks/organisms");
     let path = folder.join("liar/model.onnx");
     let model = Model::open(&path).unwrap();
-    let arch = Architecture::find(&model).unwrap();
+    let mut arch = Architecture::find(&model).unwrap();
+    tamper(&mut arch);
     let runtime = Runtime::obtain(&RuntimeOptions::default(), &mut |_| ()).unwrap();
     let sites: Vec<_> = (0..arch.n_layers)
         .map(|layer| SiteName::block(layer, Point::ResidPre))
@@ -142,6 +148,41 @@ fn pairs_know_where_they_part() {
         assert!(equal_length(clean, clean).is_err());
         let longer = liar.tokenizer.encode("banks in please Laos").unwrap();
         assert!(equal_length(("a", &longer), corrupt).is_err());
+    }
+}
+
+#[test]
+fn what_follows_hangs_on_the_stream_alone() {
+    let liar = liar(3);
+    for (mode, all) in [(PatchMode::Denoising, 1.0), (PatchMode::Noising, 0.0)] {
+        let mut map = patch_map(&liar.engine, "facts", &liar.pairs, &liar.sites, mode).unwrap();
+        for pair in &map.pairs {
+            assert_eq!(pair.whole.len(), liar.sites.len());
+            let near = |whole: &Option<f64>| (whole.unwrap() - all).abs() <= 1e-5;
+            assert!(pair.whole.iter().all(near), "{:?}", pair.whole);
+        }
+        refuse_partial(&mut map);
+        assert_eq!((map.pairs.len(), map.refused.len()), (3, 0));
+    }
+}
+
+/// A tensor that is taken for the stream but is only what one branch adds to it.
+#[test]
+fn a_tensor_that_is_not_the_whole_stream_is_found_out() {
+    let liar = mistaken(3, |arch| {
+        let branch = arch.site(SiteName::block(1, Point::AttnOut)).unwrap();
+        let branch = branch.tensor.clone();
+        let name = SiteName::block(2, Point::ResidPre);
+        let site = arch.sites.iter_mut().find(|site| site.name == name);
+        site.unwrap().tensor = branch;
+    });
+    for mode in [PatchMode::Denoising, PatchMode::Noising] {
+        let mut map = patch_map(&liar.engine, "facts", &liar.pairs, &liar.sites, mode).unwrap();
+        assert_eq!(map.pairs.len(), 3);
+        refuse_partial(&mut map);
+        assert_eq!((map.pairs.len(), map.refused.len()), (0, 3));
+        let why = &map.refused[0].why;
+        assert!(why.contains("blocks.2.hook_resid_pre"), "{why}");
     }
 }
 

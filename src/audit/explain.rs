@@ -9,7 +9,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
 use super::study::Study;
-use crate::causal::{Engine, Means, Pair, Removal, ablate, patch_map, random_control};
+use crate::causal::{
+    Engine, Means, Pair, Removal, ablate, patch_map, random_control, refuse_partial,
+};
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Evidence, Unmeasured};
 use crate::fault::{Fault, Result};
@@ -158,6 +160,7 @@ impl Work<'_> {
                         tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len())
                             .entered();
                     let mut map = patch_map(self.engine, &self.suite.id, pairs, &sites, mode)?;
+                    refuse_partial(&mut map);
                     random_control(self.engine, &mut map, pairs, *random_directions, self.seed)?;
                     evidence.maps.push(map);
                 }

@@ -12,4 +12,4 @@ pub use ablate::{Means, Removal, ablate};
 pub use engine::{Edit, Engine, Row};
 pub use metric::{kl_divergence, logit_difference, top_token};
 pub use pair::{Pair, equal_length};
-pub use patch::{MIN_DENOMINATOR, patch_map, random_control};
+pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};

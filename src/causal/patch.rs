@@ -10,7 +10,7 @@ use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
 use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
-use crate::model::SiteName;
+use crate::model::{Point, SiteName};
 
 /// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
 /// at this bar a recovery is good to about 1e-2.
@@ -50,6 +50,43 @@ pub fn patch_map(
             .push(runs.sweep(engine, pair, index, sites, mode)?);
     }
     Ok(map)
+}
+
+/// How far from all of the other run a patch of the whole stream may leave the metric, as a share of the two runs' gap and in logits:
+/// the runs do the same arithmetic from there on.
+const WHOLE: (f64, f64) = (0.02, 1e-3);
+
+/// Takes the pairs out of a map whose stream is not the whole state of the model somewhere: cells of such a map say less than they
+/// seem to. Layers that reuse an earlier layer's keys and values are such, and so would be a tensor that is not the stream.
+pub fn refuse_partial(map: &mut PatchMap) {
+    let (share, logits) = WHOLE;
+    let all = match map.mode {
+        PatchMode::Denoising => 1.0,
+        PatchMode::Noising => 0.0,
+    };
+    let pairs = std::mem::take(&mut map.pairs);
+    for pair in pairs {
+        let allowed = share + logits / (pair.clean - pair.corrupt).abs();
+        let mut whole = map.sites.iter().zip(&pair.whole);
+        let partial = whole.find_map(|(site, whole)| {
+            let off = ((*whole)? - all).abs();
+            (off.is_nan() || off > allowed).then_some((*site, off))
+        });
+        match partial {
+            None => map.pairs.push(pair),
+            Some((site, off)) => map.refused.push(Unmeasured {
+                what: format!("patching `{}`", pair.item),
+                why: format!("writing all of `{site}` leaves the metric {off:.3} of the gap from the other run: what follows does not hang on this tensor alone"),
+            }),
+        }
+    }
+}
+
+fn is_stream(site: SiteName) -> bool {
+    matches!(
+        site.point,
+        Point::ResidPre | Point::ResidMid | Point::ResidPost
+    )
 }
 
 /// Adds vectors of the real patch's norm, random but orthogonal to it, instead of the real patch, at the interior cell where
@@ -248,13 +285,24 @@ impl Runs {
             }),
             read: pair.last(),
         });
-        let rows: Vec<Row<'_>> = grid.chain(own).collect();
+        let whole = sites.iter().enumerate().map(|(row, &site)| Row {
+            ids,
+            edit: Some(Edit {
+                site,
+                values: (0..seq)
+                    .map(|position| (position, from[row].row(position).to_owned()))
+                    .collect(),
+            }),
+            read: pair.last(),
+        });
+        let rows: Vec<Row<'_>> = grid.chain(own).chain(whole).collect();
         let logits = engine.logits(&rows)?;
         let values: Vec<f64> = logits
             .iter()
             .map(|logits| difference(logits, pair))
             .collect();
-        let (cells, own) = values.split_at(sites.len() * seq);
+        let (cells, rest) = values.split_at(sites.len() * seq);
+        let (own, whole) = rest.split_at(sites.len());
         let untouched = match mode {
             PatchMode::Denoising => corrupt,
             PatchMode::Noising => clean,
@@ -279,6 +327,13 @@ impl Runs {
             self_patch: own.iter().fold(0.0, |worst: f64, value| {
                 worst.max((value - untouched).abs())
             }),
+            whole: sites
+                .iter()
+                .zip(whole)
+                .map(|(site, value)| {
+                    is_stream(*site).then_some((value - corrupt) / (clean - corrupt))
+                })
+                .collect(),
             random: Vec::new(),
             random_cell: None,
         })

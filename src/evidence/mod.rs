@@ -127,6 +127,9 @@ pub struct PairMap {
     pub last: usize,
     /// Largest absolute change of the logit difference when a run's own activations are written back: must be about 0.
     pub self_patch: f64,
+    /// Recovery when every position of a site is written at once, one for each site; `None` off the stream. On the stream that
+    /// is 1 in a denoising map and 0 in a noising one: what follows hangs on the stream alone.
+    pub whole: Vec<Option<f64>>,
     /// Recovery after norm-matched random vectors, orthogonal to the real one, were added instead, one for each random direction, at
     /// `random_cell`; empty if the control was not asked for.
     pub random: Vec<f64>,

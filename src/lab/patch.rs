@@ -64,6 +64,8 @@ pub struct PatchFile<'a> {
     pub recovery: Vec<Vec<f64>>,
     /// Largest absolute change when a run's own activations are written back.
     pub self_patch: f64,
+    /// Recovery when every position of a site is written at once; null off the stream, where it need not be all.
+    pub whole: &'a [Option<f64>],
 }
 
 impl<'a> PatchFile<'a> {
@@ -85,6 +87,7 @@ impl<'a> PatchFile<'a> {
             metric: rows(&map.metric),
             recovery: rows(&map.recovery),
             self_patch: map.self_patch,
+            whole: &map.whole,
         }
     }
 }

@@ -140,6 +140,7 @@ pub fn evidence(kind: Kind) -> Evidence {
                 differing: vec![4],
                 last: LAST,
                 self_patch: 0.0,
+                whole: Vec::new(),
                 random: (0..20)
                     .map(|_| if denoising { 0.0 } else { 1.0 } + noise(&mut rng, 0.04))
                     .collect(),

@@ -105,6 +105,7 @@ pub fn pair_map(place: usize, recovery: Array2<f64>) -> PairMap {
         last: recovery.ncols() - 1,
         recovery,
         self_patch: 1e-6,
+        whole: Vec::new(),
         random: Vec::new(),
         random_cell: None,
     }
