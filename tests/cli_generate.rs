@@ -182,9 +182,13 @@ fn what_is_wrong_is_said() {
     for args in by_clap {
         candor(args.iter()).assert().code(2);
     }
-    let cases: [&[&str]; 3] = [
+    let patterns = ["--sites", "*.hook_pattern", "--out", "never.safetensors"];
+    let patterns = [&["generate", MODEL, "--ids", "[[1]]"][..], &patterns].concat();
+    let cases: [&[&str]; 5] = [
         &["generate", MODEL, "--ids", "[[99]]"],
-        &["generate", MODEL, "--ids", "[[1]]", "--temperature=-1"],
+        &["generate", MODEL, "--ids", "[[1]]", "--temperature", "-1"],
+        &["generate", MODEL, "--ids", "[[1]]", "--top-k", "0"],
+        &patterns,
         &["generate", MODEL, "--prompt", "x"],
     ];
     let said: Vec<String> = cases

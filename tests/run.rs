@@ -188,7 +188,7 @@ fn a_trained_model_is_continued_greedily_token_by_token() {
     let model = model(&shared.join("data/stories260k"));
     let text = model.ids.row(0).to_vec();
     let prompts = vec![text[..4].to_vec(), text[..9].to_vec(), text[..4].to_vec()];
-    let written = greedy(&model.session, &model.arch, &prompts, 6, &[]).unwrap();
+    let written = greedy(&model.session, &prompts, 6, &[]).unwrap();
     assert_eq!(written[0], written[2]);
     for (prompt, response) in prompts.iter().zip(&written) {
         assert_eq!(response.len(), 6);
@@ -211,7 +211,7 @@ fn a_trained_model_is_continued_greedily_token_by_token() {
     }
     let stop = written[0][2];
     let first = written[0].iter().position(|token| *token == stop).unwrap();
-    let stopped = greedy(&model.session, &model.arch, &prompts[..1], 6, &[stop]).unwrap();
+    let stopped = greedy(&model.session, &prompts[..1], 6, &[stop]).unwrap();
     assert_eq!(stopped, [written[0][..first].to_vec()]);
 }
 

@@ -101,7 +101,7 @@ fn a_model_that_does_not_hear_what_came_before_is_refused() {
     let prompts = [vec![5, 9, 4]];
     let fault = last_logits(&session, &arch, &prompts).unwrap_err();
     insta::assert_snapshot!(fault);
-    let stop = greedy(&session, &arch, &prompts, 2, &[]).unwrap_err();
+    let stop = greedy(&session, &prompts, 2, &[]).unwrap_err();
     assert_eq!(stop.found, fault.found);
     let engine = Engine::open(&runtime(), &model, &arch, &[], &[], Vec::new());
     assert_eq!(engine.err().unwrap().found, fault.found);
@@ -119,13 +119,13 @@ fn logits_of_the_last_token_are_enough() {
         .fold(0.0_f32, |most, x| most.max(x.abs()));
     assert!(off <= 1e-5, "{off:e}");
     assert_eq!(
-        greedy(&short, &arch, &prompts, 3, &[]).unwrap(),
-        greedy(&long, &full_arch, &prompts, 3, &[]).unwrap()
+        greedy(&short, &prompts, 3, &[]).unwrap(),
+        greedy(&long, &prompts, 3, &[]).unwrap()
     );
 
     let engine = Engine::open(&runtime(), &terse, &arch, &[], &[], Vec::new()).unwrap();
     let row = Row::plain(&prompts[0]);
-    let read = engine.logits(&[row.clone()]).unwrap();
+    let read = engine.logits(std::slice::from_ref(&row)).unwrap();
     assert!(
         (&read[0] - &expected.row(0))
             .iter()

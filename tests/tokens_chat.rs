@@ -105,6 +105,9 @@ fn hostile_templates_come_to_an_end() {
         "{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
         "{{ 'x' * 10**11 }}",
         "{{ ('x' * 10**8) ~ ('y' * 10**8) }}",
+        "{% set ns = namespace(x=[]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+        "{{ messages | tojson(indent=9223372036854775807) }}",
+        "{{ '{:>99999999999}'.format(1) }}",
         "{% for a in range(1000) recursive %}{{ loop(range(1000)) }}{% endfor %}",
         "{{ range(99999) | list | join('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}",
     ];
@@ -113,6 +116,31 @@ fn hostile_templates_come_to_an_end() {
         assert_eq!(fault.kind, Kind::Usage, "{source}");
         assert!(fault.doing.contains("tokenizer_config.json"), "{fault}");
     }
+}
+
+#[test]
+fn lists_that_lie_deep_in_one_another_are_walked() {
+    let deep = "{% set ns = namespace(x=[]) %}{% for i in range(15000) %}{% set ns.x = [[[ns.x]]] %}{% endfor %}";
+    let brackets = 2 * 3 * 15_000 + 2;
+    for (shown, expected) in [
+        ("{{ ns.x | length }}", "1".to_owned()),
+        ("{{ ns.x | tojson | length }}", brackets.to_string()),
+        ("{{ (ns.x ~ '') | length }}", brackets.to_string()),
+        ("{{ ns.x == [ns.x] }}", "False".to_owned()),
+    ] {
+        let text = render(&format!("{deep}{shown}"), &question()).unwrap();
+        assert_eq!(text, expected, "{shown}");
+    }
+    // An indent is wider than what Rust's own formatting takes.
+    let wide = render(
+        "{{ messages | tojson(indent=70000) | length }}",
+        &question(),
+    )
+    .unwrap();
+    assert_eq!(
+        wide,
+        (70_000 * 6 + r#"[{"role": "user","content": "hi"}]"#.len() + 5).to_string()
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::fault::{Fault, Result};
 use crate::files;
 use crate::instrument::{Plan, instrument};
 use crate::lab::{Captured, check_ids, select_sites};
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Model, Point, SiteName};
 use crate::run::{Budget, Generation, Sampling, Session, Written, generate};
 use crate::tokens::{Encoded, Tokenizer};
 
@@ -40,7 +40,12 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_new_tokens: usize,
     /// Draw tokens at this temperature; 0 takes the likeliest (default: 1 with --top-k or --top-p, else 0).
-    #[arg(long, value_name = "T", help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "T",
+        allow_negative_numbers = true,
+        help_heading = "Sampling"
+    )]
     pub temperature: Option<f32>,
     /// Draw from the likeliest tokens that have this probability together.
     #[arg(long, value_name = "P", help_heading = "Sampling")]
@@ -73,6 +78,7 @@ pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
     let model = Model::open(&args.model)?;
     let arch = Architecture::find(&model)?;
     let sites = select_sites(&arch, &args.sites)?;
+    by_token(&sites)?;
     let tokenizer = match args.ids {
         Some(_) => None,
         None => Some(prompts::tokenizer(
@@ -205,10 +211,10 @@ fn captured(ids: &[Vec<i64>], written: &[Written], names: &[String]) -> Result<C
         .iter()
         .enumerate()
         .map(|(site, name)| {
-            let rows = written
+            let rows: Vec<&ArrayD<f32>> = written
                 .iter()
-                .map(|written| by_token(name, written.outputs.get(site)))
-                .collect::<Result<Vec<_>>>()?;
+                .filter_map(|written| written.outputs.get(site))
+                .collect();
             let of_token = rows.first().map_or(&[][..], |rows| &rows.shape()[1..]);
             let shape = [&[rows.len(), longest], of_token].concat();
             let mut tensor = ArrayD::zeros(shape);
@@ -229,13 +235,17 @@ fn captured(ids: &[Vec<i64>], written: &[Written], names: &[String]) -> Result<C
     })
 }
 
-/// The values of one text, the tokens on their first axis.
-fn by_token<'v>(site: &str, values: Option<&'v ArrayD<f32>>) -> Result<&'v ArrayD<f32>> {
-    values.filter(|values| values.ndim() > 1).ok_or_else(|| {
-        Fault::failed(
-            format!("reading `{site}` while generating"),
-            "no value for each token",
-        )
-        .expected("[tokens, …]")
+/// Refuses sites that grow with the text along more than one axis.
+///
+/// # Errors
+/// Usage: attention patterns are among them.
+fn by_token(sites: &[SiteName]) -> Result<()> {
+    let pattern = sites
+        .iter()
+        .find(|site| matches!(site.point, Point::Pattern));
+    pattern.map_or(Ok(()), |site| {
+        Err(Fault::usage("reading sites while generating", format!("`{site}`"))
+            .expected("sites that hold as many values at every token")
+            .hint("read attention patterns with `candor capture --ids`, from the ids of prompt and response"))
     })
 }

@@ -26,7 +26,6 @@ pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Ve
         .collect::<Result<Vec<_>>>()?;
     let written = greedy(
         session,
-        &subject.arch,
         &prompts,
         suite.max_new_tokens,
         &subject.tokenizer.stop_ids()?,

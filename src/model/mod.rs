@@ -32,7 +32,7 @@ pub use facts::{
 pub use file::{Model, ModelFile, encode};
 pub use index::GraphIndex;
 pub use module_path::ModulePath;
-pub use operators::{Operator, Role, operator, role};
+pub use operators::{Operator, Role, operator, role, rounds};
 pub use overview::{Overview, Port, Quantisation, Stored};
 pub use site::{Point, SiteName};
 

@@ -199,6 +199,56 @@ static OPERATORS: &[Operator] = &[
     row("GatherND", Role::Move, &[0]),
 ];
 
+/// What a fused operator takes an integer input of the graph for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fed {
+    /// For each row the place of its last token.
+    LastTokens,
+    /// The number of tokens so far.
+    TotalLength,
+    /// The place of each token.
+    Positions,
+    /// The segment of each token.
+    Segments,
+    /// Which tokens are real.
+    Mask,
+}
+
+/// What the operator takes its input in that slot for, where the slot alone tells.
+#[must_use]
+pub fn fed(op_type: &str, slot: usize) -> Option<Fed> {
+    let row = FED
+        .iter()
+        .find(|(op, input, _)| *op == op_type && *input == slot);
+    row.map(|(_, _, fed)| *fed)
+}
+
+const FED: [(&str, usize, Fed); 6] = [
+    ("GroupQueryAttention", 5, Fed::LastTokens),
+    ("GroupQueryAttention", 6, Fed::TotalLength),
+    ("GroupQueryAttention", 9, Fed::Positions),
+    ("EmbedLayerNormalization", 1, Fed::Segments),
+    ("EmbedLayerNormalization", 7, Fed::Mask),
+    ("EmbedLayerNormalization", 8, Fed::Positions),
+];
+
+/// Whether the operator rounds activations to 8-bit integers on its way; `MatMulNBits` does on some processors.
+#[must_use]
+pub fn rounds(op_type: &str) -> bool {
+    ROUNDING.contains(&op_type)
+}
+
+const ROUNDING: [&str; 8] = [
+    "MatMulNBits",
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
+    "QuantizeLinear",
+    "QLinearMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "QAttention",
+];
+
 /// The output by which a fused attention returns the key or value cache that it reads from a slot.
 #[must_use]
 pub fn returned_cache(domain: &str, op_type: &str, slot: usize) -> Option<usize> {

@@ -45,7 +45,7 @@ impl Budget {
     pub(super) fn chunk(&self, size: Size, width: usize, total: usize) -> Result<usize> {
         let each = bytes_per_token(size, width, total);
         match self.run / each {
-            0 => Err(too_long(total, each, self.run)),
+            0 => Err(too_long(total, each, self.run).hint("allow a run more memory")),
             tokens => Ok(tokens),
         }
     }

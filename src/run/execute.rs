@@ -118,7 +118,9 @@ impl Session {
     /// does, once for each output.
     fn know_layout(&self, feed: &Feed, wanted: &[&str]) -> Result<()> {
         let (batch, seq) = feed.ids.dim();
-        if batch != seq || batch == 1 {
+        let misfits = |axis, size| self.fixed(axis).is_some_and(|fixed| fixed != size);
+        // The runtime refuses a batch of another size than a fixed one.
+        if batch != seq || batch == 1 || misfits(0, batch) || misfits(1, seq) {
             return Ok(());
         }
         let unknown: Vec<&str> = {

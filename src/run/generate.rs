@@ -6,8 +6,7 @@ use super::continued;
 use super::read::{Extra, Reading, each_last, outputs_of};
 use super::sampling::Chooser;
 use super::{Budget, Sampling, Session};
-use crate::fault::Result;
-use crate::model::Architecture;
+use crate::fault::{Fault, Kind, Result};
 
 /// How a text is continued.
 #[derive(Clone, Copy)]
@@ -63,7 +62,6 @@ pub struct Written {
 /// Those of [`generate`].
 pub fn greedy(
     session: &Session,
-    _arch: &Architecture,
     prompts: &[Vec<i64>],
     max_new_tokens: usize,
     stop: &[i64],
@@ -80,7 +78,7 @@ pub fn greedy(
 /// Continues every prompt. Each gets the tokens that it gets alone, and the same ones with and without a cache.
 ///
 /// # Errors
-/// Those of [`super::each_output`], and of [`Sampling::check`].
+/// Those of [`super::each_output`], and of [`Sampling::check`]. Failed, if an output asked for has no value for each token.
 pub fn generate(
     session: &Session,
     prompts: &[Vec<i64>],
@@ -92,11 +90,39 @@ pub fn generate(
     session.check_context()?;
     // A single token needs no cache.
     let cached = how.cache && how.max_new_tokens > 1 && session.caching().alone.is_ok();
-    if cached {
+    let written = if cached {
         continued::generate(session, prompts, how)
     } else {
         anew(session, prompts, how)
+    };
+    let written = written.map_err(too_long)?;
+    for (prompt, written) in prompts.iter().zip(&written) {
+        by_token(prompt.len() + written.ids.len(), how.outputs, written)?;
     }
+    Ok(written)
+}
+
+/// What a model does not run is most often a text that has outgrown its positions.
+fn too_long(fault: Fault) -> Fault {
+    if fault.kind == Kind::Failed && fault.hint.is_empty() {
+        fault.hint("the text may have grown longer than the model has positions for: ask for fewer new tokens")
+    } else {
+        fault
+    }
+}
+
+/// Refuses outputs that do not have a value for each token of a text, as of models that put out the last token's alone.
+fn by_token(tokens: usize, names: &[&str], written: &Written) -> Result<()> {
+    let mut outputs = names.iter().zip(&written.outputs);
+    let short = outputs.find(|(_, values)| values.shape().first() != Some(&tokens));
+    short.map_or(Ok(()), |(name, values)| {
+        Err(Fault::failed(
+            format!("reading the output `{name}` while generating"),
+            format!("the shape {:?} for {tokens} tokens", values.shape()),
+        )
+        .expected(format!("[{tokens}, …]"))
+        .hint("the export puts out the last token's alone: leave this output out"))
+    })
 }
 
 /// A response under way.

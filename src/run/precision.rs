@@ -5,6 +5,7 @@ use ort::value::{TensorElementType, ValueType};
 
 use super::placement;
 use crate::fault::Result;
+use crate::model::rounds;
 
 /// Largest differences of logits, relative to the largest logit, that change nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,17 +17,7 @@ pub(super) struct Precision {
     pub rounded: f32,
 }
 
-/// Operators that round activations to 8-bit integers.
-const ROUNDING: [&str; 8] = [
-    "MatMulNBits",
-    "DynamicQuantizeLinear",
-    "DynamicQuantizeMatMul",
-    "QuantizeLinear",
-    "QLinearMatMul",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "QAttention",
-];
+/// Steps of 1/127 that a rounding may be off by, in all.
 const STEPS: f32 = 2e-2;
 
 impl Precision {
@@ -49,7 +40,7 @@ impl Precision {
             .fold(0.0, f32::max);
         let rounds = placement::read(session)?
             .iter()
-            .any(|node| ROUNDING.contains(&node.operator.as_str()));
+            .any(|node| rounds(&node.operator));
         Ok(Self {
             format,
             rounded: if rounds { format.max(STEPS) } else { format },

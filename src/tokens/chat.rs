@@ -1,12 +1,14 @@
 //! Chat templates, as Hugging Face writes and renders them.
 //!
-//! A template is a stranger's program. It runs without access to anything but the conversation, and on fuel: steps, and
-//! bytes that it makes.
+//! A template is a stranger's program. It runs without access to anything but the conversation, on fuel (steps, and bytes
+//! that it makes), and not for ever.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::value::{Kwargs, Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State};
 use serde_json::json;
 
@@ -15,14 +17,22 @@ use super::prompt::Message;
 use super::python;
 use crate::fault::{Fault, Result};
 
-/// Steps that a template may take, or 64 times as many bytes that it may make.
-const FUEL: u64 = 1_000_000;
+/// Steps that a template may take, or [`BYTES`] that it may make.
+const FUEL: u64 = 250_000;
+/// What minijinja gives for [`FUEL`].
+const BYTES: usize = 64 * 250_000;
+/// Every step may put a list into a list, and minijinja walks and frees what it holds by recursion. Of a stack only what is
+/// used takes memory.
+const STACK: usize = 1 << 29;
+/// A list that holds another one twice, which does the same, is walked for ever on little fuel. Templates take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The day that a template which asks for it is told, in days since 1 January 1970: 26 July 2024, which the templates of
 /// Llama 3 name themselves where there is no clock. An audit must not read differently tomorrow.
 const TODAY: u32 = 19_930;
 
 /// A chat template and the special tokens that it may write.
+#[derive(Debug, Clone)]
 pub struct ChatTemplate {
     source: String,
     path: PathBuf,
@@ -99,8 +109,29 @@ impl ChatTemplate {
     /// The text of a conversation, with the mark behind which the assistant speaks.
     ///
     /// # Errors
-    /// Usage: the template is malformed, refuses the conversation, or takes too many steps.
+    /// Usage: the template is malformed, refuses the conversation, or takes too many steps or too long. Failed: there is no memory
+    /// for a thread.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
+        let doing = || format!("rendering the chat template of `{}`", self.path.display());
+        let (template, messages) = (self.clone(), messages.to_vec());
+        let (done, made) = mpsc::channel();
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || {
+                // Whoever waited may have lost patience.
+                let _ = done.send(template.render_here(&messages));
+            })
+            .map_err(|error| Fault::failed(doing(), error.to_string()))?;
+        made.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            Err(Fault::usage(
+                doing(),
+                format!("no end within {} seconds", PATIENCE.as_secs()),
+            )
+            .expected("a template that comes to an end"))
+        })
+    }
+
+    fn render_here(&self, messages: &[Message]) -> Result<String> {
         let mut context = serde_json::Map::new();
         for (key, token) in &self.tokens {
             context.insert(key.clone(), json!(token));
@@ -143,10 +174,15 @@ fn environment() -> std::result::Result<Environment<'static>, Error> {
     let mut syntax = SyntaxConfig::builder();
     environment.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_fuel(Some(FUEL));
+    // They indent by depth, without a bound.
+    environment.remove_filter("pprint");
+    environment.remove_global("debug");
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(method);
     environment.set_formatter(write);
-    environment.add_filter("tojson", python::to_json);
+    environment.add_filter("tojson", |value: &Value, options: Kwargs| {
+        python::to_json(value, options, BYTES)
+    });
     environment.add_function(
         "raise_exception",
         |message: String| -> std::result::Result<Value, Error> {
@@ -157,6 +193,25 @@ fn environment() -> std::result::Result<Environment<'static>, Error> {
         python::strftime(format, TODAY)
     });
     Ok(environment)
+}
+
+/// The methods of Python's values. Widths of `str.format` are paid for before they are filled.
+fn method(
+    state: &mut State,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> std::result::Result<Value, Error> {
+    if let ("format", Some(text)) = (name, value.as_str()) {
+        let numbers = text.split(|character: char| !character.is_ascii_digit());
+        let wide = numbers
+            .filter(|number| !number.is_empty())
+            .fold(0_u64, |sum, number| {
+                sum.saturating_add(number.parse().unwrap_or(u64::MAX))
+            });
+        state.consume_fuel(wide / 64)?;
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
 }
 
 /// Writes what Python spells with capitals as it does.

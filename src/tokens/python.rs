@@ -1,15 +1,16 @@
 //! What Python's side of a chat template does otherwise than Rust's: `json.dumps` and `strftime`.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Read as _};
 
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, ErrorKind};
 use serde::Serialize as _;
 use serde_json::ser::{Formatter, Serializer};
 
-/// `tojson` as transformers defines it: `json.dumps` with `ensure_ascii` off.
-pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
+/// `tojson` as transformers defines it: `json.dumps` with `ensure_ascii` off. At most `allowed` bytes are made: an indent is as
+/// wide as the template says, once for each level of each line.
+pub(super) fn to_json(value: &Value, options: Kwargs, allowed: usize) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let separators: Option<(String, String)> = options
         .get::<Option<Vec<String>>>("separators")?
@@ -22,15 +23,14 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     options.assert_all_used()?;
     let failed =
         |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    let mut json = serde_json::to_value(value).map_err(failed)?;
-    if sorted == Some(true) {
-        json.sort_all_objects();
-    }
     let (item, key) = separators.unwrap_or_else(|| {
         let item = if indent.is_some() { "," } else { ", " };
         (item.to_owned(), ": ".to_owned())
     });
-    let mut bytes = Vec::new();
+    let mut bytes = Bounded {
+        bytes: Vec::new(),
+        allowed,
+    };
     let style = Style {
         indent,
         item,
@@ -38,9 +38,22 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
         depth: 0,
         filled: false,
     };
-    json.serialize(&mut Serializer::with_formatter(&mut bytes, style))
-        .map_err(failed)?;
-    let text = String::from_utf8(bytes)
+    if sorted == Some(true) {
+        // A list that holds another one many times is small until it is written.
+        value
+            .serialize(&mut Serializer::new(&mut bytes))
+            .map_err(failed)?;
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes.bytes).map_err(failed)?;
+        json.sort_all_objects();
+        bytes.bytes.clear();
+        json.serialize(&mut Serializer::with_formatter(&mut bytes, style))
+            .map_err(failed)?;
+    } else {
+        value
+            .serialize(&mut Serializer::with_formatter(&mut bytes, style))
+            .map_err(failed)?;
+    }
+    let text = String::from_utf8(bytes.bytes)
         .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
     Ok(if ascii == Some(true) {
         escaped(&text)
@@ -65,6 +78,27 @@ fn escaped(text: &str) -> String {
     out
 }
 
+/// Takes so many bytes and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    allowed: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.allowed.saturating_sub(self.bytes.len()) {
+            let found = format!("JSON of more than {} bytes", self.allowed);
+            return Err(io::Error::other(found));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The separators of `json.dumps`.
 struct Style {
     indent: Option<usize>,
@@ -76,10 +110,13 @@ struct Style {
 
 impl Style {
     fn line<W: io::Write + ?Sized>(&self, writer: &mut W) -> io::Result<()> {
-        match self.indent {
-            Some(width) => write!(writer, "\n{:1$}", "", width * self.depth),
-            None => Ok(()),
-        }
+        let Some(width) = self.indent else {
+            return Ok(());
+        };
+        writer.write_all(b"\n")?;
+        let blanks = width.saturating_mul(self.depth) as u64;
+        io::copy(&mut io::repeat(b' ').take(blanks), writer)?;
+        Ok(())
     }
 
     fn open<W: io::Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {

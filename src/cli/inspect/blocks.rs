@@ -111,6 +111,11 @@ impl Boxes {
             Some(norm) => line.with(Tone::Norm, norm.name()).with(Tone::Rail, " ─▶ "),
             None => line,
         };
+        self.titled(line, branch, tone, end)
+    }
+
+    /// A branch's title behind what leads to it, the norm behind it, and the way to the rail.
+    fn titled(&self, line: Line, branch: &Branch, tone: Tone, end: &str) -> Line {
         let line = line.with(tone, branch.title).with(Tone::Rail, " ");
         let line = match branch.after {
             Some(norm) => line
@@ -189,29 +194,17 @@ impl Boxes {
             line.with(Tone::Rail, " ─")
         };
         let fork = line.width();
-        let inner = |line: Line, start: &str, branch: &Branch, tone: Tone, end: &str| {
-            let line = line
-                .with(Tone::Rail, format!("{start}─▶ "))
-                .with(tone, branch.title)
-                .with(Tone::Rail, " ");
-            let line = match branch.after {
-                Some(norm) => line
-                    .with(Tone::Rail, "─▶ ")
-                    .with(Tone::Norm, norm.name())
-                    .with(Tone::Rail, " "),
-                None => line,
-            };
-            self.close(
-                line.filled(Tone::Rail, "─", self.rail())
-                    .with(Tone::Rail, end),
-            )
-        };
-        let mut lines = vec![inner(line, "┬", attention, Tone::Attention, "╮")];
+        let mut lines = vec![self.titled(
+            line.with(Tone::Rail, "┬─▶ "),
+            attention,
+            Tone::Attention,
+            "╮",
+        )];
         lines.extend(self.said(&group.attention, fork + 4, &[MARGIN + STEM, fork], true));
         let line = Self::inside()
             .with(Tone::Rail, "│")
             .filled(Tone::Plain, " ", fork);
-        lines.push(inner(line, "╰", mlp, Tone::Mlp, "┤"));
+        lines.push(self.titled(line.with(Tone::Rail, "╰─▶ "), mlp, Tone::Mlp, "┤"));
         lines.extend(self.said(&group.mlp, fork + 4, &[MARGIN + STEM], true));
         lines.extend(self.back(mlp.stream));
         lines

@@ -44,6 +44,12 @@ pub(super) fn check(arch: &Architecture, index: &GraphIndex<'_>) -> Result<()> {
         }
     }
     for input in &arch.inputs {
+        if let InputRole::ScoreMask(mask) = &input.role
+            && mask.heads as u64 > allowed
+        {
+            let what = format!("a mask `{}` with heads", input.name);
+            return Err(absurd(what, mask.heads as u64));
+        }
         let InputRole::PastKeyValue(dims) = &input.role else {
             continue;
         };

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::super::architecture::{Element, InputRole};
 use super::super::index::GraphIndex;
 use super::super::onnx::{NodeProto, ValueInfoProto};
+use super::super::operators::{Fed, fed};
 use super::inputs::unknown;
 use super::reach::Reach;
 use super::score_mask;
@@ -67,7 +68,7 @@ pub(super) fn of(
 
 /// One number for the whole batch.
 fn single(index: &GraphIndex<'_>, input: &str) -> Option<InputRole> {
-    if reads_at(index, input, "GroupQueryAttention", TOTAL_LENGTH) {
+    if taken_for(index, input, Fed::TotalLength) {
         Some(InputRole::TotalLength)
     } else if slices(index, input) {
         Some(InputRole::LogitsToKeep)
@@ -78,7 +79,7 @@ fn single(index: &GraphIndex<'_>, input: &str) -> Option<InputRole> {
 
 /// One number for each row, or for each token of all rows.
 fn row(index: &GraphIndex<'_>, input: &str) -> Option<InputRole> {
-    if reads_at(index, input, "GroupQueryAttention", LAST_TOKENS) {
+    if taken_for(index, input, Fed::LastTokens) {
         Some(InputRole::LastTokens)
     } else if rotates(index, input) || compares(index, input) {
         Some(InputRole::CachePositions)
@@ -92,10 +93,10 @@ fn row(index: &GraphIndex<'_>, input: &str) -> Option<InputRole> {
 /// `[batch, seq]`, `[batch, total_seq]` or `[batch, 1]`.
 fn by_token(index: &GraphIndex<'_>, input: &ValueInfoProto, element: Element) -> Result<InputRole> {
     let name = input.name();
-    if reads_at(index, name, "GroupQueryAttention", LAST_TOKENS) {
+    if taken_for(index, name, Fed::LastTokens) {
         return Ok(InputRole::LastTokens);
     }
-    if element == Element::Bool || embed(index, name, EMBED_MASK) {
+    if element == Element::Bool || taken_for(index, name, Fed::Mask) {
         return Ok(InputRole::AttentionMask);
     }
     if element.is_float() {
@@ -106,7 +107,7 @@ fn by_token(index: &GraphIndex<'_>, input: &ValueInfoProto, element: Element) ->
     if segments(index, name) {
         return Ok(InputRole::TokenTypes);
     }
-    if embed(index, name, EMBED_POSITIONS) || rotates(index, name) {
+    if taken_for(index, name, Fed::Positions) || rotates(index, name) {
         return Ok(InputRole::PositionIds);
     }
     if masks(index, name) {
@@ -125,25 +126,12 @@ fn by_token(index: &GraphIndex<'_>, input: &ValueInfoProto, element: Element) ->
     }
 }
 
-/// Slots of `GroupQueryAttention`: `seqlens_k`, `total_sequence_length`, `position_ids`.
-const LAST_TOKENS: usize = 5;
-const TOTAL_LENGTH: usize = 6;
-const ROTATED: usize = 9;
-/// Slots of `EmbedLayerNormalization`: `segment_ids`, `mask`, `position_ids`.
-const EMBED_SEGMENTS: usize = 1;
-const EMBED_MASK: usize = 7;
-const EMBED_POSITIONS: usize = 8;
-
-/// Whether `op` reads the input in that slot, with at most its type or shape changed.
-fn reads_at(index: &GraphIndex<'_>, input: &str, op: &str, slot: usize) -> bool {
-    follow(index, input, |found, at, _| match found {
+/// Whether an operator takes the input for that, with at most its type or shape changed.
+fn taken_for(index: &GraphIndex<'_>, input: &str, what: Fed) -> bool {
+    follow(index, input, |op, slot, _| match op {
         "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" => None,
-        _ => Some(found == op && at == slot),
+        _ => Some(fed(op, slot) == Some(what)),
     })
-}
-
-fn embed(index: &GraphIndex<'_>, input: &str, slot: usize) -> bool {
-    reads_at(index, input, "EmbedLayerNormalization", slot)
 }
 
 /// Whether an input indexes a table that is too small for positions.
@@ -155,7 +143,7 @@ fn segments(index: &GraphIndex<'_>, input: &str) -> bool {
             .and_then(|dims| dims.first().copied().flatten())
             .is_some_and(|rows| rows < SEGMENTS)
     };
-    embed(index, input, EMBED_SEGMENTS)
+    taken_for(index, input, Fed::Segments)
         || follow(index, input, |op, slot, node| match op {
             "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => None,
             "Gather" => Some(slot == 1 && small(node)),
@@ -168,7 +156,7 @@ fn rotates(index: &GraphIndex<'_>, input: &str) -> bool {
     follow(index, input, |op, slot, node| match op {
         "Cos" | "Sin" => Some(true),
         "RotaryEmbedding" | "GemmaRotaryEmbedding" => (slot > 0).then_some(true),
-        "GroupQueryAttention" => (slot == ROTATED).then_some(true),
+        _ if fed(op, slot) == Some(Fed::Positions) => Some(true),
         "Gather" | "GatherBlockQuantized" => Some(
             slot == 1
                 && node

@@ -121,7 +121,10 @@ impl Projections<'_, '_> {
 
     /// From widths: those of keys and values in heads of `d_head`.
     fn kv_heads(&self, heads: usize, d_head: usize) -> Option<usize> {
-        let in_heads = |width: usize| (width.is_multiple_of(d_head)).then(|| width / d_head);
+        let in_heads = |width: usize| {
+            let heads = width.checked_div(d_head)?;
+            width.is_multiple_of(d_head).then_some(heads)
+        };
         let count = if self.k.node != self.v.node {
             in_heads(self.v.output?)?
         } else if self.q.node == self.k.node {
