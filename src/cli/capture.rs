@@ -6,6 +6,7 @@ use crate::fault::Result;
 use crate::files;
 use crate::lab::{capture, check_ids, select_sites};
 use crate::model::{Architecture, Model};
+use crate::report::counted;
 
 pub fn run(args: &CaptureArgs, runtime: &RuntimeArgs) -> Result<()> {
     files::writable(&args.out)?;
@@ -30,8 +31,8 @@ pub fn run(args: &CaptureArgs, runtime: &RuntimeArgs) -> Result<()> {
     captured.write(&args.out)?;
     let (batch, seq) = captured.mask.dim();
     terminal::say(&format!(
-        "{} sites and the logits of {batch} × {seq} tokens → {}",
-        sites.len(),
+        "{} and the logits of {batch} × {seq} tokens → {}",
+        counted(sites.len(), "site", "sites"),
         args.out.display()
     ));
     Ok(())

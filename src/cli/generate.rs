@@ -12,6 +12,7 @@ use crate::files;
 use crate::instrument::{Plan, instrument};
 use crate::lab::{Captured, check_ids, select_sites};
 use crate::model::{Architecture, Model, Point, SiteName};
+use crate::report::counted;
 use crate::run::{Budget, Generation, Sampling, Session, Written, generate};
 use crate::tokens::{Encoded, Tokenizer};
 
@@ -127,9 +128,9 @@ pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
         let names = made.manifest.taps.iter().map(|(site, _)| site.to_string());
         captured(&ids, &written, &names.collect::<Vec<_>>())?.write(out)?;
         terminal::note(&format!(
-            "{} sites at every token of {} texts → {}",
-            outputs.len(),
-            ids.len(),
+            "{} at every token of {} → {}",
+            counted(outputs.len(), "site", "sites"),
+            counted(ids.len(), "text", "texts"),
             out.display()
         ));
     }

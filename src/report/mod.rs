@@ -32,3 +32,4 @@ pub use record::{
 };
 pub use table::{Surface, verdict_table};
 pub use why::{Figure, Why};
+pub use words::counted;

@@ -166,3 +166,9 @@ pub(super) fn trimmed(value: f64) -> String {
 fn minus(text: &str) -> String {
     text.replacen('-', "−", usize::from(text.starts_with('-')))
 }
+
+/// `1 rule`, `2 rules`.
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -1,11 +1,7 @@
 //! Numbers, lists and meanings in words.
 
 use crate::model::{InputRole, Quantisation, Stored};
-
-/// `1 block`, `2 blocks`.
-pub fn counted(count: usize, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
-}
+pub use crate::report::counted;
 
 /// A large number with three figures and a unit: `124 M`.
 pub fn rounded(count: u64) -> String {

@@ -9,7 +9,7 @@ use crate::fault::Result;
 /// How many values one stored number may hold: two bits each in an `int32`.
 const PACKED: u64 = 16;
 /// Elements of a row of a cache; the largest models have some hundred thousand.
-const ROW: u64 = 1 << 32;
+const ROW: u64 = 1 << 28;
 
 /// Holds every size of the architecture against the largest dimension of the graph's weights.
 ///

@@ -1,8 +1,8 @@
 //! Patching maps as tables whose cells are coloured and hold their value.
 
-use super::counted;
 use super::strips::{Shade, visible};
 use crate::evidence::PatchMode;
+use crate::report::counted;
 use crate::report::{MapExample, MapExhibit, PositionClass, words};
 use crate::stats::Estimate;
 

@@ -179,12 +179,3 @@ fn prose(text: &str) -> Prose {
 fn rule_anchor(index: usize) -> String {
     format!("r{}", index + 1)
 }
-
-/// `1 rule`, `2 rules`.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {many}")
-    }
-}

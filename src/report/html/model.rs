@@ -3,7 +3,8 @@
 use super::heat::MapView;
 use super::signals::{Check, Measures, ValueView};
 use super::strips::{EffectView, StripGroup, groups};
-use super::{Chip, Prose, counted, prose};
+use super::{Chip, Prose, prose};
+use crate::report::counted;
 use crate::report::{
     Account, AnswerPair, AuditReport, DetectorRecord, Finding, ModelAudit, RuleDoc, Sample,
     gating_severity, words,
