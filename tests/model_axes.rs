@@ -127,6 +127,9 @@ fn found(middle: Vec<NodeProto>) -> Architecture {
             weight("gain", &[8]),
             weight("head", &[8, 32]),
             sizes("by_head", &[0, 0, 4, 2]),
+            weight("w_two", &[8, 2]),
+            sizes("inner", &[2]),
+            sizes("behind", &[3]),
             sizes("beside", &[0, 0, 8]),
         ],
         ..GraphProto::default()
@@ -234,7 +237,29 @@ fn a_projection_may_have_a_weight_for_each_head() {
         node("MatMul", &["z", "w_by_head"], "each"),
         node("ReduceSum", &["each"], "out"),
     ];
-    assert_eq!(shows(batched)[0], false);
+    assert!(!shows(batched)[0]);
+}
+
+#[test]
+fn heads_may_be_joined_to_those_of_another_attention() {
+    let with = |axis| {
+        let mut nodes = vec![node("Softmax", &["scores"], "p2")];
+        for [weights, own, apart] in [["p", "gathered1", "apart1"], ["p2", "gathered2", "apart2"]] {
+            nodes.push(node("MatMul", &[weights, "flat2"], own));
+            nodes.push(node("Unsqueeze", &[own, axis], apart));
+        }
+        nodes.insert(0, node("MatMul", &["x", "w_two"], "flat2"));
+        nodes.push(node(
+            "Concat",
+            &["apart1", "apart2", "apart1", "apart2"],
+            "joined",
+        ));
+        nodes.push(node("Reshape", &["joined", "beside"], "z"));
+        nodes.push(node("MatMul", &["z", "w"], "out"));
+        shows(nodes)
+    };
+    assert_eq!(with("inner"), [true, false]);
+    assert_eq!(with("behind"), [false, false]);
 }
 
 #[test]

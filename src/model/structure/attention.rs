@@ -4,8 +4,11 @@ use std::collections::HashSet;
 
 use super::super::architecture::Layout;
 use super::super::index::attribute;
+use super::super::onnx::NodeProto;
 use super::super::operators::{Role, role};
+use super::blocks::Layer;
 use super::branch::is_attention;
+use super::order::Weights;
 use super::reach::Reach;
 use super::{heads, linear, order, shape};
 use crate::fault::Result;
@@ -24,26 +27,17 @@ pub(super) struct Inside<'g> {
 /// How many quantisations and casts may stand before a product.
 const FAR: usize = 8;
 
-/// An attention in its branch.
-pub(super) struct Attended<'a, 'g> {
-    /// The softmax or the fused operator.
-    pub node: usize,
-    /// The others in the branch.
-    pub beside: &'a [usize],
-    pub branch: &'g str,
-}
-
-/// Looks between the softmax, or the fused operator, and the branch that it ends in.
+/// Looks between a layer's softmax, or its fused operator, and the branch that it ends in.
 ///
 /// # Errors
 /// The graph is too tangled.
 pub(super) fn look<'g>(
     reach: &Reach<'_, 'g>,
-    attended: &Attended<'_, 'g>,
+    layer: &Layer<'g>,
     tokens: &str,
 ) -> Result<Inside<'g>> {
-    let node = attended.node;
-    let branch = attended.branch;
+    let node = layer.attention;
+    let branch = layer.branch;
     let (nodes, mixed) = reach.after(node, branch)?;
     // What the output projection reads: it is the first product with a weight behind the attention.
     let projection = nodes.iter().find_map(|&node| {
@@ -70,12 +64,18 @@ pub(super) fn look<'g>(
             let order = order::of(reach, (from, product.is_left), &between, data);
             straight &= order.values;
             if let Some(whole) = read.and_then(|read| read.width).filter(|_| straight) {
-                let sized = by_size(reach, product, &between, whole);
-                heads = sized.or(heads.filter(|_| !order.grouped));
+                let sized = by_size(reach, product, &between, &layer.beside, whole);
+                // Several attentions beside each other have a part of the heads each.
+                let told = heads.filter(|_| !order.grouped && layer.beside.is_empty());
+                heads = sized.or(told);
             }
             // Where two axes of heads come out of one, queries were folded into it.
             let folded = order.grouped && shape::rank(reach, product.weights) == Some(4);
-            let told = order.weights && !folded || order.weights_of_one && heads == Some(1);
+            let told = match order.weights {
+                Weights::InOrder => !folded,
+                Weights::IfAlone => heads == Some(1),
+                Weights::Unknown => false,
+            };
             in_order = told.then_some(()).ok_or(UNTOLD);
         }
     }
@@ -85,7 +85,7 @@ pub(super) fn look<'g>(
         None => Err("no product with a weight follows the attention in its branch"),
     };
     let whole = |through: &str| -> Result<bool> {
-        Ok(attended.beside.is_empty() || !reach.around(attended.beside, branch, through)?)
+        Ok(layer.beside.is_empty() || !reach.around(&layer.beside, branch, through)?)
     };
     let z = match projection {
         Ok((data, _)) if !whole(data)? => Err(ONE_OF_SEVERAL.into()),
@@ -110,11 +110,17 @@ fn by_size(
     reach: &Reach<'_, '_>,
     product: &Gathering<'_>,
     between: &[usize],
+    beside: &[usize],
     width: usize,
 ) -> Option<usize> {
     let plain = between.iter().all(|&node| {
         let op = reach.index.node(node).map_or("", |node| node.op_type());
-        op == "Transpose" || matches!(role(op), Some(Role::Copy | Role::Reshape | Role::Quantise))
+        // Joined to those of other attentions, or added to them, they are as wide as before.
+        let joins = op == "Concat" || role(op) == Some(Role::Pointwise);
+        let joins = joins && !beside.is_empty();
+        op == "Transpose"
+            || joins
+            || matches!(role(op), Some(Role::Copy | Role::Reshape | Role::Quantise))
     });
     let size = shape::width(reach, product.values).filter(|&size| plain && size > 0)?;
     width.is_multiple_of(size).then(|| width / size)
@@ -189,6 +195,8 @@ fn keeps_order(reach: &Reach<'_, '_>, node: usize) -> bool {
             let split = perm.and_then(|perm| perm.ints.split_last());
             split.is_some_and(|(last, before)| usize::try_from(*last) == Ok(before.len()))
         }
+        // Values of several heads side by side, one of each in turn.
+        ("Unsqueeze", _) => !makes_last(reach, message),
         // Heads may come apart and together again, padding is cut off; statistics are those of a norm.
         ("Split" | "Concat" | "Slice" | "ReduceMean" | "ReduceSum" | "ReduceL2", _) => true,
         (_, Some(role)) => matches!(
@@ -199,6 +207,21 @@ fn keeps_order(reach: &Reach<'_, '_>, node: usize) -> bool {
     }
 }
 
+/// Whether an axis of one is inserted behind all others, as far as the graph tells.
+fn makes_last(reach: &Reach<'_, '_>, unsqueeze: &NodeProto) -> bool {
+    let axes = match unsqueeze.input.get(1) {
+        Some(axes) => reach.index.integers(axes),
+        None => attribute(unsqueeze, "axes").map(|axes| axes.ints.clone()),
+    };
+    let data = unsqueeze.input.first();
+    // The axis behind a token's features, where nothing is said.
+    let rank = data.and_then(|data| shape::rank(reach, data)).unwrap_or(3);
+    axes.is_none_or(|axes| {
+        let last = i64::try_from(rank + axes.len()).unwrap_or(i64::MAX) - 1;
+        axes.iter().any(|&axis| axis == -1 || axis >= last)
+    })
+}
+
 /// The left factor of the product of weights and values.
 fn pattern<'g>(
     reach: &Reach<'_, 'g>,
@@ -206,8 +229,11 @@ fn pattern<'g>(
     heads: Option<usize>,
     tokens: &str,
 ) -> Shown<'g> {
-    let op = reach.index.node(product.node).map(|node| node.op_type());
-    if !product.is_left && op != Some("Einsum") {
+    let op = reach
+        .index
+        .node(product.node)
+        .map_or("", |node| node.op_type());
+    if !product.is_left && op != "Einsum" {
         return Err("the attention weights stand transposed in their product".into());
     }
     let heads = heads.ok_or(NO_HEADS)?;

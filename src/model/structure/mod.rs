@@ -104,14 +104,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         .map_or("", |port| port.name.as_str());
     let attentions = layers
         .iter()
-        .map(|layer| {
-            let attended = attention::Attended {
-                node: layer.attention,
-                beside: &layer.beside,
-                branch: layer.branch,
-            };
-            attention::look(&reach, &attended, tokens)
-        })
+        .map(|layer| attention::look(&reach, layer, tokens))
         .collect::<Result<Vec<_>>>()?;
     let (sites, absent) = sites::list(
         &reach,

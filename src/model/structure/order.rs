@@ -17,12 +17,18 @@ enum Axis {
     Value,
 }
 
+/// Whether attention weights are `[batch, head, query, key]`, with axes joined or split at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weights {
+    InOrder,
+    /// Only if there is a single head.
+    IfAlone,
+    Unknown,
+}
+
 /// What the axes between a product of weights and values and the output projection tell.
 pub(super) struct Order {
-    /// Whether the weights are `[batch, head, query, key]`, with axes joined or split at most.
-    pub weights: bool,
-    /// Whether they are if there is a single head.
-    pub weights_of_one: bool,
+    pub weights: Weights,
     /// Whether the projection reads the values of a head side by side.
     pub values: bool,
     /// Whether heads lie along two axes, those that share a key and those that do not.
@@ -67,8 +73,11 @@ pub(super) fn of(
         // Without an exchange, tokens stand before their heads already, or there is one head.
         let plain = node.op_type() != "Einsum" && is_left && perms.is_empty();
         return Order {
-            weights: false,
-            weights_of_one: plain && laid_out,
+            weights: if plain && laid_out {
+                Weights::IfAlone
+            } else {
+                Weights::Unknown
+            },
             values: plain && shape::rank(reach, data) != Some(4),
             grouped: false,
         };
@@ -83,10 +92,13 @@ pub(super) fn of(
             return Order::unknown();
         }
     }
-    let weights = laid_out && is_by_token(&axes);
+    let weights = if laid_out && is_by_token(&axes) {
+        Weights::InOrder
+    } else {
+        Weights::Unknown
+    };
     Order {
         weights,
-        weights_of_one: weights,
         grouped: axes.len() == 5,
         values: axes.last() == Some(&Axis::Value),
     }
@@ -95,8 +107,7 @@ pub(super) fn of(
 impl Order {
     fn unknown() -> Self {
         Self {
-            weights: false,
-            weights_of_one: false,
+            weights: Weights::Unknown,
             values: false,
             grouped: false,
         }
@@ -120,9 +131,10 @@ fn is_by_token(axes: &[Axis]) -> bool {
 /// The axes of a matrix product of that many.
 fn stacked(rank: usize, weights_are_left: bool) -> Option<Vec<Axis>> {
     let leads = rank.checked_sub(2).filter(|&leads| leads > 0)?;
-    let last = match weights_are_left {
-        true => [Axis::Query, Axis::Value],
-        false => [Axis::Value, Axis::Query],
+    let last = if weights_are_left {
+        [Axis::Query, Axis::Value]
+    } else {
+        [Axis::Value, Axis::Query]
     };
     Some((0..leads).map(Axis::Lead).chain(last).collect())
 }
