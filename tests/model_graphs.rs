@@ -268,6 +268,69 @@ fn post_norm_blocks_put_out_their_norm() {
     assert_eq!(found.site(SiteName::outside(Point::LnFinal)), None);
 }
 
+/// Another norm behind the last block's own is the model's.
+#[test]
+fn post_norm_blocks_may_be_followed_by_a_last_norm() {
+    let mut sketch = Sketch::decoder();
+    sketch.attention("x", "attn");
+    sketch.add("x", "attn", "sum1");
+    sketch.norm("sum1", "mid");
+    sketch.mlp("mid", "mlp");
+    sketch.add("mid", "mlp", "sum2");
+    sketch.norm("sum2", "post");
+    let found = find(&sketch.finish("post"));
+    assert_eq!(layer(&found, 0), ["x", "attn", "mid", "mlp", "post"]);
+    let last = found.site(SiteName::outside(Point::LnFinal)).unwrap();
+    assert_eq!(last.tensor.name(), "last");
+}
+
+/// The start of the stream mixed in again after a layer: the layer would count as one branch, the stream in it included.
+#[test]
+fn a_stream_that_is_added_again_is_refused() {
+    let mut sketch = Sketch::decoder();
+    sketch.attention("x", "attn0");
+    sketch.add("x", "attn0", "post0");
+    sketch.node("Mul", &["post0", "scalar"], "less");
+    sketch.add("less", "x", "mixed");
+    sketch.attention("mixed", "attn1");
+    sketch.add("mixed", "attn1", "post1");
+    let message = refused(&sketch.finish("post1"));
+    assert!(
+        message.contains("is a sum of it and of a branch already"),
+        "{message}"
+    );
+}
+
+/// A head on an early layer puts out logits too, and may come first.
+#[test]
+fn logits_of_the_deepest_head() {
+    for order in [["early", "logits"], ["logits", "early"]] {
+        let mut sketch = Sketch::decoder();
+        sketch.attention("x", "attn0");
+        sketch.add("x", "attn0", "post0");
+        sketch.norm("post0", "ln0");
+        sketch.node("MatMul", &["ln0", "head"], "early");
+        sketch.attention("post0", "attn1");
+        sketch.add("post0", "attn1", "post1");
+        sketch.norm("post1", "last");
+        sketch.node("MatMul", &["last", "head"], "logits");
+        for name in order {
+            let output = info(name, FLOAT, &["batch", "seq", "32"]);
+            sketch.graph.output.push(output);
+        }
+        let model = Model::from_bytes(
+            encode(&ModelProto {
+                graph: Some(sketch.graph),
+                ..ModelProto::default()
+            })
+            .into(),
+            Path::new("sketch.onnx"),
+        );
+        let found = find(&model.unwrap());
+        assert_eq!((found.n_layers, found.logits.as_str()), (2, "logits"));
+    }
+}
+
 /// A position embedding and an embedding scale at the bottom, norms on branches, a multiplier, casts and a soft cap.
 #[test]
 fn arithmetic_around_the_stream() {

@@ -11,6 +11,8 @@ use crate::fault::Result;
 pub(super) struct Layer<'g> {
     /// Node of the softmax or the fused attention.
     pub attention: usize,
+    /// Other attentions in the same branch.
+    pub beside: Vec<usize>,
     pub parallel: bool,
     /// The branch that holds the attention.
     pub branch: &'g str,
@@ -42,9 +44,10 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
         let place = reach.index.describe(step.node);
         let mlps = mlps(step);
         match (attentions(step).as_slice(), mlps.len(), waiting.take()) {
-            ([(node, out)], 0, None) => {
+            ([(node, beside, out)], 0, None) => {
                 let layer = Layer {
                     attention: *node,
+                    beside: beside.to_vec(),
                     parallel: false,
                     branch: out,
                     attn_out: added(step, vec![*out]),
@@ -58,8 +61,9 @@ pub(super) fn group<'g>(reach: &Reach<'_, 'g>, stream: &Stream<'g>) -> Result<Ve
                     waiting = Some(layer);
                 }
             }
-            ([(node, out)], 1.., None) => layers.push(Layer {
+            ([(node, beside, out)], 1.., None) => layers.push(Layer {
                 attention: *node,
+                beside: beside.to_vec(),
                 parallel: true,
                 branch: out,
                 attn_out: added(step, vec![*out]),
@@ -123,11 +127,14 @@ fn added<'g>(step: &Step<'g>, outputs: Vec<&'g str>) -> Added<'g> {
     }
 }
 
-fn attentions<'g>(step: &Step<'g>) -> Vec<(usize, &'g str)> {
-    let found = step.branches.iter().filter_map(|branch| match branch.kind {
-        Kind::Attention { node } => Some((node, branch.output)),
-        Kind::Mlp => None,
-    });
+fn attentions<'s, 'g>(step: &'s Step<'g>) -> Vec<(usize, &'s [usize], &'g str)> {
+    let found = step
+        .branches
+        .iter()
+        .filter_map(|branch| match &branch.kind {
+            Kind::Attention { node, beside } => Some((*node, beside.as_slice(), branch.output)),
+            Kind::Mlp => None,
+        });
     found.collect()
 }
 

@@ -27,17 +27,18 @@ fn passes_scores(op_type: &str) -> bool {
 }
 
 /// What a branch does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Scores over positions; the node is the softmax or the fused operator.
+    /// Scores over positions; the node is the softmax or the fused operator, and others may stand beside it.
     Attention {
         node: usize,
+        beside: Vec<usize>,
     },
     Mlp,
 }
 
 /// A branch: the tensor that is added to the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Branch<'g> {
     pub output: &'g str,
     pub kind: Kind,
@@ -84,13 +85,12 @@ fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Resu
     let Some(node) = attentions.next() else {
         return Ok(Kind::Mlp);
     };
+    let beside: Vec<usize> = attentions.collect();
     // Two attentions side by side may be one; one after the other, they are layers, and the sum a bridge over them.
-    if let Some(later) = attentions.find(|&later| {
-        let message = reach.index.node(node);
-        let made = message.and_then(|message| message.output.first());
-        let after = made.map_or_else(HashSet::new, |made| reach.computed_from(made, &region));
-        reach.index.reads(later).any(|name| after.contains(name))
-    }) {
+    let made = reach.index.node(node).and_then(|node| node.output.first());
+    let after = made.map_or_else(HashSet::new, |made| reach.computed_from(made, &region));
+    let is_after = |&&later: &&usize| reach.index.reads(later).any(|name| after.contains(name));
+    if let Some(&later) = beside.iter().find(is_after) {
         return Err(broken(
             format!(
                 "{} behind {}, both between `{stream}` and what is added to it as `{output}`",
@@ -100,7 +100,7 @@ fn classify<'g>(reach: &Reach<'_, 'g>, output: &'g str, stream: &'g str) -> Resu
             "one attention in a branch: a stream that is added to again after several layers is not followed",
         ));
     }
-    Ok(Kind::Attention { node })
+    Ok(Kind::Attention { node, beside })
 }
 
 /// Whether a node is an attention over what is computed from the stream.

@@ -44,7 +44,16 @@ pub(super) fn of_tokens<'g>(
             .or_else(|| behind_scale(reach, name).map(Value::Named))
             .or_else(|| linear::data(reach, node).map(Value::Named))
             .or_else(|| norm::behind_affine(reach, name).map(Value::Named));
-        let Some(behind) = behind else { break };
+        let Some(behind) = behind else {
+            let moves = matches!(role(op), None | Some(Role::Move)) && reach.is_live(name);
+            if moves && found == embedding {
+                return Ok(Err(format!(
+                    "{} stands between the lookup of the token ids and the first block",
+                    reach.index.describe(node)
+                )));
+            }
+            break;
+        };
         at = behind;
     }
     Ok(Ok(found))

@@ -18,6 +18,7 @@ mod hint;
 mod inputs;
 mod linear;
 mod norm;
+mod order;
 mod port;
 mod reach;
 mod refuse;
@@ -83,7 +84,8 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
     let (head, stream) = stream(&reach, head)?;
     let mut layers = blocks::group(&reach, &stream)?;
     let mut ln_final = head.norm;
-    if let (true, Some(norm), Some(last)) = (stream.post_norm, ln_final, layers.last_mut()) {
+    let is_own = stream.post_norm && !stream.ends_in_norm;
+    if let (true, Some(norm), Some(last)) = (is_own, ln_final, layers.last_mut()) {
         // The norm that the unembedding reads is then the last block's own.
         last.post = Value::Named(norm);
         ln_final = None;
@@ -102,7 +104,7 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         .map_or("", |port| port.name.as_str());
     let attentions = layers
         .iter()
-        .map(|layer| attention::look(&reach, layer.attention, layer.branch, tokens))
+        .map(|layer| attention::look(&reach, layer, tokens))
         .collect::<Result<Vec<_>>>()?;
     let (sites, absent) = sites::list(
         &reach,
@@ -186,9 +188,10 @@ fn stream<'g>(
     Err(first)
 }
 
-/// The float output that is `[batch, seq, vocab]` and comes from an unembedding; the widest if several do.
+/// The float output that is `[batch, seq, vocab]` and comes from an unembedding; the widest if several do, and of those as
+/// wide the one with the most layers below it, because the others leave the model early.
 fn logits<'g>(reach: &Reach<'_, 'g>) -> Result<(&'g str, unembed::Head<'g>)> {
-    let mut best: Option<(usize, &'g str, unembed::Head<'g>)> = None;
+    let mut found: Vec<(usize, &'g str, unembed::Head<'g>)> = Vec::new();
     let mut first_fault = None;
     for output in &reach.index.graph().output {
         let kind = shape::tensor_type(output).and_then(|tensor| tensor.elem_type);
@@ -204,11 +207,19 @@ fn logits<'g>(reach: &Reach<'_, 'g>) -> Result<(&'g str, unembed::Head<'g>)> {
         match unembed::trace(reach, output.name()) {
             Ok(head) => {
                 let width = shape::width(reach, output.name()).unwrap_or(0);
-                if best.as_ref().is_none_or(|(widest, _, _)| width > *widest) {
-                    best = Some((width, output.name(), head));
-                }
+                found.push((width, output.name(), head));
             }
             Err(fault) => first_fault = first_fault.or(Some(fault)),
+        }
+    }
+    let widest = found.iter().map(|(width, _, _)| *width).max();
+    found.retain(|(width, _, _)| Some(*width) == widest);
+    let alone = found.len() < 2;
+    let mut best = None;
+    for (_, name, head) in found {
+        let layers = if alone { 0 } else { layers(reach, head) };
+        if best.as_ref().is_none_or(|(most, _, _)| layers > *most) {
+            best = Some((layers, name, head));
         }
     }
     match (best, first_fault) {
@@ -233,6 +244,12 @@ fn logits<'g>(reach: &Reach<'_, 'g>) -> Result<(&'g str, unembed::Head<'g>)> {
             "float logits [batch, seq, vocab] among them",
         )),
     }
+}
+
+/// How many blocks lie below a head; none if there is no stream.
+fn layers<'g>(reach: &Reach<'_, 'g>, head: unembed::Head<'g>) -> usize {
+    let found = stream(reach, head).and_then(|(_, stream)| blocks::group(reach, &stream));
+    found.map_or(0, |layers| layers.len())
 }
 
 /// The stream's width; every place that states one must agree.

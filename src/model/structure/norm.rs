@@ -1,5 +1,6 @@
 //! Norms: fused operators, and the arithmetic that exporters write instead of them.
 
+use super::super::index::attribute;
 use super::super::operators::{Role, role};
 use super::reach::Reach;
 use super::shape;
@@ -83,8 +84,15 @@ fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
         let live = reach.live_inputs(node);
         let first = live.first().copied();
         match message.op_type() {
-            "ReduceMean" | "ReduceSum" => return squared(reach, first?),
-            "ReduceL2" | "ReduceSumSquare" => return first,
+            "ReduceMean" | "ReduceSum" | "ReduceL2" | "ReduceSumSquare" => {
+                let of = first.filter(|of| is_over_features(reach, node, of))?;
+                let squares = matches!(message.op_type(), "ReduceMean" | "ReduceSum");
+                return if squares {
+                    squared(reach, of)
+                } else {
+                    Some(of)
+                };
+            }
             "Sqrt" | "Reciprocal" | "Pow" | "Add" | "Mul" | "Div" | "Max" | "Clip" | "Cast"
             | "Identity" | "Unsqueeze" | "Reshape" | "Expand" | "QuantizeLinear"
             | "DequantizeLinear"
@@ -96,6 +104,22 @@ fn statistic_of<'g>(reach: &Reach<'_, 'g>, tensor: &'g str) -> Option<&'g str> {
         }
     }
     None
+}
+
+/// Whether a statistic is taken over the last axis, as far as the graph tells.
+fn is_over_features(reach: &Reach<'_, '_>, node: usize, of: &str) -> bool {
+    let Some(message) = reach.index.node(node) else {
+        return false;
+    };
+    let axes = match message.input.get(1) {
+        Some(axes) => reach.index.integers(axes),
+        None => attribute(message, "axes").map(|axes| axes.ints.clone()),
+    };
+    let rank = shape::rank(reach, of).and_then(|rank| i64::try_from(rank).ok());
+    axes.is_none_or(|axes| match axes.as_slice() {
+        [axis] => *axis == -1 || rank.is_none_or(|rank| *axis == rank - 1),
+        _ => false,
+    })
 }
 
 /// `x` of `x²`.

@@ -143,6 +143,27 @@ impl<'i, 'g> Reach<'i, 'g> {
         Ok((nodes, found))
     }
 
+    /// Whether `of` is computed from one of the nodes by a way that does not pass `through`.
+    pub fn around(&self, nodes: &[usize], of: &str, through: &str) -> Result<bool> {
+        let floor = nodes.iter().map(|&node| self.index.rank(node)).min();
+        let mut seen = HashSet::new();
+        let mut open = vec![of];
+        while let Some(at) = open.pop() {
+            self.step()?;
+            let Some((maker, _)) = self.index.producer(at).filter(|_| at != through) else {
+                continue;
+            };
+            if nodes.contains(&maker) {
+                return Ok(true);
+            }
+            let above = floor.is_some_and(|floor| self.index.rank(maker) > floor);
+            if above && !cuts(self.index, maker) && seen.insert(maker) {
+                open.extend(self.live_inputs(maker));
+            }
+        }
+        Ok(false)
+    }
+
     /// The tensor, and beside the sum of a fused skip norm its norm: the operator makes the one from the other.
     pub fn same_value<'t>(&self, tensor: &'t str) -> Vec<&'t str>
     where

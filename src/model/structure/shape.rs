@@ -151,6 +151,16 @@ pub(super) fn width(reach: &Reach<'_, '_>, name: &str) -> Option<usize> {
                 }
                 at = input(0)?;
             }
+            "Unsqueeze" => {
+                let axes = input(1)
+                    .and_then(|axes| index.integers(axes))
+                    .or_else(|| attribute(node, "axes").map(|axes| axes.ints.clone()))?;
+                let last = i64::try_from(rank(reach, input(0)?)? + axes.len()).ok()? - 1;
+                if axes.iter().any(|&axis| axis == -1 || axis >= last) {
+                    return None;
+                }
+                at = input(0)?;
+            }
             "Split" => {
                 let sizes = input(1)
                     .and_then(|sizes| index.integers(sizes))

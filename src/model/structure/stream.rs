@@ -31,6 +31,8 @@ pub(super) struct Stream<'g> {
     pub steps: Vec<Step<'g>>,
     /// Whether the stream itself passes norms between additions (post-norm models).
     pub post_norm: bool,
+    /// Whether it has passed such a norm already where the walk begins, so that the norm above is another.
+    pub ends_in_norm: bool,
 }
 
 /// Walks from the last norm's input down to the embedding.
@@ -40,6 +42,7 @@ pub(super) struct Stream<'g> {
 pub(super) fn walk<'g>(reach: &Reach<'_, 'g>, top: Value<'g>) -> Result<Stream<'g>> {
     let mut steps = Vec::new();
     let mut post_norm = false;
+    let mut ends_in_norm = false;
     let mut at = top;
     loop {
         let way = descend(reach, at);
@@ -60,13 +63,23 @@ pub(super) fn walk<'g>(reach: &Reach<'_, 'g>, top: Value<'g>) -> Result<Stream<'
                 embedding,
                 steps,
                 post_norm,
+                ends_in_norm,
             });
         };
         let mut branches = Vec::new();
         for output in outputs {
             branches.extend(branch::read(reach, output, stream)?);
+            if holds(reach, output, stream) {
+                return Err(broken(
+                    format!(
+                        "`{stream}` is added to `{output}`, which is a sum of it and of a branch already",
+                    ),
+                    "a stream that goes into each sum once: one that is added again after a layer is not followed",
+                ));
+            }
         }
         post_norm |= way.normed && !steps.is_empty();
+        ends_in_norm |= way.normed && steps.is_empty();
         steps.push(Step {
             node: way.sum.node(reach.index).unwrap_or_default(),
             branches,
@@ -179,6 +192,26 @@ fn split<'g>(
         }
     }
     Ok(None)
+}
+
+/// Whether the stream itself is a term of what is added to it.
+fn holds(reach: &Reach<'_, '_>, added: &str, stream: &str) -> bool {
+    let mut open = vec![added];
+    for _ in 0..TERMS {
+        let Some(at) = open.pop() else { break };
+        if at == stream {
+            return true;
+        }
+        let behind = behind_transparent(reach, at)
+            .or_else(|| behind_quantised(reach, at))
+            .or_else(|| behind_scale(reach, at));
+        match (behind, Value::Named(at).terms(reach)) {
+            (Some(behind), _) => open.push(behind),
+            (None, Some(terms)) => open.extend(terms),
+            (None, None) => {}
+        }
+    }
+    false
 }
 
 /// The chain ends: that must be the embedding, with no attention below it and token ids looked up in a table.

@@ -11,6 +11,7 @@ use super::value::{Value, behind_quantised, behind_transparent, is_codes};
 use crate::fault::Result;
 
 /// What lies between the residual stream and the logits.
+#[derive(Clone, Copy)]
 pub(super) struct Head<'g> {
     /// The last norm's output with gain and bias; `None` if the unembedding reads the stream itself.
     pub norm: Option<&'g str>,
