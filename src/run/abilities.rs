@@ -205,7 +205,18 @@ impl Probe<'_> {
             let end = (text.len() + place + 1).saturating_sub(tokens);
             let part = text.get(..end).unwrap_or(text);
             let logits = self.logits(&pad(&[(0, part)], Side::Right), None)?;
-            row.assign(&logits.slice(s![0, -1, ..]));
+            let last = logits.slice(s![0, -1, ..]);
+            if last.len() != vocab {
+                return Err(Fault::failed(
+                    format!("reading the logits `{}`", self.session.logits),
+                    format!(
+                        "{} values after one text and {vocab} after another",
+                        last.len()
+                    ),
+                )
+                .expected("one vocabulary"));
+            }
+            row.assign(&last);
         }
         Ok(all)
     }
