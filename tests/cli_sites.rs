@@ -7,6 +7,8 @@ mod cli;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor::lab::select_sites;
+use candor::model::{Architecture, Model};
 use cli::{candor, difference, floats, organism};
 use ndarray::{ArrayD, s};
 
@@ -125,5 +127,30 @@ fn values_by_head_and_weights_by_query_have_four_axes() {
         .indexed_iter()
     {
         assert!(key <= query || *weight == 0.0, "a causal model looks ahead");
+    }
+}
+
+/// Where a norm or a factor follows a module, its path would name another tensor than the site.
+#[test]
+fn a_module_whose_output_is_changed_before_it_is_added_is_refused() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/export/models");
+    for (model, changed) in [
+        ("gemma2.fp16", Some("a norm")),
+        ("olmo2.dynamo-18", Some("a norm")),
+        ("granite.dynamo-18", Some("a factor")),
+        ("llama.renamed", None),
+        ("starcoder2.dynamo-18", None),
+    ] {
+        let model = Model::open(&models.join(model).join("model.onnx")).unwrap();
+        let arch = Architecture::find(&model).unwrap();
+        for module in ["model.layers.1.self_attn", "model.layers.1.mlp"] {
+            let found = select_sites(&arch, &[module.to_owned()]);
+            match (changed, found) {
+                (None, Ok(sites)) => assert_eq!(sites.len(), 1),
+                (Some(what), Err(fault)) => assert!(fault.found.starts_with(what), "{fault}"),
+                (_, found) => panic!("{}: {module}: {found:?}", model.path().display()),
+            }
+        }
+        assert!(select_sites(&arch, &["model.layers.1".to_owned()]).is_ok());
     }
 }
