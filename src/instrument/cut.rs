@@ -18,7 +18,7 @@ use crate::fault::{Fault, Result};
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::model::{
-    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, SiteName, encode,
+    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, Role, SiteName, encode, role,
 };
 
 /// A place at which the model can be cut.
@@ -101,7 +101,8 @@ impl Cutter {
         let mut why_not = HashMap::new();
         let mut by_token = HashMap::new();
         for (site, held) in &held {
-            if let (Layout::Token { width }, Form::Same, []) = (site.layout, held.form, held.others())
+            if let (Layout::Token { width }, Form::Same, []) =
+                (site.layout, held.form, held.others())
             {
                 by_token.insert(held.tensor().to_owned(), width);
             }
@@ -157,8 +158,14 @@ impl Cutter {
     /// Usage: the model does not show that place.
     pub fn tensors(&self, cut: Cut) -> Result<&[String]> {
         self.cuts.get(&cut).map(Vec::as_slice).ok_or_else(|| {
-            let why = self.why_not.get(&cut).map_or("not found in the graph", String::as_str);
-            Fault::usage(format!("cutting the model at {}", cut.words(self.layers)), why)
+            let why = self
+                .why_not
+                .get(&cut)
+                .map_or("not found in the graph", String::as_str);
+            Fault::usage(
+                format!("cutting the model at {}", cut.words(self.layers)),
+                why,
+            )
         })
     }
 
@@ -173,7 +180,11 @@ impl Cutter {
                 let words: Vec<_> = cuts.iter().map(|cut| cut.words(self.layers)).collect();
                 words.join(" and ")
             };
-            format!("cutting out {} as computed from {}", words(wanted), words(given))
+            format!(
+                "cutting out {} as computed from {}",
+                words(wanted),
+                words(given)
+            )
         };
         let given = self.names(given)?;
         let wanted = self.names(wanted)?;
@@ -187,7 +198,9 @@ impl Cutter {
         if let Some(other) = self.leak(&index, &region, &is_given) {
             return Err(Fault::usage(
                 doing(),
-                format!("`{other}`, which is computed from the stream by another way, is needed too"),
+                format!(
+                    "`{other}`, which is computed from the stream by another way, is needed too"
+                ),
             )
             .expected("blocks that read the stream as it enters them and nothing else of it"));
         }
@@ -195,11 +208,14 @@ impl Cutter {
         let mut nodes: Vec<NodeProto> = Vec::new();
         let mut stand_ins = StandIns::new(self);
         for &node in &region.nodes {
-            let Some(node) = index.node(node) else { continue };
+            let Some(node) = index.node(node) else {
+                continue;
+            };
             let mut node = node.clone();
+            let measures = node.op_type() == "Shape";
             for input in &mut node.input {
-                if region.measured.contains(input.as_str()) {
-                    *input = stand_ins.of(input, &mut nodes);
+                if let Some(width) = region.measured.get(input.as_str()).filter(|_| measures) {
+                    *input = stand_ins.of(*width, &mut nodes);
                 }
             }
             nodes.push(node);
@@ -230,7 +246,10 @@ impl Cutter {
             .map(String::as_str)
             .collect();
         let value_info = self.graph.value_info.iter();
-        let value_info = value_info.filter(|info| made.contains(info.name())).cloned().collect();
+        let value_info = value_info
+            .filter(|info| made.contains(info.name()))
+            .cloned()
+            .collect();
         let outputs = wanted.iter().map(|name| match self.element(&index, name) {
             Some(element) => build::unshaped((*name).to_owned(), element),
             None => ValueInfoProto {
@@ -295,9 +314,12 @@ impl Cutter {
         }
         let mut through: HashSet<&str> = given.clone();
         for &node in &region.nodes {
-            let Some(message) = index.node(node) else { continue };
-            let reads = |name: &str| through.contains(name) && !region.measured.contains(name);
-            let inside = index.reads(node).any(reads);
+            let Some(message) = index.node(node) else {
+                continue;
+            };
+            let measures = |name: &str| region.measured.contains_key(name);
+            let inside = index.reads(node).any(|name| through.contains(name))
+                || (message.op_type() == "Shape" && index.reads(node).any(measures));
             for name in message.output.iter().filter(|name| !name.is_empty()) {
                 if inside {
                     through.insert(name);
@@ -347,7 +369,7 @@ struct Region<'g> {
     stored: HashSet<&'g str>,
     given: HashSet<&'g str>,
     /// Tensors of which only the shape is needed, and known: `[batch, seq, width]`.
-    measured: HashSet<&'g str>,
+    measured: HashMap<&'g str, usize>,
 }
 
 impl<'g> Region<'g> {
@@ -362,7 +384,7 @@ impl<'g> Region<'g> {
             inputs: Vec::new(),
             stored: HashSet::new(),
             given: HashSet::new(),
-            measured: HashSet::new(),
+            measured: HashMap::new(),
         };
         let mut seen: HashSet<&str> = HashSet::new();
         let mut taken: HashSet<usize> = HashSet::new();
@@ -378,12 +400,11 @@ impl<'g> Region<'g> {
                     continue;
                 }
                 let shape_of = index.node(node).filter(|node| node.op_type() == "Shape");
-                let measured = shape_of.and_then(|node| node.input.first()).filter(|input| {
-                    !given.contains(input.as_str()) && by_token.contains_key(input.as_str())
-                });
-                match measured {
-                    Some(input) => {
-                        region.measured.insert(input);
+                let measured = shape_of.and_then(|node| node.input.first());
+                let measured = measured.filter(|input| !given.contains(input.as_str()));
+                match measured.and_then(|input| Some((input, alike(index, input, by_token)?))) {
+                    Some((input, width)) => {
+                        region.measured.insert(input, width);
                     }
                     None => open.extend(index.reads(node)),
                 }
@@ -399,11 +420,35 @@ impl<'g> Region<'g> {
     }
 }
 
+/// The width of a tensor that has the shape of one `[batch, seq, width]`, because it is computed from one value by value.
+fn alike(index: &GraphIndex<'_>, tensor: &str, by_token: &HashMap<String, usize>) -> Option<usize> {
+    const FAR: usize = 32;
+    let mut seen = HashSet::new();
+    let mut open = vec![tensor];
+    while let Some(name) = open.pop() {
+        if let Some(width) = by_token.get(name) {
+            return Some(*width);
+        }
+        if seen.len() > FAR || !seen.insert(name) {
+            return None;
+        }
+        let node = index.producer(name).and_then(|(node, _)| index.node(node));
+        let Some(node) = node else { continue };
+        let first = node.input.first().map(String::as_str);
+        match role(node.op_type()) {
+            Some(Role::Norm { .. } | Role::SkipNorm { .. } | Role::Copy) => open.extend(first),
+            Some(Role::Pointwise) => open.extend(node.input.iter().map(String::as_str)),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Tensors that only lend their shape.
 struct StandIns<'c> {
     cutter: &'c Cutter,
     names: Names,
-    made: HashMap<String, String>,
+    made: HashMap<usize, String>,
     sizes: Vec<crate::model::onnx::TensorProto>,
 }
 
@@ -417,22 +462,41 @@ impl<'c> StandIns<'c> {
         }
     }
 
-    /// Zeros `[batch, seq, width]` in the place of `tensor`.
-    fn of(&mut self, tensor: &str, nodes: &mut Vec<NodeProto>) -> String {
-        if let Some(name) = self.made.get(tensor) {
+    /// Zeros `[batch, seq, width]`.
+    fn of(&mut self, width: usize, nodes: &mut Vec<NodeProto>) -> String {
+        if let Some(name) = self.made.get(&width) {
             return name.clone();
         }
-        let width = self.cutter.by_token.get(tensor).copied().unwrap_or(1);
         let mut fresh = |stem: &str| self.names.fresh(&format!("candor.{stem}"));
-        let (last, sizes, shape, zeros) = (fresh("width"), fresh("sizes"), fresh("shape"), fresh("zeros"));
-        let width = i64::try_from(width).unwrap_or(i64::MAX);
-        self.sizes.push(build::int_tensor(last.clone(), &[width]));
-        nodes.push(build::node(format!("{sizes}/Shape"), "Shape", &[&self.cutter.tokens], sizes.clone()));
-        let mut concat = build::node(format!("{shape}/Concat"), "Concat", &[&sizes, &last], shape.clone());
+        let (last, sizes, shape, zeros) = (
+            fresh("width"),
+            fresh("sizes"),
+            fresh("shape"),
+            fresh("zeros"),
+        );
+        let size = i64::try_from(width).unwrap_or(i64::MAX);
+        self.sizes.push(build::int_tensor(last.clone(), &[size]));
+        nodes.push(build::node(
+            format!("{sizes}/Shape"),
+            "Shape",
+            &[&self.cutter.tokens],
+            sizes.clone(),
+        ));
+        let mut concat = build::node(
+            format!("{shape}/Concat"),
+            "Concat",
+            &[&sizes, &last],
+            shape.clone(),
+        );
         concat.attribute.push(build::int_attribute("axis", 0));
         nodes.push(concat);
-        nodes.push(build::node(format!("{zeros}/Zeros"), "ConstantOfShape", &[&shape], zeros.clone()));
-        self.made.insert(tensor.to_owned(), zeros.clone());
+        nodes.push(build::node(
+            format!("{zeros}/Zeros"),
+            "ConstantOfShape",
+            &[&shape],
+            zeros.clone(),
+        ));
+        self.made.insert(width, zeros.clone());
         zeros
     }
 

@@ -10,7 +10,7 @@ use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, Ix2, concate
 
 use super::Runtime;
 use super::channels::{self, Channel};
-use super::piece::{Given, PieceSession, Shape, TRIALS};
+use super::piece::{Given, MANY, ONE, PieceSession, Shape, Trial};
 use crate::fault::{Fault, Result};
 use crate::instrument::{Cut, Cutter};
 use crate::model::{Architecture, Model};
@@ -24,6 +24,7 @@ pub struct Blocks {
     trials: Mutex<Trials>,
     channels: Vec<OnceLock<Vec<Vec<Channel>>>>,
     causal: bool,
+    trial: Trial,
 }
 
 /// What was seen of every tensor in the two trial runs: its shape, and its values `[rows × tokens, width]`.
@@ -56,6 +57,18 @@ impl Blocks {
     /// # Errors
     /// Usage: the graph cannot be cut there; the message says why. Failed: a piece does not run on more than one row.
     pub fn open(runtime: &Runtime, model: &Model, arch: &Architecture) -> Result<Self> {
+        Self::tried_by(runtime, model, arch, MANY).or_else(|fault| {
+            // Some exports take one row at a time; others cannot be cut, and the first reason says why.
+            Self::tried_by(runtime, model, arch, ONE).map_err(|_| fault)
+        })
+    }
+
+    fn tried_by(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        trial: Trial,
+    ) -> Result<Self> {
         let mut blocks = Self {
             runtime: runtime.clone(),
             cutter: Cutter::new(model, arch)?,
@@ -64,6 +77,7 @@ impl Blocks {
             trials: Mutex::default(),
             channels: (0..arch.n_layers).map(|_| OnceLock::new()).collect(),
             causal: true,
+            trial,
         };
         blocks.piece(&[], &[Cut::Stream(0)])?;
         for layer in 0..arch.n_layers {
@@ -126,7 +140,10 @@ impl Blocks {
         let mut shapes: HashMap<String, Shape> = HashMap::new();
         for name in &session.given {
             let shape = trials.shapes.get(name).ok_or_else(|| {
-                Fault::failed("cutting the model", format!("`{name}` was not computed before it was given"))
+                Fault::failed(
+                    "cutting the model",
+                    format!("`{name}` was not computed before it was given"),
+                )
             })?;
             shapes.insert(name.clone(), shape.clone());
         }
@@ -137,20 +154,22 @@ impl Blocks {
             together: false,
         };
         let mut seen: Vec<Vec<ArrayD<f32>>> = Vec::new();
-        for (values, (rows, tokens)) in trials.values.iter().zip(TRIALS) {
+        for (values, (rows, tokens)) in trials.values.iter().zip(self.trial) {
             let mut outputs = Vec::new();
             let ids = self.trial_ids(rows, tokens);
-            piece.session.visit(&ids, &piece.given(values, rows, tokens), |_, view| {
-                outputs.push(view.to_owned());
-                Ok(())
-            })?;
+            piece
+                .session
+                .visit(&ids, &piece.given(values, rows, tokens), |_, view| {
+                    outputs.push(view.to_owned());
+                    Ok(())
+                })?;
             seen.push(outputs);
         }
         let [a, b] = seen.as_slice() else {
             return Err(Fault::failed("cutting the model", "no trial runs"));
         };
         for ((name, a), b) in piece.session.wanted.iter().zip(a).zip(b) {
-            let shape = Shape::of(name, [a.shape(), b.shape()])?;
+            let shape = Shape::of(name, self.trial, [a.shape(), b.shape()])?;
             piece.shapes.insert(name.clone(), shape.clone());
             trials.shapes.insert(name.clone(), shape);
             for (values, output) in trials.values.iter_mut().zip([a, b]) {
@@ -162,9 +181,11 @@ impl Blocks {
                 values.insert(name.clone(), flat.into_owned());
             }
         }
-        let (rows, tokens) = TRIALS[0];
-        piece.together = piece.same(&self.trial_ids(rows, tokens), &trials.values[0], 1);
-        piece.packs = piece.together && piece.same(&self.trial_ids(rows, tokens), &trials.values[0], tokens);
+        let [(rows, tokens), _] = self.trial;
+        piece.together =
+            self.trial == MANY && piece.same(&self.trial_ids(rows, tokens), &trials.values[0], 1);
+        piece.packs =
+            piece.together && piece.same(&self.trial_ids(rows, tokens), &trials.values[0], tokens);
         Ok(piece)
     }
 
@@ -209,9 +230,15 @@ impl Blocks {
     ///
     /// # Errors
     /// A run fails, or shapes do not fit.
-    pub fn qkv(&self, layer: usize, ids: ArrayView2<'_, i64>, resid: ArrayView3<'_, f32>) -> Result<Qkv> {
+    pub fn qkv(
+        &self,
+        layer: usize,
+        ids: ArrayView2<'_, i64>,
+        resid: ArrayView3<'_, f32>,
+    ) -> Result<Qkv> {
         let crossing = Cut::Crossing(layer);
-        self.computed(&[(Cut::Stream(layer), vec![resid])], crossing, ids).map(Qkv)
+        self.computed(&[(Cut::Stream(layer), vec![resid])], crossing, ids)
+            .map(Qkv)
     }
 
     /// `attn.hook_z` with its heads side by side, `[rows, seq, heads × d_head]`, from what enters the attention.
@@ -227,7 +254,12 @@ impl Blocks {
     ///
     /// # Errors
     /// A run fails, shapes do not fit, or the graph does not show what the attention adds.
-    pub fn attn_out(&self, layer: usize, ids: ArrayView2<'_, i64>, z: ArrayView3<'_, f32>) -> Result<Array3<f32>> {
+    pub fn attn_out(
+        &self,
+        layer: usize,
+        ids: ArrayView2<'_, i64>,
+        z: ArrayView3<'_, f32>,
+    ) -> Result<Array3<f32>> {
         self.one(&[(Cut::Gathered(layer), vec![z])], Cut::AttnOut(layer), ids)
     }
 
@@ -236,9 +268,22 @@ impl Blocks {
     ///
     /// # Errors
     /// A run fails, shapes do not fit, or the graph does not show what the MLP adds.
-    pub fn mlp_out(&self, layer: usize, ids: ArrayView2<'_, i64>, stream: ArrayView3<'_, f32>) -> Result<Array3<f32>> {
-        let parallel = self.arch.blocks.get(layer).is_some_and(|block| block.parallel);
-        let from = if parallel { Cut::Stream(layer) } else { Cut::Mid(layer) };
+    pub fn mlp_out(
+        &self,
+        layer: usize,
+        ids: ArrayView2<'_, i64>,
+        stream: ArrayView3<'_, f32>,
+    ) -> Result<Array3<f32>> {
+        let parallel = self
+            .arch
+            .blocks
+            .get(layer)
+            .is_some_and(|block| block.parallel);
+        let from = if parallel {
+            Cut::Stream(layer)
+        } else {
+            Cut::Mid(layer)
+        };
         if !parallel {
             self.piece(&self.before_branches(layer), &[from])?;
         }
@@ -250,19 +295,28 @@ impl Blocks {
     ///
     /// # Errors
     /// A run fails, or shapes do not fit.
-    pub fn logits(&self, ids: ArrayView2<'_, i64>, resid: ArrayView3<'_, f32>) -> Result<Array3<f32>> {
+    pub fn logits(
+        &self,
+        ids: ArrayView2<'_, i64>,
+        resid: ArrayView3<'_, f32>,
+    ) -> Result<Array3<f32>> {
         let (rows, seq) = ids.dim();
         let last = Cut::Stream(self.arch.n_layers);
         let piece = self.piece(&[last], &[Cut::Logits])?;
         if !piece.packs {
             return self.one(&[(last, vec![resid])], Cut::Logits, ids);
         }
-        let apart = |error: ndarray::ShapeError| Fault::failed("computing logits", error.to_string());
+        let apart =
+            |error: ndarray::ShapeError| Fault::failed("computing logits", error.to_string());
         let by_token = ids.to_shape((rows * seq, 1)).map_err(apart)?;
-        let resid = resid.to_shape((rows * seq, 1, resid.dim().2)).map_err(apart)?;
+        let resid = resid
+            .to_shape((rows * seq, 1, resid.dim().2))
+            .map_err(apart)?;
         let logits = self.one(&[(last, vec![resid.view()])], Cut::Logits, by_token.view())?;
         let vocab = logits.dim().2;
-        logits.into_shape_with_order((rows, seq, vocab)).map_err(apart)
+        logits
+            .into_shape_with_order((rows, seq, vocab))
+            .map_err(apart)
     }
 
     /// For each tensor of a [`Qkv`] and each of its channels, whose it is. Measured when it is first asked for.
@@ -301,9 +355,9 @@ impl Blocks {
         ids: ArrayView2<'_, i64>,
     ) -> Result<Array3<f32>> {
         let parts = self.computed(given, wanted, ids)?.into_iter();
-        parts.reduce(|sum, part| sum + part).ok_or_else(|| {
-            Fault::failed("running a piece of the model", "nothing is held there")
-        })
+        parts
+            .reduce(|sum, part| sum + part)
+            .ok_or_else(|| Fault::failed("running a piece of the model", "nothing is held there"))
     }
 
     /// What is held at a cut, computed from what is given, for rows of equal length.
@@ -319,10 +373,18 @@ impl Blocks {
         let mut named: Vec<(&str, ArrayView3<'_, f32>)> = Vec::new();
         for (cut, values) in given {
             let names = self.tensors(*cut)?;
-            if names.len() != values.len() || values.iter().any(|value| (value.dim().0, value.dim().1) != (rows, seq)) {
+            if names.len() != values.len()
+                || values
+                    .iter()
+                    .any(|value| (value.dim().0, value.dim().1) != (rows, seq))
+            {
                 return Err(Fault::failed(
                     "running a piece of the model",
-                    format!("{} arrays for {} tensors, or not of {rows} rows and {seq} tokens", values.len(), names.len()),
+                    format!(
+                        "{} arrays for {} tensors, or not of {rows} rows and {seq} tokens",
+                        values.len(),
+                        names.len()
+                    ),
                 ));
             }
             named.extend(names.iter().map(String::as_str).zip(values.iter().copied()));
@@ -342,14 +404,24 @@ impl Blocks {
                     let values = values.slice(s![batch.clone(), .., ..]);
                     let shape = (batch.len() * seq, values.dim().2);
                     let values = values.to_shape(shape).map(|values| values.into_owned());
-                    Ok((*name, values.map_err(|error| Fault::failed("running a piece of the model", error.to_string()))?))
+                    Ok((
+                        *name,
+                        values.map_err(|error| {
+                            Fault::failed("running a piece of the model", error.to_string())
+                        })?,
+                    ))
                 })
                 .collect::<Result<Vec<_>>>()?;
-            let views: Vec<(&str, ArrayView2<'_, f32>)> =
-                flat.iter().map(|(name, values)| (*name, values.view())).collect();
+            let views: Vec<(&str, ArrayView2<'_, f32>)> = flat
+                .iter()
+                .map(|(name, values)| (*name, values.view()))
+                .collect();
             let mut made: HashMap<&str, Array2<f32>> = HashMap::new();
             piece.run(&own, &views, |name, values| {
-                let name = names.iter().find(|own| *own == name).map_or("", String::as_str);
+                let name = names
+                    .iter()
+                    .find(|own| *own == name)
+                    .map_or("", String::as_str);
                 made.insert(name, values.to_owned());
                 Ok(())
             })?;
@@ -372,8 +444,9 @@ impl Blocks {
             .iter()
             .map(|parts| {
                 let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-                concatenate(Axis(0), &views)
-                    .map_err(|error| Fault::failed("running a piece of the model", error.to_string()))
+                concatenate(Axis(0), &views).map_err(|error| {
+                    Fault::failed("running a piece of the model", error.to_string())
+                })
             })
             .collect()
     }
@@ -425,7 +498,10 @@ impl Piece {
         self.session.visit(ids, &given, |index, view| {
             let name = self.session.wanted.get(index).map_or("", String::as_str);
             let odd = || {
-                Fault::failed(format!("reading `{name}` of a piece of the model"), format!("the shape {:?}", view.shape()))
+                Fault::failed(
+                    format!("reading `{name}` of a piece of the model"),
+                    format!("the shape {:?}", view.shape()),
+                )
             };
             let shape = self.shapes.get(name).ok_or_else(odd)?;
             if view.shape() != shape.at(rows, tokens) {
@@ -433,11 +509,21 @@ impl Piece {
             }
             let entries = if shape.of_last() { rows } else { rows * tokens };
             let flat = view.to_shape((entries, shape.width())).map_err(|_| odd())?;
-            see(name, flat.view().into_dimensionality::<Ix2>().map_err(|_| odd())?)
+            see(
+                name,
+                flat.view()
+                    .into_dimensionality::<Ix2>()
+                    .map_err(|_| odd())?,
+            )
         })
     }
 
-    fn given<'a>(&'a self, values: &'a HashMap<String, Array2<f32>>, rows: usize, tokens: usize) -> Vec<Given<'a>> {
+    fn given<'a>(
+        &'a self,
+        values: &'a HashMap<String, Array2<f32>>,
+        rows: usize,
+        tokens: usize,
+    ) -> Vec<Given<'a>> {
         let given = self.session.given.iter();
         given
             .filter_map(|name| {
@@ -459,7 +545,12 @@ impl Piece {
             let ids = Array2::from_shape_vec((rows * tokens, 1), flat).unwrap_or_default();
             vec![(ids, 0..rows * tokens)]
         } else {
-            let row = |row: usize| (ids.slice(s![row..=row, ..]).to_owned(), row * tokens..(row + 1) * tokens);
+            let row = |row: usize| {
+                (
+                    ids.slice(s![row..=row, ..]).to_owned(),
+                    row * tokens..(row + 1) * tokens,
+                )
+            };
             (0..rows).map(row).collect()
         };
         runs.into_iter().all(|(own, range)| {
@@ -467,10 +558,17 @@ impl Piece {
                 .session
                 .given
                 .iter()
-                .filter_map(|name| Some((name.as_str(), values.get(name)?.slice(s![range.clone(), ..]).to_owned())))
+                .filter_map(|name| {
+                    Some((
+                        name.as_str(),
+                        values.get(name)?.slice(s![range.clone(), ..]).to_owned(),
+                    ))
+                })
                 .collect();
-            let views: Vec<(&str, ArrayView2<'_, f32>)> =
-                given.iter().map(|(name, values)| (*name, values.view())).collect();
+            let views: Vec<(&str, ArrayView2<'_, f32>)> = given
+                .iter()
+                .map(|(name, values)| (*name, values.view()))
+                .collect();
             let mut all = true;
             let ran = self.run(&own, &views, |name, found| {
                 let of_last = self.shapes.get(name).is_some_and(Shape::of_last);
@@ -488,7 +586,8 @@ impl Piece {
                 } else {
                     found
                 };
-                all &= expected.is_some_and(|expected| same(found.iter().copied(), expected.iter().copied()));
+                all &= expected
+                    .is_some_and(|expected| same(found.iter().copied(), expected.iter().copied()));
                 Ok(())
             });
             ran.is_ok() && all

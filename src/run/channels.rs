@@ -46,8 +46,14 @@ pub(super) fn measure(
     let site = SiteName::block(layer, Point::HookZ);
     let layout = blocks.arch().site(site).map(|site| site.layout);
     let Some(Layout::Heads { heads, d_head }) = layout else {
-        let why = blocks.arch().why_absent(site).unwrap_or("the model does not show its heads");
-        return Err(Fault::usage(format!("telling the heads of block {layer} apart"), why));
+        let why = blocks
+            .arch()
+            .why_absent(site)
+            .unwrap_or("the model does not show its heads");
+        return Err(Fault::usage(
+            format!("telling the heads of block {layer} apart"),
+            why,
+        ));
     };
     let probe = Probe {
         blocks,
@@ -57,7 +63,9 @@ pub(super) fn measure(
         heads,
         d_head,
     };
-    (0..qkv.0.len()).map(|tensor| probe.tensor(tensor)).collect()
+    (0..qkv.0.len())
+        .map(|tensor| probe.tensor(tensor))
+        .collect()
 }
 
 struct Probe<'a> {
@@ -99,7 +107,9 @@ impl Probe<'_> {
                 row.assign(&values.index_axis(Axis(0), 0));
             }
             if index == tensor {
-                let largest = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+                let largest = values
+                    .iter()
+                    .fold(0.0_f32, |most, value| most.max(value.abs()));
                 for (row, channel) in range.clone().enumerate() {
                     if let Some(value) = all.get_mut((row, position, channel)) {
                         *value += 1.0 + largest;
@@ -123,7 +133,10 @@ impl Probe<'_> {
                 apart(of(row).view(), of(plain).view())
             };
             let own = part(first, 0);
-            let later = (1..TOKENS).map(|position| part(first, position)).max().unwrap_or(0);
+            let later = (1..TOKENS)
+                .map(|position| part(first, position))
+                .max()
+                .unwrap_or(0);
             if later == 0 {
                 if own > 0 || part(last, TOKENS - 1) > 0 {
                     found[0].push(head);
@@ -135,9 +148,13 @@ impl Probe<'_> {
             }
         }
         let [queries, keys, values] = found;
-        let most = [(Part::Query, queries), (Part::Key, keys), (Part::Value, values)]
-            .into_iter()
-            .max_by_key(|(_, heads)| heads.len());
+        let most = [
+            (Part::Query, queries),
+            (Part::Key, keys),
+            (Part::Value, values),
+        ]
+        .into_iter()
+        .max_by_key(|(_, heads)| heads.len());
         let (part, heads) = most.unwrap_or((Part::Query, Vec::new()));
         Channel { part, heads }
     }

@@ -200,7 +200,10 @@ pub(super) fn encode_floats<'a>(
         TensorElementType::Float32 => borrow(name, values),
         TensorElementType::Float16 => own(name, values.mapv(f16::from_f32)),
         TensorElementType::Bfloat16 => own(name, values.mapv(bf16::from_f32)),
-        other => Err(refused(name, format!("floats for an input of type {other}"))),
+        other => Err(refused(
+            name,
+            format!("floats for an input of type {other}"),
+        )),
     }
 }
 

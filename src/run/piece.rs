@@ -6,7 +6,6 @@ use ndarray::{Array2, ArrayView2, ArrayViewD, IxDyn};
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
 use super::feed::{self, Feed};
-use super::precision::Precision;
 use super::session::{Input, inputs_of, load};
 use super::{Runtime, values};
 use crate::fault::{Fault, Result};
@@ -25,19 +24,23 @@ enum Size {
     Both,
 }
 
-/// Rows and tokens of the two trial runs: no size of the one is one of the other, nor a product.
-pub(super) const TRIALS: [(usize, usize); 2] = [(2, 3), (3, 5)];
+/// Rows and tokens of two trial runs.
+pub(super) type Trial = [(usize, usize); 2];
+/// No size of the one is one of the other, nor a product.
+pub(super) const MANY: Trial = [(2, 3), (3, 5)];
+/// For exports that take one row at a time.
+pub(super) const ONE: Trial = [(1, 3), (1, 5)];
 
 impl Shape {
     /// The shape that fits what was seen in the two trial runs.
     ///
     /// # Errors
     /// Failed: there is none, or the tensor does not lie token after token.
-    pub fn of(name: &str, seen: [&[usize]; 2]) -> Result<Self> {
+    pub fn of(name: &str, trial: Trial, seen: [&[usize]; 2]) -> Result<Self> {
         let odd = || {
             Fault::failed(
                 format!("cutting the model at `{name}`"),
-                format!("the shapes {:?} for {:?} rows and tokens", seen, TRIALS),
+                format!("the shapes {seen:?} for {trial:?} rows and tokens"),
             )
             .expected("a tensor with rows and tokens on its first axes")
         };
@@ -46,25 +49,33 @@ impl Shape {
             return Err(odd());
         }
         let of = |(&a, &b): (&usize, &usize)| {
-            let [(rows, tokens), (more, longer)] = TRIALS;
+            let [(rows, tokens), (more, longer)] = trial;
             match (a, b) {
-                sizes if sizes == (rows, more) => Some(Size::Rows),
+                sizes if sizes == (rows, more) && rows != more => Some(Size::Rows),
                 sizes if sizes == (tokens, longer) => Some(Size::Tokens),
                 sizes if sizes == (rows * tokens, more * longer) => Some(Size::Both),
                 (a, b) if a == b => Some(Size::Fixed(a)),
                 _ => None,
             }
         };
-        let sizes: Vec<Size> = a.iter().zip(b).map(of).collect::<Option<_>>().ok_or_else(odd)?;
+        let sizes: Vec<Size> = a
+            .iter()
+            .zip(b)
+            .map(of)
+            .collect::<Option<_>>()
+            .ok_or_else(odd)?;
         let varying = sizes.iter().filter(|size| !matches!(size, Size::Fixed(1)));
         let leading: Vec<Size> = varying.take(2).copied().collect();
         let rest = |from: usize| {
             let varying = sizes.iter().filter(|size| !matches!(size, Size::Fixed(1)));
-            varying.skip(from).all(|size| matches!(size, Size::Fixed(_)))
+            varying
+                .skip(from)
+                .all(|size| matches!(size, Size::Fixed(_)))
         };
         let fits = match leading.as_slice() {
             [Size::Both, ..] => rest(1),
             [Size::Rows, Size::Tokens] => rest(2),
+            [Size::Tokens, ..] if trial == ONE => rest(1),
             // What a model puts out of the last token alone.
             [Size::Rows, ..] => rest(1),
             _ => false,
@@ -85,7 +96,9 @@ impl Shape {
 
     /// Whether there is one entry for each row, and not for each token.
     pub fn of_last(&self) -> bool {
-        self.0.iter().all(|size| matches!(size, Size::Fixed(_) | Size::Rows))
+        self.0
+            .iter()
+            .all(|size| matches!(size, Size::Fixed(_) | Size::Rows))
     }
 
     /// Number of values of a token.
@@ -108,21 +121,24 @@ pub(super) struct Given<'a> {
 
 /// A loaded piece.
 pub(super) struct PieceSession {
-    inner: Mutex<ort::session::Session>,
+    /// `None` where all that is wanted is given.
+    inner: Option<Mutex<ort::session::Session>>,
     inputs: Vec<Input>,
     ports: Vec<InputPort>,
     pub given: Vec<String>,
     pub wanted: Vec<String>,
-    pub precision: Precision,
 }
 
 impl PieceSession {
     pub fn open(runtime: &Runtime, piece: &instrument::Piece, arch: &Architecture) -> Result<Self> {
-        let inner = load(runtime, &piece.bytes, &piece.folder)?;
+        let inner = if piece.wanted.is_empty() {
+            None
+        } else {
+            Some(load(runtime, &piece.bytes, &piece.folder)?)
+        };
         Ok(Self {
-            inputs: inputs_of(&inner)?,
-            precision: Precision::of(&inner)?,
-            inner: Mutex::new(inner),
+            inputs: inner.as_ref().map_or_else(|| Ok(Vec::new()), inputs_of)?,
+            inner: inner.map(Mutex::new),
             ports: arch.inputs.clone(),
             given: piece.given.clone(),
             wanted: piece.wanted.clone(),
@@ -138,6 +154,9 @@ impl PieceSession {
     ) -> Result<()> {
         let failed = |error: ort::Error| {
             Fault::failed("running a piece of the model", error.message().trim())
+        };
+        let Some(inner) = &self.inner else {
+            return Ok(());
         };
         let feed = Feed::unpadded(ids.clone());
         let seen = Array2::zeros((ids.nrows(), 0));
@@ -158,9 +177,15 @@ impl PieceSession {
                 if let Some(own) = own {
                     return Ok((name, feed::encode(name, own, input.element)?));
                 }
-                let value = given.iter().find(|given| given.name == name).ok_or_else(|| {
-                    Fault::failed("running a piece of the model", format!("nothing for `{name}`"))
-                })?;
+                let value = given
+                    .iter()
+                    .find(|given| given.name == name)
+                    .ok_or_else(|| {
+                        Fault::failed(
+                            "running a piece of the model",
+                            format!("nothing for `{name}`"),
+                        )
+                    })?;
                 Ok((name, value.encode(input)?))
             })
             .collect::<Result<Vec<(&str, SessionInputValue<'_>)>>>()?;
@@ -169,11 +194,14 @@ impl PieceSession {
             .iter()
             .fold(OutputSelector::no_default(), |all, name| all.with(name));
         let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
-        let mut session = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = inner.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
         for (index, name) in self.wanted.iter().enumerate() {
             let value = outputs.get(name.as_str()).ok_or_else(|| {
-                Fault::failed("running a piece of the model", format!("no output `{name}`"))
+                Fault::failed(
+                    "running a piece of the model",
+                    format!("no output `{name}`"),
+                )
             })?;
             values::read(name, value, |view| see(index, view))?;
         }
@@ -186,7 +214,11 @@ impl Given<'_> {
         let misfit = || {
             Fault::failed(
                 format!("giving `{}` to a piece of the model", self.name),
-                format!("{} values for the shape {:?}", self.values.len(), self.shape),
+                format!(
+                    "{} values for the shape {:?}",
+                    self.values.len(),
+                    self.shape
+                ),
             )
         };
         let view = self

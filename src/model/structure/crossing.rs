@@ -65,7 +65,9 @@ fn kept(reach: &Reach<'_, '_>, node: usize, width: usize, outputs: usize) -> Opt
     match message.op_type() {
         "Einsum" | "DynamicQuantizeLinear" => None,
         "Split" => {
-            let axis = attribute(message, "axis").and_then(|axis| axis.i).unwrap_or(0);
+            let axis = attribute(message, "axis")
+                .and_then(|axis| axis.i)
+                .unwrap_or(0);
             (outputs > 0 && is_last(reach, data, axis)).then_some(width / outputs)
         }
         "ReduceMean" | "ReduceSum" | "ReduceL2" => {
@@ -82,7 +84,8 @@ fn kept(reach: &Reach<'_, '_>, node: usize, width: usize, outputs: usize) -> Opt
             Role::Norm { .. } | Role::SkipNorm { .. } | Role::Copy | Role::Quantise => Some(width),
             Role::Pointwise => {
                 let beside = message.input.iter().filter(|name| !reach.is_live(name));
-                let wider = beside.filter_map(|name| shape::dims(reach.index, name)?.last().copied()?);
+                let wider =
+                    beside.filter_map(|name| shape::dims(reach.index, name)?.last().copied()?);
                 Some(wider.max().unwrap_or(1).max(width))
             }
             Role::Product(_) => {
