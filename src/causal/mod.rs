@@ -6,10 +6,13 @@ mod metric;
 mod pair;
 mod patch;
 mod random;
+mod row;
 mod rows;
+mod staged;
 
 pub use ablate::{Means, Removal, ablate};
-pub use engine::{Edit, Engine, Row};
+pub use engine::Engine;
 pub use metric::{kl_divergence, logit_difference, top_token};
 pub use pair::{Pair, equal_length};
 pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
+pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};
