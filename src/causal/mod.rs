@@ -1,6 +1,7 @@
 //! Causal evidence: activation patching and ablations, each with its controls.
 
 mod ablate;
+mod blockwise;
 mod engine;
 mod metric;
 mod pair;
@@ -11,6 +12,7 @@ mod rows;
 mod staged;
 
 pub use ablate::{Means, Removal, ablate};
+pub use blockwise::{Blockwise, DEFAULT_BUDGET};
 pub use engine::Engine;
 pub use metric::{kl_divergence, logit_difference, top_token};
 pub use pair::{Pair, equal_length};
