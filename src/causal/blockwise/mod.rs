@@ -50,6 +50,17 @@ impl Blockwise {
         &self.blocks
     }
 
+    /// Whether rows may be changed and read at all of these sites.
+    ///
+    /// # Errors
+    /// The graph cannot be cut at one of them; the message says why.
+    pub fn reaches(&self, sites: &[SiteName]) -> Result<()> {
+        let arch = self.blocks.arch();
+        let places = sites.iter().map(|site| Place::of(arch, *site));
+        let places = places.collect::<Result<_>>()?;
+        Pass::new(&self.blocks, &places, self.budget, true).map(|_| ())
+    }
+
     fn run(&self, rows: &[Row<'_>], wanted: &mut Wanted<'_, '_>) -> Result<()> {
         for row in rows {
             row.check(self.blocks.arch())?;
