@@ -189,6 +189,11 @@ impl Cutter {
         let given = self.names(given)?;
         let wanted = self.names(wanted)?;
         let index = GraphIndex::new(&self.graph)?;
+        // A bias that is a term of a sum is known.
+        let given: Vec<&str> = given
+            .into_iter()
+            .filter(|name| index.initializer(name).is_none())
+            .collect();
         let is_given: HashSet<&str> = given.iter().copied().collect();
         let wanted: Vec<&str> = wanted
             .into_iter()

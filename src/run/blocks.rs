@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, Ix2, concatenate, s};
+use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, concatenate, s};
 
 use super::Runtime;
 use super::channels::{self, Channel};
@@ -169,16 +169,26 @@ impl Blocks {
             return Err(Fault::failed("cutting the model", "no trial runs"));
         };
         for ((name, a), b) in piece.session.wanted.iter().zip(a).zip(b) {
-            let shape = Shape::of(name, self.trial, [a.shape(), b.shape()])?;
+            let shape = Shape::of(name, self.trial, [a.shape(), b.shape()], a == b)?;
             piece.shapes.insert(name.clone(), shape.clone());
             trials.shapes.insert(name.clone(), shape);
-            for (values, output) in trials.values.iter_mut().zip([a, b]) {
+            let outputs = trials.values.iter_mut().zip([a, b]).zip(self.trial);
+            for ((values, output), (rows, tokens)) in outputs {
+                let shape = piece.shapes.get(name);
                 let width = piece.width(name);
-                let rows = output.len() / width.max(1);
-                let flat = output.to_shape((rows, width)).map_err(|error| {
-                    Fault::failed(format!("cutting the model at `{name}`"), error.to_string())
-                })?;
-                values.insert(name.clone(), flat.into_owned());
+                let constant = shape.is_some_and(Shape::is_constant);
+                let flat = output
+                    .to_shape((output.len() / width.max(1), width))
+                    .map_err(|error| {
+                        Fault::failed(format!("cutting the model at `{name}`"), error.to_string())
+                    })?;
+                let all = if constant {
+                    flat.broadcast((rows * tokens, width))
+                        .map(|all| all.to_owned())
+                } else {
+                    Some(flat.into_owned())
+                };
+                values.extend(all.map(|all| (name.clone(), all)));
             }
         }
         let [(rows, tokens), _] = self.trial;
@@ -507,14 +517,20 @@ impl Piece {
             if view.shape() != shape.at(rows, tokens) {
                 return Err(odd().expected(format!("{:?}", shape.at(rows, tokens))));
             }
-            let entries = if shape.of_last() { rows } else { rows * tokens };
+            let entries = match (shape.is_constant(), shape.of_last()) {
+                (true, _) => 1,
+                (false, true) => rows,
+                (false, false) => rows * tokens,
+            };
             let flat = view.to_shape((entries, shape.width())).map_err(|_| odd())?;
-            see(
-                name,
-                flat.view()
-                    .into_dimensionality::<Ix2>()
-                    .map_err(|_| odd())?,
-            )
+            let flat = flat.view();
+            let wide = (rows * tokens, shape.width());
+            let all = if shape.is_constant() {
+                flat.broadcast(wide)
+            } else {
+                Some(flat)
+            };
+            see(name, all.ok_or_else(odd)?)
         })
     }
 

@@ -32,11 +32,11 @@ pub(super) const MANY: Trial = [(2, 3), (3, 5)];
 pub(super) const ONE: Trial = [(1, 3), (1, 5)];
 
 impl Shape {
-    /// The shape that fits what was seen in the two trial runs.
+    /// The shape that fits what was seen in the two trial runs; `constant` if the values were the same in both.
     ///
     /// # Errors
     /// Failed: there is none, or the tensor does not lie token after token.
-    pub fn of(name: &str, trial: Trial, seen: [&[usize]; 2]) -> Result<Self> {
+    pub fn of(name: &str, trial: Trial, seen: [&[usize]; 2], constant: bool) -> Result<Self> {
         let odd = || {
             Fault::failed(
                 format!("cutting the model at `{name}`"),
@@ -58,12 +58,18 @@ impl Shape {
                 _ => None,
             }
         };
-        let sizes: Vec<Size> = a
+        let mut sizes: Vec<Size> = a
             .iter()
             .zip(b)
             .map(of)
             .collect::<Option<_>>()
             .ok_or_else(odd)?;
+        if let (ONE, false, Some(Size::Fixed(1))) = (trial, constant, sizes.first())
+            && sizes.iter().all(|size| matches!(size, Size::Fixed(_)))
+            && let Some(first) = sizes.first_mut()
+        {
+            *first = Size::Rows;
+        }
         let varying = sizes.iter().filter(|size| !matches!(size, Size::Fixed(1)));
         let leading: Vec<Size> = varying.take(2).copied().collect();
         let rest = |from: usize| {
@@ -76,6 +82,8 @@ impl Shape {
             [Size::Both, ..] => rest(1),
             [Size::Rows, Size::Tokens] => rest(2),
             [Size::Tokens, ..] if trial == ONE => rest(1),
+            // A bias, which is the same for every token.
+            [Size::Fixed(_)] => constant,
             // What a model puts out of the last token alone.
             [Size::Rows, ..] => rest(1),
             _ => false,
@@ -96,9 +104,13 @@ impl Shape {
 
     /// Whether there is one entry for each row, and not for each token.
     pub fn of_last(&self) -> bool {
-        self.0
-            .iter()
-            .all(|size| matches!(size, Size::Fixed(_) | Size::Rows))
+        let by_row = |size: &Size| matches!(size, Size::Fixed(_) | Size::Rows);
+        self.0.iter().all(by_row) && self.0.contains(&Size::Rows)
+    }
+
+    /// Whether it is the same for every token.
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|size| matches!(size, Size::Fixed(_)))
     }
 
     /// Number of values of a token.
