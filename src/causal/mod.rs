@@ -2,6 +2,7 @@
 
 mod ablate;
 mod blockwise;
+pub mod circuit;
 mod engine;
 mod metric;
 mod pair;
