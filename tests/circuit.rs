@@ -7,7 +7,9 @@ mod fixture;
 use candor::causal::circuit::{
     Ablation, Bench, Circuit, Goal, discover, edge_effects, faithfulness,
 };
+use candor::causal::{Through, path_patch};
 use candor::stats::auroc;
+use ndarray::Array2;
 
 use fixture::{KNOWN, Known, RANDOM, Random, blocks, circuit, pairs, pieces, told};
 
@@ -101,4 +103,80 @@ fn circuits_of_random_models_are_those_of_pytorch() {
             }
         }
     }
+}
+
+#[test]
+fn path_patches_are_those_of_pytorch() {
+    for name in RANDOM {
+        let random: Random = told(name);
+        let blocks = blocks(name);
+        let pieces = pieces(&blocks);
+        let some: Vec<_> = random.pairs.iter().step_by(2).collect();
+        let ids = |corrupt: bool| {
+            let side = |pair: &&fixture::GivenPair| {
+                if corrupt {
+                    pair.corrupt.clone()
+                } else {
+                    pair.clean.clone()
+                }
+            };
+            let rows: Vec<Vec<i64>> = some.iter().map(side).collect();
+            let width = rows[0].len();
+            Array2::from_shape_vec((rows.len(), width), rows.concat()).unwrap()
+        };
+        let (clean, corrupt) = (ids(false), ids(true));
+        let plain = run_plain(&pieces, &clean);
+        let mut moved = 0;
+        for given in &random.patches {
+            let sender = given.sender.parse().unwrap();
+            let receivers: Vec<_> = given
+                .receivers
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect();
+            let through = if given.through_mlps {
+                Through::Mlps
+            } else {
+                Through::Nothing
+            };
+            let logits = path_patch(
+                &pieces,
+                clean.view(),
+                corrupt.view(),
+                &sender,
+                &receivers,
+                through,
+            )
+            .unwrap();
+            let last = logits.dim().1 - 1;
+            for (row, expected) in given.logits.iter().enumerate() {
+                for (token, expected) in expected.iter().enumerate() {
+                    let value = logits[[row, last, token]];
+                    let off = (value - expected).abs();
+                    let path = format!("{name} {} {:?}", given.sender, given.receivers);
+                    assert!(
+                        off <= 1e-5 * expected.abs().max(1.0),
+                        "{path}: {value} {expected}"
+                    );
+                    moved += usize::from((value - plain[[row, last, token]]).abs() > 1e-3);
+                }
+            }
+        }
+        assert!(moved > 100, "{name}: the patches do something");
+    }
+}
+
+fn run_plain(
+    pieces: &dyn candor::causal::circuit::Pieces,
+    ids: &Array2<i64>,
+) -> ndarray::Array3<f32> {
+    let mut stream = pieces.embed(ids.view()).unwrap();
+    for layer in 0..pieces.anatomy().layers.len() {
+        let qkv = pieces.qkv(layer, ids.view(), stream.view()).unwrap();
+        let z = pieces.attend(layer, ids.view(), qkv).unwrap();
+        stream = pieces
+            .resid_post(layer, ids.view(), z.view(), stream.view())
+            .unwrap();
+    }
+    pieces.logits(ids.view(), stream.view()).unwrap()
 }

@@ -107,8 +107,7 @@ pub fn pairs(given: &[GivenPair]) -> Vec<Pair> {
 pub fn circuit(bench: &Bench<'_>, names: &[String]) -> Circuit {
     let mut circuit = Circuit::empty(bench.graph().n_edges());
     for name in names {
-        let (sender, receiver) = name.split_once('>').unwrap();
-        circuit.set(bench.edge_of(sender, receiver).unwrap(), true);
+        circuit.set(bench.graph().edge_of(name).unwrap(), true);
     }
     circuit
 }

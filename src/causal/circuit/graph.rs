@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::pieces::Anatomy;
-use crate::fault::Fault;
+use crate::fault::{Fault, Result};
 use crate::run::AttentionPart;
 
 /// Whoever writes into the stream.
@@ -152,6 +152,53 @@ impl Graph {
         (edge.sender < before).then(|| self.first.get(edge.receiver).map(|f| f + edge.sender))?
     }
 
+    /// The index of the edge between a node and a receiver.
+    ///
+    /// # Errors
+    /// Usage: the model has no such node or receiver, or the node writes after the receiver has read.
+    pub fn edge_between(&self, sender: &Node, receiver: &Receiver) -> Result<usize> {
+        let doing = || format!("naming the edge `{sender}>{receiver}`");
+        let node = self.nodes.iter().position(|own| own == sender);
+        let node = node.ok_or_else(|| {
+            Fault::usage(doing(), format!("no node `{sender}`"))
+                .expected("`input`, or a head or an MLP of the model")
+        })?;
+        let read = self.receivers.iter().position(|own| own == receiver);
+        let read = read.ok_or_else(|| {
+            let own = self.receivers.iter().find(|own| matches!((own, receiver),
+                (Receiver::Head { layer: a, part: p, heads }, Receiver::Head { layer: b, part: q, heads: wanted })
+                if a == b && p == q && wanted.iter().all(|head| heads.contains(head))));
+            let fault = Fault::usage(doing(), format!("no receiver `{receiver}`"));
+            match own {
+                Some(own) => fault.expected(format!("`{own}`, which these heads share")),
+                None => fault.expected("`logits`, or the input of a head or an MLP of the model"),
+            }
+        })?;
+        let edge = Edge {
+            sender: node,
+            receiver: read,
+        };
+        self.index(edge).ok_or_else(|| {
+            Fault::usage(
+                doing(),
+                format!("{sender} writes after {receiver} has read"),
+            )
+            .expected("a sender before its receiver")
+        })
+    }
+
+    /// The index of the edge of that name, as [`Graph::edge_name`] gives it.
+    ///
+    /// # Errors
+    /// As [`Graph::edge_between`], or the text is no name of an edge.
+    pub fn edge_of(&self, name: &str) -> Result<usize> {
+        let (sender, receiver) = name.split_once('>').ok_or_else(|| {
+            Fault::usage("naming an edge", format!("`{name}`"))
+                .expected("`L0.H3>L1.H2.q` or the like")
+        })?;
+        self.edge_between(&sender.parse()?, &receiver.parse()?)
+    }
+
     /// `sender>receiver`, such as `L0.H3>L1.H2.q`.
     #[must_use]
     pub fn edge_name(&self, index: usize) -> String {
@@ -246,7 +293,7 @@ impl fmt::Display for Receiver {
 impl FromStr for Node {
     type Err = Fault;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> std::result::Result<Self, Fault> {
         let parsed = || {
             if text == "input" {
                 return Some(Self::Input);
@@ -269,7 +316,7 @@ impl FromStr for Node {
 impl FromStr for Receiver {
     type Err = Fault;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> std::result::Result<Self, Fault> {
         let parsed = || {
             if text == "logits" {
                 return Some(Self::Logits);

@@ -24,3 +24,5 @@ pub use measure::{Measured, Minimality, completeness, faithfulness, measure};
 pub use pieces::{Anatomy, BlockPieces, HeadInput, LayerParts, Pieces};
 pub use search::{Discovered, Goal, discover, edge_effects};
 pub use subgraph::Circuit;
+
+pub(super) use verify::only_head;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array3, ArrayView2, ArrayView3};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, s};
 
+use super::verify::verify;
 use crate::fault::{Fault, Result};
 use crate::model::{Layout, Point, SiteName};
 use crate::run::{AttentionPart, Blocks, Qkv};
@@ -32,6 +33,18 @@ pub struct HeadInput {
     pub heads: Vec<usize>,
     /// Where they are: tensor and channel of what enters the attention.
     pub channels: Vec<(usize, usize)>,
+}
+
+impl HeadInput {
+    /// Copies its channels from one attention's input `[rows, seq, width]` to another's, row by row.
+    pub(in crate::causal) fn copy(&self, from: &[Array3<f32>], to: &mut [Array3<f32>]) {
+        for &(tensor, channel) in &self.channels {
+            if let (Some(from), Some(to)) = (from.get(tensor), to.get_mut(tensor)) {
+                to.slice_mut(s![.., .., channel])
+                    .assign(&from.slice(s![.., .., channel]));
+            }
+        }
+    }
 }
 
 /// The parts of a model.
@@ -120,10 +133,10 @@ pub struct BlockPieces<'b> {
 }
 
 impl<'b> BlockPieces<'b> {
-    /// Asks what each channel belongs to, in every block.
+    /// Asks what each channel belongs to, in every block, and measures whether the stream is the sum of what the nodes write.
     ///
     /// # Errors
-    /// Usage: the queries, keys and values of the heads cannot be told apart. Failed: a run fails.
+    /// Usage: the queries, keys and values of the heads cannot be told apart, or the stream is no such sum. Failed: a run fails.
     pub fn new(blocks: &'b Blocks) -> Result<Self> {
         let arch = blocks.arch();
         let layers = (0..arch.n_layers)
@@ -140,15 +153,24 @@ impl<'b> BlockPieces<'b> {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self {
+        let pieces = Self {
             blocks,
             anatomy: Anatomy {
                 layers,
                 d_model: arch.d_model,
                 vocab: arch.vocab_size,
             },
-        })
+        };
+        verify(&pieces, few_ids(arch.vocab_size).view())?;
+        Ok(pieces)
     }
+}
+
+/// A short prompt of tokens spread over the vocabulary.
+fn few_ids(vocab: usize) -> Array2<i64> {
+    Array2::from_shape_fn((1, 4), |(_, at)| {
+        i64::try_from((at + 1) * vocab / 6).unwrap_or(0)
+    })
 }
 
 fn apart(layer: usize) -> String {

@@ -6,7 +6,6 @@
 //! The decisions are those of testing one after the other, in as many batches as edges are kept and a few more.
 
 use super::bench::{Bench, weighted_mean};
-use super::graph::Edge;
 use super::subgraph::Circuit;
 use crate::fault::{Fault, Result};
 
@@ -249,24 +248,4 @@ pub fn edge_effects(bench: &mut Bench<'_>) -> Result<Vec<Vec<f64>>> {
         }
     }
     Ok(effects)
-}
-
-impl Bench<'_> {
-    /// The edge of these names, such as `L0.H3` and `L1.H2.q`.
-    ///
-    /// # Errors
-    /// There is no such node, reader, or edge between them.
-    pub fn edge_of(&self, sender: &str, receiver: &str) -> Result<usize> {
-        let graph = self.graph();
-        let (node, read) = (sender.parse()?, receiver.parse()?);
-        let sender_at = graph.nodes.iter().position(|own| *own == node);
-        let receiver_at = graph.receivers.iter().position(|own| *own == read);
-        let edge = sender_at
-            .zip(receiver_at)
-            .and_then(|(sender, receiver)| graph.index(Edge { sender, receiver }));
-        edge.ok_or_else(|| {
-            Fault::usage("naming an edge", format!("`{sender}>{receiver}`"))
-                .expected("a node of the model and a later reader")
-        })
-    }
 }

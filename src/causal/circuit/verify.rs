@@ -69,7 +69,11 @@ fn refused(layer: usize, found: String, expected: &str) -> Fault {
 }
 
 /// What one head has gathered, zeros elsewhere.
-pub(super) fn only_head(z: ArrayView3<'_, f32>, head: usize, d_head: usize) -> Array3<f32> {
+pub(in crate::causal) fn only_head(
+    z: ArrayView3<'_, f32>,
+    head: usize,
+    d_head: usize,
+) -> Array3<f32> {
     let mut own = Array3::zeros(z.dim());
     let range = s![.., .., head * d_head..(head + 1) * d_head];
     own.slice_mut(range).assign(&z.slice(range));
