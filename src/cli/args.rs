@@ -66,6 +66,8 @@ pub enum Command {
     Generate(super::generate::GenerateArgs),
     /// Patch a pair of prompts at every layer and position.
     Patch(PatchArgs),
+    /// Find the heads, MLPs and edges that carry an effect, and draw them.
+    Circuit(super::circuit::CircuitArgs),
     /// Train a detector.
     #[command(subcommand)]
     Train(TrainCommand),

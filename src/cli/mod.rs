@@ -3,6 +3,7 @@
 mod args;
 mod audit;
 mod capture;
+mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
@@ -49,6 +50,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
+        Command::Circuit(args) => circuit::run(args, cli)?,
         Command::Patch(args) => patch::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,

@@ -4,6 +4,7 @@
 
 mod baselines;
 mod capture;
+mod circuit;
 mod encode;
 mod find;
 mod fitting;
@@ -19,6 +20,7 @@ mod subject;
 mod train;
 
 pub use capture::{Captured, capture, check_ids};
+pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;

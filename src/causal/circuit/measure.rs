@@ -146,7 +146,7 @@ fn share_gap(whole: &[f64], nothing: &[f64], rows: &[usize]) -> f64 {
 ///
 /// # Errors
 /// Usage: fewer than five groups.
-pub(super) fn enough(clusters: &[&str]) -> Result<()> {
+pub fn enough(clusters: &[&str]) -> Result<()> {
     let mut groups: Vec<&str> = clusters.to_vec();
     groups.sort_unstable();
     groups.dedup();

@@ -20,7 +20,7 @@ pub use ablation::Ablation;
 pub use bench::{Bench, Cost};
 pub use control::{Stability, random_circuits, stability};
 pub use graph::{Edge, Graph, Node, Receiver};
-pub use measure::{Measured, Minimality, completeness, faithfulness, measure};
+pub use measure::{Measured, Minimality, completeness, enough, faithfulness, measure};
 pub use pieces::{Anatomy, BlockPieces, HeadInput, LayerParts, Pieces};
 pub use search::{Discovered, Goal, discover, edge_effects};
 pub use subgraph::Circuit;
