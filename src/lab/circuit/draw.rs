@@ -1,20 +1,22 @@
-//! Where the nodes of a circuit stand and how its edges run: layers upwards, only what is kept.
+//! A circuit as a drawing: layers upwards, only what is kept. Where a sender's edges pass a row they share one way between the
+//! nodes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
-use super::file::{CircuitFile, EdgeLine};
+use super::file::{CircuitFile, EdgeLine, NodeLine};
+use super::layers::{Item, arrange};
 
-/// Room for one node, and the sizes of its box.
+/// Room for a node and for a way, and the size of a node's box.
 const CELL: f64 = 92.0;
+const WAY: f64 = 26.0;
 const BOX: (f64, f64) = (70.0, 38.0);
 /// From one row to the next.
-const ROW: f64 = 108.0;
-/// Around the drawing; labels of layers stand at the left.
-const MARGIN: (f64, f64) = (70.0, 26.0);
-/// The distance between a head's three inputs.
+const ROW: f64 = 104.0;
+/// Left and right, where the rows' names stand, and above and below.
+const MARGIN: (f64, f64) = (78.0, 26.0);
+/// The distance between a head's inputs.
 const PORT: f64 = 20.0;
-/// Rounds in which each row is put in the order of its neighbours.
-const ROUNDS: usize = 6;
 
 /// A drawing in pixels.
 pub(super) struct Drawing {
@@ -48,20 +50,11 @@ pub(super) struct Place {
     pub top: String,
     pub label: String,
     pub class: &'static str,
-    /// Letters of the inputs that an edge enters, and where they stand.
+    /// Where the inputs stand that an edge enters, and their letters.
     pub ports: Vec<(String, String, char)>,
 }
 
-struct Node {
-    name: String,
-    row: usize,
-    x: f64,
-    label: String,
-    class: &'static str,
-    ports: Vec<char>,
-}
-
-/// One arrow: several for an edge into the keys of a group.
+/// An edge between two nodes: several for one that is read by a group of heads.
 struct Arrow<'a> {
     from: usize,
     to: usize,
@@ -69,97 +62,99 @@ struct Arrow<'a> {
     edge: &'a EdgeLine,
 }
 
+/// The nodes, from the embedding up to the logits, and the rows that they stand in.
+struct Stand {
+    names: Vec<String>,
+    rows: Vec<usize>,
+    labels: Vec<String>,
+}
+
+impl Stand {
+    fn of(file: &CircuitFile) -> Self {
+        // Within a block the MLP stands above the heads.
+        let level = |node: &NodeLine| match (node.layer, node.head) {
+            (Some(layer), head) => (layer + 1, head.is_none()),
+            (None, _) => (0, false),
+        };
+        let mut by_level: BTreeMap<(usize, bool), Vec<String>> = BTreeMap::new();
+        for node in &file.nodes {
+            let row = by_level.entry(level(node)).or_default();
+            row.push(node.name.clone());
+        }
+        by_level.insert((usize::MAX, true), vec!["logits".to_owned()]);
+        let mut stand = Self {
+            names: Vec::new(),
+            rows: Vec::new(),
+            labels: Vec::new(),
+        };
+        for (row, ((layer, _), names)) in by_level.into_iter().enumerate() {
+            stand.rows.extend(names.iter().map(|_| row));
+            stand.names.extend(names);
+            stand.labels.push(match layer {
+                0 | usize::MAX => String::new(),
+                layer => format!("layer {}", layer - 1),
+            });
+        }
+        stand
+    }
+
+    fn row(&self, node: usize) -> usize {
+        self.rows.get(node).copied().unwrap_or(0)
+    }
+
+    fn y(&self, row: usize) -> f64 {
+        let above = self.labels.len().saturating_sub(row + 1);
+        #[allow(clippy::cast_precision_loss, reason = "a count of rows")]
+        let above = above as f64;
+        MARGIN.1 + BOX.1 / 2.0 + above * ROW
+    }
+}
+
 /// Draws a circuit.
 pub(super) fn draw(file: &CircuitFile) -> Drawing {
-    let (mut nodes, labels) = placed(file);
-    let at: HashMap<String, usize> = (nodes.iter().enumerate())
-        .map(|(index, node)| (node.name.clone(), index))
-        .collect();
-    let arrows = arrows(file, &at);
-    for arrow in &arrows {
-        if let (Some(port), Some(node)) = (arrow.port, nodes.get_mut(arrow.to))
-            && !node.ports.contains(&port)
-        {
-            node.ports.push(port);
-        }
+    let stand = Stand::of(file);
+    let arrows = arrows(file, &stand);
+    let (mut items, ways) = items(&stand, &arrows);
+    let width = arrange(&mut items, stand.labels.len());
+    for item in &mut items {
+        item.x += MARGIN.0;
     }
-    let widest = order(&mut nodes, &arrows, labels.len());
-    let (margin, rows) = (MARGIN, labels.len().max(1));
-    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
-    let y = |row: usize| margin.1 + BOX.1 / 2.0 + (rows - 1 - row.min(rows - 1)) as f64 * ROW;
     let largest = (file.edges.iter())
         .map(|edge| edge.absolute)
         .fold(0.0, f64::max);
+    let mut edges: Vec<&Arrow<'_>> = arrows.iter().collect();
+    // The strongest are drawn last, over the others.
+    edges.sort_by(|a, b| a.edge.absolute.total_cmp(&b.edge.absolute));
     Drawing {
-        width: pixels(2.0 * margin.0 + widest * CELL),
-        height: pixels(y(0) + BOX.1 / 2.0 + margin.1),
-        rows: labels
-            .into_iter()
-            .enumerate()
+        width: pixels(2.0 * MARGIN.0 + width),
+        height: pixels(stand.y(0) + BOX.1 / 2.0 + MARGIN.1),
+        rows: (stand.labels.iter().enumerate())
             .map(|(row, label)| RowLabel {
-                y: pixels(y(row)),
-                label,
+                y: pixels(stand.y(row) + 4.0),
+                label: label.clone(),
             })
             .collect(),
-        edges: arrows
-            .iter()
-            .filter_map(|arrow| curve(arrow, &nodes, &y, largest))
+        edges: edges
+            .into_iter()
+            .map(|arrow| Curve {
+                path: path(arrow, &stand, &items, &ways),
+                ..looks(arrow.edge, largest)
+            })
             .collect(),
-        nodes: nodes.iter().map(|node| place(node, &y)).collect(),
+        nodes: (0..stand.names.len())
+            .map(|node| place(node, &stand, &items, &arrows))
+            .collect(),
     }
 }
 
-/// The nodes by row, from the embedding up to the logits, and the rows' names.
-fn placed(file: &CircuitFile) -> (Vec<Node>, Vec<String>) {
-    // Within a block the MLP stands above the heads.
-    let mut rows: BTreeMap<(usize, bool), Vec<Node>> = BTreeMap::new();
-    let node = |name: &str, label: String, class: &'static str| Node {
-        name: name.to_owned(),
-        row: 0,
-        x: 0.0,
-        label,
-        class,
-        ports: Vec::new(),
-    };
-    for line in &file.nodes {
-        match (line.layer, line.head) {
-            (Some(layer), Some(head)) => rows.entry((layer + 1, false)).or_default().push(node(
-                &line.name,
-                format!("{layer}.{head}"),
-                "head",
-            )),
-            (Some(layer), None) => rows.entry((layer + 1, true)).or_default().push(node(
-                &line.name,
-                format!("MLP {layer}"),
-                "mlp",
-            )),
-            (None, _) => {
-                let input = node(&line.name, "input".to_owned(), "end");
-                rows.entry((0, false)).or_default().push(input);
-            }
-        }
-    }
-    let logits = node("logits", "logits".to_owned(), "end");
-    rows.insert((usize::MAX, true), vec![logits]);
-    let (mut all, mut labels) = (Vec::new(), Vec::new());
-    for (row, ((layer, _), nodes)) in rows.into_iter().enumerate() {
-        labels.push(match layer {
-            0 | usize::MAX => String::new(),
-            layer => format!("layer {}", layer - 1),
-        });
-        all.extend(nodes.into_iter().map(|node| Node { row, ..node }));
-    }
-    (all, labels)
-}
-
-fn arrows<'a>(file: &'a CircuitFile, at: &HashMap<String, usize>) -> Vec<Arrow<'a>> {
+fn arrows<'a>(file: &'a CircuitFile, stand: &Stand) -> Vec<Arrow<'a>> {
+    let names = stand.names.iter().enumerate();
+    let at: HashMap<&str, usize> = names.map(|(at, name)| (name.as_str(), at)).collect();
     let mut arrows = Vec::new();
     for edge in &file.edges {
-        let Some(&from) = at.get(&edge.sender) else {
-            continue;
-        };
         for (name, port) in readers(&edge.receiver) {
-            if let Some(&to) = at.get(&name) {
+            if let (Some(&from), Some(&to)) = (at.get(edge.sender.as_str()), at.get(name.as_str()))
+            {
                 arrows.push(Arrow {
                     from,
                     to,
@@ -186,78 +181,75 @@ fn readers(receiver: &str) -> Vec<(String, Option<char>)> {
     }
 }
 
-/// Gives nodes their x, each row in the order of the mean of its neighbours (Sugiyama's barycentres); the width in cells.
-#[allow(clippy::cast_precision_loss, reason = "counts of nodes")]
-fn order(nodes: &mut [Node], arrows: &[Arrow<'_>], rows: usize) -> f64 {
-    let in_row = |nodes: &[Node], row: usize| -> Vec<usize> {
-        let mut own: Vec<usize> = (0..nodes.len())
-            .filter(|&at| nodes[at].row == row)
-            .collect();
-        own.sort_by(|&a, &b| nodes[a].x.total_cmp(&nodes[b].x));
-        own
+/// A node's own item by its index; then the ways, by sender and row.
+fn items(stand: &Stand, arrows: &[Arrow<'_>]) -> (Vec<Item>, HashMap<(usize, usize), usize>) {
+    let item = |row: usize, width: f64| Item {
+        row,
+        width,
+        x: 0.0,
+        beside: Vec::new(),
     };
-    let counts = (0..rows).map(|row| nodes.iter().filter(|node| node.row == row).count());
-    // Wide enough that a single column of nodes leaves room for edges that pass it.
-    let widest = counts.max().unwrap_or(1).max(4) as f64;
-    let spread = |nodes: &mut [Node], own: &[usize]| {
-        let step = (widest / own.len() as f64).min(2.0);
-        let first = (widest - step * own.len() as f64) / 2.0;
-        for (place, &at) in own.iter().enumerate() {
-            nodes[at].x = MARGIN.0 + CELL * (first + step * (place as f64 + 0.5));
+    let mut items: Vec<Item> = stand.rows.iter().map(|&row| item(row, CELL)).collect();
+    let mut ways = HashMap::new();
+    let mut joined = Vec::new();
+    for arrow in arrows {
+        let mut last = arrow.from;
+        for row in stand.row(arrow.from) + 1..stand.row(arrow.to) {
+            let way = *ways.entry((arrow.from, row)).or_insert_with(|| {
+                items.push(item(row, WAY));
+                items.len() - 1
+            });
+            joined.push((last, way));
+            last = way;
         }
-    };
-    for row in 0..rows {
-        let own = in_row(nodes, row);
-        spread(nodes, &own);
+        joined.push((last, arrow.to));
     }
-    for round in 0..ROUNDS {
-        for step in 0..rows {
-            let row = if round % 2 == 0 {
-                step
-            } else {
-                rows - 1 - step
-            };
-            let own = in_row(nodes, row);
-            let centre = |at: usize| {
-                let beside = arrows.iter().filter_map(|arrow| match arrow {
-                    Arrow { from, to, .. } if *from == at => Some(nodes[*to].x),
-                    Arrow { from, to, .. } if *to == at => Some(nodes[*from].x),
-                    Arrow { .. } => None,
-                });
-                let beside: Vec<f64> = beside.collect();
-                crate::stats::mean(&beside).unwrap_or(nodes[at].x)
-            };
-            let mut sorted: Vec<(f64, usize)> = own.iter().map(|&at| (centre(at), at)).collect();
-            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let sorted: Vec<usize> = sorted.into_iter().map(|(_, at)| at).collect();
-            spread(nodes, &sorted);
+    joined.sort_unstable();
+    joined.dedup();
+    for (a, b) in joined {
+        for (a, b) in [(a, b), (b, a)] {
+            if let Some(item) = items.get_mut(a) {
+                item.beside.push(b);
+            }
         }
     }
-    widest
+    (items, ways)
 }
 
-fn curve(
+/// From the top of the sender along its ways to the bottom of the receiver.
+fn path(
     arrow: &Arrow<'_>,
-    nodes: &[Node],
-    y: &impl Fn(usize) -> f64,
-    largest: f64,
-) -> Option<Curve> {
-    let (from, to) = (nodes.get(arrow.from)?, nodes.get(arrow.to)?);
-    let (x0, y0) = (from.x, y(from.row) - BOX.1 / 2.0);
-    let (x1, y1) = (
-        to.x + arrow.port.map_or(0.0, offset),
-        y(to.row) + BOX.1 / 2.0,
-    );
-    // Edges that pass rows bow out, so that they do not hide behind the nodes between.
-    let rows = to.row.abs_diff(from.row);
-    let bow = if rows > 1 && (x0 - x1).abs() < CELL / 2.0 {
-        let side = if arrow.port == Some('q') { -1.0 } else { 1.0 };
-        side * CELL * 0.75
-    } else {
-        0.0
+    stand: &Stand,
+    items: &[Item],
+    ways: &HashMap<(usize, usize), usize>,
+) -> String {
+    let x = |item: usize| items.get(item).map_or(0.0, |item| item.x);
+    let (from, to) = (stand.row(arrow.from), stand.row(arrow.to));
+    let (mut x0, mut y0) = (x(arrow.from), stand.y(from) - BOX.1 / 2.0);
+    let mut path = format!("M{x0:.1},{y0:.1}");
+    let mut bend = |x1: f64, y1: f64, through: f64| {
+        let middle = f64::midpoint(y0, y1);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            path,
+            "C{x0:.1},{middle:.1} {x1:.1},{middle:.1} {x1:.1},{y1:.1}"
+        );
+        (x0, y0) = (x1, y1 - through);
+        if through > 0.0 {
+            let _ = write!(path, "V{y0:.1}");
+        }
     };
-    let half = (y0 - y1) * if rows > 1 { 0.35 } else { 0.5 };
-    let edge = arrow.edge;
+    for row in from + 1..to {
+        if let Some(&way) = ways.get(&(arrow.from, row)) {
+            bend(x(way), stand.y(row) + BOX.1 / 2.0, BOX.1);
+        }
+    }
+    let port = arrow.port.map_or(0.0, offset);
+    bend(x(arrow.to) + port, stand.y(to) + BOX.1 / 2.0, 0.0);
+    path
+}
+
+fn looks(edge: &EdgeLine, largest: f64) -> Curve {
     let strength = if largest > 0.0 {
         (edge.absolute / largest).sqrt()
     } else {
@@ -266,15 +258,9 @@ fn curve(
     let kept = edge.kept.map_or_else(String::new, |kept| {
         format!(", in {:.0} % of samples", kept * 100.0)
     });
-    Some(Curve {
-        path: format!(
-            "M{x0:.1},{y0:.1}C{:.1},{:.1} {:.1},{:.1} {x1:.1},{y1:.1}",
-            x0 + bow,
-            y0 - half,
-            x1 + bow,
-            y1 + half
-        ),
-        width: format!("{:.2}", 1.2 + 5.0 * strength),
+    Curve {
+        path: String::new(),
+        width: format!("{:.2}", 1.2 + 4.8 * strength),
         class: if edge.cost.point < 0.0 {
             "against"
         } else {
@@ -286,7 +272,7 @@ fn curve(
             edge.receiver,
             edge.cost.shown()
         ),
-    })
+    }
 }
 
 fn offset(port: char) -> f64 {
@@ -297,24 +283,34 @@ fn offset(port: char) -> f64 {
     }
 }
 
-fn place(node: &Node, y: &impl Fn(usize) -> f64) -> Place {
-    let at = y(node.row);
-    let ports = node.ports.iter().map(|&port| {
-        let x = node.x + offset(port);
-        (pixels(x), pixels(at + BOX.1 / 2.0 - 4.0), port)
-    });
+fn place(node: usize, stand: &Stand, items: &[Item], arrows: &[Arrow<'_>]) -> Place {
+    let x = items.get(node).map_or(0.0, |item| item.x);
+    let y = stand.y(stand.row(node));
+    let mut letters: Vec<char> = (arrows.iter())
+        .filter(|arrow| arrow.to == node)
+        .filter_map(|arrow| arrow.port)
+        .collect();
+    letters.sort_unstable();
+    letters.dedup();
+    let label = stand.names.get(node).cloned().unwrap_or_default();
     Place {
-        x: pixels(node.x),
-        y: pixels(if node.ports.is_empty() {
-            at + 5.0
-        } else {
-            at - 2.0
-        }),
-        left: pixels(node.x - BOX.0 / 2.0),
-        top: pixels(at - BOX.1 / 2.0),
-        label: node.label.clone(),
-        class: node.class,
-        ports: ports.collect(),
+        x: pixels(x),
+        y: pixels(if letters.is_empty() { y + 5.0 } else { y - 2.0 }),
+        left: pixels(x - BOX.0 / 2.0),
+        top: pixels(y - BOX.1 / 2.0),
+        class: match label.as_str() {
+            "input" | "logits" => "end",
+            name if name.ends_with("mlp") => "mlp",
+            _ => "head",
+        },
+        label,
+        ports: letters
+            .into_iter()
+            .map(|letter| {
+                let bottom = y + BOX.1 / 2.0 - 5.0;
+                (pixels(x + offset(letter)), pixels(bottom), letter)
+            })
+            .collect(),
     }
 }
 

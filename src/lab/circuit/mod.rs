@@ -2,6 +2,7 @@
 
 mod draw;
 mod file;
+mod layers;
 mod page;
 
 pub use file::CircuitFile;
