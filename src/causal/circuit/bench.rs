@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, Axis, concatenate, s};
+use ndarray::{Array2, Array3, s};
 
 use super::ablation::Ablation;
 use super::forward::{Deltas, Forward, Group, Pass, differences};
-use super::graph::{Graph, Node};
+use super::graph::Graph;
+use super::groups::{Maker, last_is_alone, stacked};
 use super::pieces::Pieces;
-use super::subgraph::Circuit;
-use super::verify::only_head;
+use super::subgraph::{Circuit, Senders};
 use crate::causal::{MIN_DENOMINATOR, Pair};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
@@ -39,7 +39,7 @@ pub struct Bench<'a> {
     clusters: Vec<String>,
     ablation: Ablation,
     last_alone: bool,
-    base: (Vec<Vec<usize>>, Vec<Deltas>),
+    base: (Senders, Vec<Deltas>),
     /// What the base is moved to before the next circuit that has to be run.
     preferred: Option<Circuit>,
     known: HashMap<Circuit, Arc<[f64]>>,
@@ -92,7 +92,18 @@ impl<'a> Bench<'a> {
                     .map_err(|error| Fault::failed("laying out pairs", error.to_string()))
             };
             let (clean, corrupt) = (ids(|pair| &pair.clean.ids)?, ids(|pair| &pair.corrupt.ids)?);
-            bench.add(of_length, clean, corrupt)?;
+            let made = Maker {
+                pieces,
+                graph: &bench.graph,
+                ablation,
+                rows: batch_rows(pieces, &bench.graph, length),
+            }
+            .group(of_length, clean, corrupt)?;
+            bench.groups.push(made);
+        }
+        if let Some(group) = bench.groups.first() {
+            let one = group.clean.slice(s![..1, ..]).to_owned();
+            bench.last_alone = last_is_alone(pieces, &one)?;
         }
         bench.rebase(&Circuit::full(bench.graph.n_edges()))?;
         let gap = bench.gap(None)?;
@@ -157,7 +168,7 @@ impl<'a> Bench<'a> {
         {
             self.rebase(&preferred)?;
         }
-        let mut missing: BTreeMap<usize, Vec<(Circuit, Vec<Vec<usize>>)>> = BTreeMap::new();
+        let mut missing: BTreeMap<usize, (Vec<Circuit>, Vec<Senders>)> = BTreeMap::new();
         let mut seen: Vec<&Circuit> = Vec::new();
         for circuit in circuits {
             if self.known.contains_key(circuit) {
@@ -166,14 +177,12 @@ impl<'a> Bench<'a> {
                 seen.push(circuit);
                 let senders = circuit.senders(&self.graph);
                 let from = self.first_difference(&senders);
-                missing
-                    .entry(from)
-                    .or_default()
-                    .push((circuit.clone(), senders));
+                let (names, all) = missing.entry(from).or_default();
+                names.push(circuit.clone());
+                all.push(senders);
             }
         }
-        for (from, some) in missing {
-            let (names, senders): (Vec<Circuit>, Vec<_>) = some.into_iter().unzip();
+        for (from, (names, senders)) in missing {
             let found = self.run(&senders, from)?;
             self.cost.circuits += names.len();
             for (circuit, values) in names.into_iter().zip(found) {
@@ -243,7 +252,7 @@ impl<'a> Bench<'a> {
         &'s self,
         group: &'s Group,
         passes: &'s [Pass],
-        senders: &'s [Vec<Vec<usize>>],
+        senders: &'s [Senders],
         from: usize,
         base: &'s Deltas,
     ) -> Forward<'s> {
@@ -261,11 +270,7 @@ impl<'a> Bench<'a> {
 
     /// Passes of one batch.
     fn rows(&self, group: &Group) -> usize {
-        let anatomy = self.pieces.anatomy();
-        let readers = anatomy.layers.iter().map(|layer| layer.inputs.len()).max();
-        let arrays = self.graph.nodes.len() + 4 * readers.unwrap_or(1);
-        let row = group.clean.ncols() * anatomy.d_model * arrays * size_of::<f32>();
-        (BATCH_BYTES / row.max(1)).max(1)
+        batch_rows(self.pieces, &self.graph, group.clean.ncols())
     }
 
     #[allow(clippy::cast_precision_loss, reason = "counts of passes and steps")]
@@ -274,7 +279,7 @@ impl<'a> Bench<'a> {
         self.cost.blocks += passes as f64 * steps as f64 / 2.0;
     }
 
-    fn run(&mut self, senders: &[Vec<Vec<usize>>], from: usize) -> Result<Vec<Vec<f64>>> {
+    fn run(&mut self, senders: &[Senders], from: usize) -> Result<Vec<Vec<f64>>> {
         let mut values = vec![vec![f64::NAN; self.sides.len()]; senders.len()];
         for (group, base) in self.groups.iter().zip(&self.base.1) {
             let passes: Vec<Pass> = (0..senders.len())
@@ -335,175 +340,17 @@ impl<'a> Bench<'a> {
             nodes.iter().any(used)
         })
     }
-
-    /// Adds pairs of one length.
-    fn add(&mut self, pairs: Vec<usize>, clean: Array2<i64>, corrupt: Array2<i64>) -> Result<()> {
-        let one = clean.slice(s![..1, ..]).to_owned();
-        if self.groups.is_empty() {
-            self.last_alone = self.last_is_alone(&one)?;
-        }
-        let anatomy = self.pieces.anatomy();
-        let biases = anatomy.layers.iter().enumerate().map(|(layer, parts)| {
-            let z = Array3::zeros((1, one.ncols(), parts.heads * parts.d_head));
-            self.pieces.attn_out(layer, one.view(), z.view())
-        });
-        let biases: Vec<Array3<f32>> = biases.collect::<Result<_>>()?;
-        let mut group = Group {
-            ablated: vec![None; self.graph.nodes.len()],
-            biases,
-            ground: Vec::new(),
-            pairs,
-            clean,
-            corrupt,
-        };
-        match self.ablation {
-            Ablation::Zero => {}
-            Ablation::Corrupt => {
-                group.ablated = self
-                    .wrote(&group, &group.corrupt)?
-                    .into_iter()
-                    .map(Some)
-                    .collect();
-            }
-            Ablation::Mean => {
-                let both = [
-                    self.wrote(&group, &group.clean)?,
-                    self.wrote(&group, &group.corrupt)?,
-                ];
-                let [clean, corrupt] = both;
-                let means = clean.into_iter().zip(corrupt).map(|(clean, corrupt)| {
-                    let sum = clean.sum_axis(Axis(0)) + corrupt.sum_axis(Axis(0));
-                    #[allow(clippy::cast_precision_loss, reason = "a count of prompts")]
-                    let n = (clean.dim().0 + corrupt.dim().0) as f32;
-                    Some((sum / n).insert_axis(Axis(0)))
-                });
-                group.ablated = means.collect();
-            }
-        }
-        group.ground = self.ground(&group);
-        self.groups.push(group);
-        Ok(())
-    }
-
-    /// The stream at each step if every node were ablated.
-    fn ground(&self, group: &Group) -> Vec<Array3<f32>> {
-        let width = self.pieces.anatomy().d_model;
-        let mut stream = Array3::zeros((1, group.clean.ncols(), width));
-        let mut all = Vec::with_capacity(self.graph.last_step() + 1);
-        let mut node = 0;
-        for step in 0..=self.graph.last_step() {
-            all.push(stream.clone());
-            while node < self.graph.nodes.len() && self.graph.node_step(node) == step {
-                if let Some(Some(ablated)) = group.ablated.get(node) {
-                    stream = &stream + ablated;
-                }
-                node += 1;
-            }
-            if step % 2 == 1
-                && let Some(bias) = group.biases.get(step / 2)
-            {
-                stream = &stream + bias;
-            }
-        }
-        all
-    }
-
-    /// What every node writes on prompts, the model being whole.
-    fn wrote(&self, group: &Group, ids: &Array2<i64>) -> Result<Vec<Array3<f32>>> {
-        let mut parts: Vec<Vec<Array3<f32>>> = vec![Vec::new(); self.graph.nodes.len()];
-        for start in (0..ids.nrows()).step_by(self.rows(group)) {
-            interrupt::check()?;
-            let end = (start + self.rows(group)).min(ids.nrows());
-            let ids = ids.slice(s![start..end, ..]).to_owned();
-            let mut stream = self.pieces.embed(ids.view())?;
-            for (node, what) in self.graph.nodes.iter().enumerate() {
-                let of_node = match what {
-                    Node::Input => vec![stream.clone()],
-                    Node::Mlp { .. } => continue,
-                    Node::Head { head: 0, layer } => {
-                        let written = self.block(*layer, &ids, &mut stream, group)?;
-                        for (after, values) in written.into_iter().enumerate() {
-                            if let Some(slot) = parts.get_mut(node + after) {
-                                slot.push(values);
-                            }
-                        }
-                        continue;
-                    }
-                    Node::Head { .. } => continue,
-                };
-                if let Some(slot) = parts.get_mut(node) {
-                    slot.extend(of_node);
-                }
-            }
-        }
-        let whole = parts.iter().map(|parts| stacked(parts));
-        whole
-            .map(|part| part.map(|part| part.unwrap_or_else(|| Array3::zeros((0, 0, 0)))))
-            .collect()
-    }
-
-    /// What the heads and the MLP of a block write, in the order of the nodes; the stream moves on.
-    fn block(
-        &self,
-        layer: usize,
-        ids: &Array2<i64>,
-        stream: &mut Array3<f32>,
-        group: &Group,
-    ) -> Result<Vec<Array3<f32>>> {
-        let Some(parts) = self.pieces.anatomy().layers.get(layer) else {
-            return Ok(Vec::new());
-        };
-        let qkv = self.pieces.qkv(layer, ids.view(), stream.view())?;
-        let z = self.pieces.attend(layer, ids.view(), qkv)?;
-        let mut written = Vec::with_capacity(parts.heads + 1);
-        for head in 0..parts.heads {
-            let own = only_head(z.view(), head, parts.d_head);
-            let wrote = self.pieces.attn_out(layer, ids.view(), own.view())?;
-            written.push(match group.biases.get(layer) {
-                Some(bias) => wrote - bias,
-                None => wrote,
-            });
-        }
-        let mid = &*stream + &self.pieces.attn_out(layer, ids.view(), z.view())?;
-        if parts.mlp {
-            let read = if parts.parallel { &*stream } else { &mid };
-            let mlp = self.pieces.mlp_out(layer, ids.view(), read.view())?;
-            *stream = mid + &mlp;
-            written.push(mlp);
-        } else {
-            *stream = mid;
-        }
-        Ok(written)
-    }
-
-    /// Whether the unembedding does the same to the last token alone as to the whole prompt.
-    fn last_is_alone(&self, ids: &Array2<i64>) -> Result<bool> {
-        let stream = self.pieces.embed(ids.view())?;
-        let last = ids.ncols().saturating_sub(1);
-        let whole = self.pieces.logits(ids.view(), stream.view())?;
-        let alone = self.pieces.logits(
-            ids.slice(s![.., last..]).to_owned().view(),
-            stream.slice(s![.., last.., ..]).to_owned().view(),
-        );
-        let Ok(alone) = alone else { return Ok(false) };
-        let of_whole = whole.index_axis(Axis(1), whole.dim().1.saturating_sub(1));
-        let of_alone = alone.index_axis(Axis(1), alone.dim().1.saturating_sub(1));
-        let most = of_whole.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
-        let same = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * most;
-        Ok(of_whole.iter().zip(of_alone.iter()).all(same))
-    }
 }
 
 static EMPTY: Deltas = Vec::new();
 
-fn stacked(parts: &[Array3<f32>]) -> Result<Option<Array3<f32>>> {
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    concatenate(Axis(0), &views)
-        .map(Some)
-        .map_err(|error| Fault::failed("joining batches", error.to_string()))
+/// Passes of one batch of prompts of one length.
+fn batch_rows(pieces: &dyn Pieces, graph: &Graph, length: usize) -> usize {
+    let anatomy = pieces.anatomy();
+    let readers = anatomy.layers.iter().map(|layer| layer.inputs.len()).max();
+    let arrays = graph.nodes.len() + 4 * readers.unwrap_or(1);
+    let row = length * anatomy.d_model * arrays * size_of::<f32>();
+    (BATCH_BYTES / row.max(1)).max(1)
 }
 
 /// Mean of values, each as often as its weight says.

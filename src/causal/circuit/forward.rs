@@ -6,6 +6,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
 use super::graph::{Graph, Node, Receiver};
 use super::pieces::Pieces;
+use super::subgraph::Senders;
 use super::verify::only_head;
 use crate::fault::{Fault, Result};
 
@@ -44,7 +45,7 @@ pub(super) struct Forward<'a> {
     pub group: &'a Group,
     pub passes: &'a [Pass],
     /// For each circuit and receiver the senders that are kept.
-    pub senders: &'a [Vec<Vec<usize>>],
+    pub senders: &'a [Senders],
     /// The first step that is computed; what nodes wrote before it is `base`, one row for each pair.
     pub from: usize,
     pub base: &'a Deltas,
@@ -108,7 +109,7 @@ impl Forward<'_> {
 
     /// Whether any pass needs what a node writes.
     fn wanted(&self, node: usize) -> bool {
-        let uses = |receivers: &Vec<Vec<usize>>| {
+        let uses = |receivers: &Senders| {
             let mut readers = receivers.iter();
             readers.any(|senders| senders.binary_search(&node).is_ok())
         };

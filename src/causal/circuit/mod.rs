@@ -10,6 +10,7 @@ mod bench;
 mod control;
 mod forward;
 mod graph;
+mod groups;
 mod measure;
 mod pieces;
 mod search;

@@ -192,7 +192,7 @@ fn heads_of(blocks: &Blocks, layer: usize) -> Result<(usize, usize)> {
 }
 
 fn inputs(blocks: &Blocks, layer: usize, heads: usize) -> Result<Vec<HeadInput>> {
-    let mut found: BTreeMap<(AttentionPart, Vec<usize>), Vec<(usize, usize)>> = BTreeMap::new();
+    let mut found: BTreeMap<_, Vec<(usize, usize)>> = BTreeMap::new();
     for (tensor, channels) in blocks.channels(layer)?.iter().enumerate() {
         for (index, channel) in channels.iter().enumerate() {
             // A channel that changes nothing may hold anything.
@@ -210,7 +210,9 @@ fn inputs(blocks: &Blocks, layer: usize, heads: usize) -> Result<Vec<HeadInput>>
         ] {
             let own = found
                 .keys()
-                .filter(|(of, heads)| *of == part && heads.contains(&head))
+                .filter(|(of, heads): &&(AttentionPart, Vec<usize>)| {
+                    *of == part && heads.contains(&head)
+                })
                 .count();
             if own != 1 {
                 return Err(Fault::usage(

@@ -192,7 +192,9 @@ impl Search<'_, '_> {
             let circuits: Vec<Circuit> = batch
                 .iter()
                 .map(|edges| {
-                    edges.iter().for_each(|&edge| cut.set(edge, false));
+                    for &edge in edges {
+                        cut.set(edge, false);
+                    }
                     cut.clone()
                 })
                 .collect();

@@ -2,6 +2,9 @@
 
 use super::graph::Graph;
 
+/// For each receiver the senders that it hears.
+pub(super) type Senders = Vec<Vec<usize>>;
+
 /// Which edges of a [`Graph`] are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Circuit {
@@ -92,7 +95,7 @@ impl Circuit {
     pub fn alive(&self, graph: &Graph) -> Vec<bool> {
         let mut alive = vec![false; graph.nodes.len()];
         for receiver in (0..graph.receivers.len()).rev() {
-            if self.reads(graph, receiver, &alive) {
+            if reaches(graph, receiver, &alive) {
                 for (sender, edge) in graph.into(receiver).enumerate() {
                     if self.has(edge)
                         && let Some(alive) = alive.get_mut(sender)
@@ -105,22 +108,13 @@ impl Circuit {
         alive
     }
 
-    /// Whether anything that a receiver reads can reach the logits.
-    fn reads(&self, graph: &Graph, receiver: usize, alive: &[bool]) -> bool {
-        graph.readers(receiver).is_none_or(|nodes| {
-            nodes
-                .iter()
-                .any(|&node| alive.get(node).copied().unwrap_or(false))
-        })
-    }
-
     /// The circuit without edges that reach nothing: they change no run.
     #[must_use]
     pub fn tidy(&self, graph: &Graph) -> Self {
         let alive = self.alive(graph);
         let mut tidy = self.clone();
         for receiver in 0..graph.receivers.len() {
-            if !self.reads(graph, receiver, &alive) {
+            if !reaches(graph, receiver, &alive) {
                 graph.into(receiver).for_each(|edge| tidy.set(edge, false));
             }
         }
@@ -128,11 +122,11 @@ impl Circuit {
     }
 
     /// For each receiver the senders whose part it reads as this run computes it; none where nothing comes of it.
-    pub(super) fn senders(&self, graph: &Graph) -> Vec<Vec<usize>> {
+    pub(super) fn senders(&self, graph: &Graph) -> Senders {
         let alive = self.alive(graph);
         (0..graph.receivers.len())
             .map(|receiver| {
-                if !self.reads(graph, receiver, &alive) {
+                if !reaches(graph, receiver, &alive) {
                     return Vec::new();
                 }
                 let edges = graph.into(receiver).enumerate();
@@ -141,4 +135,13 @@ impl Circuit {
             })
             .collect()
     }
+}
+
+/// Whether anything that a receiver reads can reach the logits.
+fn reaches(graph: &Graph, receiver: usize, alive: &[bool]) -> bool {
+    graph.readers(receiver).is_none_or(|nodes| {
+        nodes
+            .iter()
+            .any(|&node| alive.get(node).copied().unwrap_or(false))
+    })
 }

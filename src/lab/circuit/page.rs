@@ -115,7 +115,7 @@ pub fn circuit_page(file: &CircuitFile) -> Result<String> {
 fn bounds(interval: &super::file::Interval) -> String {
     match (interval.low, interval.high) {
         (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
-        _ => "none, all groups alike".to_owned(),
+        _ => "no interval: all groups alike".to_owned(),
     }
 }
 
