@@ -10,7 +10,7 @@ use super::forward::{Deltas, Forward, Group, Pass, differences};
 use super::graph::Graph;
 use super::groups::{Maker, last_is_alone, stacked};
 use super::pieces::Pieces;
-use super::subgraph::{Circuit, Senders};
+use super::subgraph::{Circuit, Senders, used};
 use crate::causal::{MIN_DENOMINATOR, Pair};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
@@ -228,7 +228,7 @@ impl<'a> Bench<'a> {
             for some in passes.chunks(self.rows(group)) {
                 interrupt::check()?;
                 let forward = self.forward(group, some, std::slice::from_ref(&senders), 0, &EMPTY);
-                for (all, own) in joined.iter_mut().zip(forward.deltas()?) {
+                for (all, own) in joined.iter_mut().zip(forward.written()?.deltas) {
                     all.extend(own);
                 }
             }
@@ -261,6 +261,10 @@ impl<'a> Bench<'a> {
             graph: &self.graph,
             group,
             passes,
+            used: senders
+                .iter()
+                .map(|own| used(own, self.graph.nodes.len()))
+                .collect(),
             senders,
             from,
             base,
@@ -288,7 +292,7 @@ impl<'a> Bench<'a> {
             for some in passes.chunks(self.rows(group)) {
                 interrupt::check()?;
                 let forward = self.forward(group, some, senders, from, base);
-                let logits = forward.logits(&forward.deltas()?)?;
+                let logits = forward.logits(&mut forward.written()?)?;
                 let pairs = some.iter().filter_map(|pass| group.pairs.get(pass.pair));
                 let sides = pairs.filter_map(|pair| self.sides.get(*pair).copied());
                 let found = differences(&logits, sides)?;

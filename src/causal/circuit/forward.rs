@@ -29,6 +29,14 @@ pub(super) struct Group {
 /// What each node wrote less what it is ablated to, `[rows, seq, d_model]`; `None` where it was not computed.
 pub(super) type Deltas = Vec<Option<Array3<f32>>>;
 
+/// What was computed so far.
+pub(super) struct Written {
+    pub deltas: Deltas,
+    /// For each pass the sum of the deltas of the nodes that its circuit uses, of those that wrote before step `upto`.
+    total: Array3<f32>,
+    upto: usize,
+}
+
 /// A pass of one pair under one circuit.
 #[derive(Clone, Copy)]
 pub(super) struct Pass {
@@ -46,6 +54,8 @@ pub(super) struct Forward<'a> {
     pub passes: &'a [Pass],
     /// For each circuit and receiver the senders that are kept.
     pub senders: &'a [Senders],
+    /// For each circuit whether any receiver hears a node.
+    pub used: Vec<Vec<bool>>,
     /// The first step that is computed; what nodes wrote before it is `base`, one row for each pair.
     pub from: usize,
     pub base: &'a Deltas,
@@ -55,31 +65,37 @@ pub(super) struct Forward<'a> {
 
 impl Forward<'_> {
     /// What every node wrote from step `from` on.
-    pub fn deltas(&self) -> Result<Deltas> {
-        let mut deltas: Deltas = vec![None; self.graph.nodes.len()];
+    pub fn written(&self) -> Result<Written> {
+        let (_, seq) = self.group.clean.dim();
+        let shape = (self.passes.len(), seq, self.pieces.anatomy().d_model);
+        let mut written = Written {
+            deltas: vec![None; self.graph.nodes.len()],
+            total: Array3::zeros(shape),
+            upto: 0,
+        };
         if self.from == 0
-            && let Some(first) = deltas.first_mut()
+            && let Some(first) = written.deltas.first_mut()
         {
             let ids = self.ids(self.passes);
             *first = Some(self.less(0, self.pieces.embed(ids.view())?));
         }
         for layer in 0..self.pieces.anatomy().layers.len() {
             if 1 + 2 * layer >= self.from {
-                self.attention(layer, &mut deltas)?;
+                self.attention(layer, &mut written)?;
             }
             if 2 + 2 * layer >= self.from {
-                self.mlp(layer, &mut deltas)?;
+                self.mlp(layer, &mut written)?;
             }
         }
-        Ok(deltas)
+        Ok(written)
     }
 
     /// Logits `[passes, vocab]` at the last position.
-    pub fn logits(&self, deltas: &Deltas) -> Result<Array2<f32>> {
+    pub fn logits(&self, written: &mut Written) -> Result<Array2<f32>> {
         let receiver = self.graph.receivers.len().saturating_sub(1);
         let requests: Vec<(usize, usize)> =
             (0..self.passes.len()).map(|row| (row, receiver)).collect();
-        let stream = self.streams(&requests, deltas);
+        let stream = self.streams(&requests, written);
         let ids = self.ids(self.passes);
         let last = ids.ncols().saturating_sub(1);
         let logits = if self.last_alone {
@@ -109,11 +125,9 @@ impl Forward<'_> {
 
     /// Whether any pass needs what a node writes.
     fn wanted(&self, node: usize) -> bool {
-        let uses = |receivers: &Senders| {
-            let mut readers = receivers.iter();
-            readers.any(|senders| senders.binary_search(&node).is_ok())
-        };
-        self.senders.iter().any(uses)
+        self.used
+            .iter()
+            .any(|used| used.get(node).copied().unwrap_or(false))
     }
 
     fn less(&self, node: usize, mut wrote: Array3<f32>) -> Array3<f32> {
@@ -125,32 +139,86 @@ impl Forward<'_> {
         wrote
     }
 
-    /// What each of `(row, receiver)` reads: `[requests, seq, d_model]`.
-    fn streams(&self, requests: &[(usize, usize)], deltas: &Deltas) -> Array3<f32> {
+    /// What each of `(row, receiver)` reads: `[requests, seq, d_model]`. The receivers are of one step.
+    fn streams(&self, requests: &[(usize, usize)], written: &mut Written) -> Array3<f32> {
+        let step = requests
+            .first()
+            .map_or(0, |(_, receiver)| self.graph.read_step(*receiver));
+        self.sum_up(step, written);
         let (_, seq) = self.group.clean.dim();
         let width = self.pieces.anatomy().d_model;
         let mut streams = Array3::zeros((requests.len(), seq, width));
         for (mut stream, &(row, receiver)) in streams.outer_iter_mut().zip(requests) {
             let pair = self.passes.get(row).map_or(0, |pass| pass.pair);
-            if let Some(ground) = self.group.ground.get(self.graph.read_step(receiver)) {
+            if let Some(ground) = self.group.ground.get(step) {
                 stream.assign(&of_pair(ground, pair));
             }
-            for &sender in self.kept(row, receiver) {
-                let own = deltas.get(sender).and_then(Option::as_ref);
-                let own = own.map(|own| own.index_axis(Axis(0), row));
-                let base = || {
-                    let base = self.base.get(sender).and_then(Option::as_ref);
-                    base.map(|base| base.index_axis(Axis(0), pair))
-                };
-                if let Some(delta) = own.or_else(base) {
-                    stream += &delta;
+            let kept = self.kept(row, receiver);
+            let before = (0..self.graph.nodes.len())
+                .take_while(|&node| self.graph.node_step(node) < step)
+                .filter(|&node| self.uses(row, node));
+            let left: Vec<usize> = before
+                .filter(|node| kept.binary_search(node).is_err())
+                .collect();
+            // The sum of what is kept, by way of whichever has fewer terms.
+            if left.len() < kept.len() {
+                stream += &written.total.index_axis(Axis(0), row);
+                for node in left {
+                    if let Some(delta) = self.delta(&written.deltas, node, row) {
+                        stream -= &delta;
+                    }
+                }
+            } else {
+                for &node in kept {
+                    if let Some(delta) = self.delta(&written.deltas, node, row) {
+                        stream += &delta;
+                    }
                 }
             }
         }
         streams
     }
 
-    fn attention(&self, layer: usize, deltas: &mut Deltas) -> Result<()> {
+    /// What a node wrote in a pass, less what it is ablated to.
+    fn delta<'d>(
+        &'d self,
+        deltas: &'d Deltas,
+        node: usize,
+        row: usize,
+    ) -> Option<ArrayView2<'d, f32>> {
+        if let Some(own) = deltas.get(node).and_then(Option::as_ref) {
+            return Some(own.index_axis(Axis(0), row));
+        }
+        let base = self.base.get(node).and_then(Option::as_ref)?;
+        let pass = self.passes.get(row)?;
+        Some(base.index_axis(Axis(0), pass.pair))
+    }
+
+    /// Brings the totals up to a step.
+    fn sum_up(&self, step: usize, written: &mut Written) {
+        let nodes = (0..self.graph.nodes.len())
+            .filter(|&node| (written.upto..step).contains(&self.graph.node_step(node)));
+        for node in nodes {
+            for row in 0..self.passes.len() {
+                if self.uses(row, node)
+                    && let Some(delta) = self.delta(&written.deltas, node, row)
+                {
+                    let mut total = written.total.index_axis_mut(Axis(0), row);
+                    total += &delta;
+                }
+            }
+        }
+        written.upto = written.upto.max(step);
+    }
+
+    /// Whether the circuit of a pass uses what a node writes.
+    fn uses(&self, row: usize, node: usize) -> bool {
+        let pass = self.passes.get(row);
+        let of_circuit = pass.and_then(|pass| self.used.get(pass.circuit));
+        of_circuit.is_some_and(|used| used.get(node).copied().unwrap_or(false))
+    }
+
+    fn attention(&self, layer: usize, written: &mut Written) -> Result<()> {
         let step = 1 + 2 * layer;
         let heads = self.graph.nodes.iter().enumerate();
         let heads: Vec<(usize, usize)> = heads
@@ -165,7 +233,7 @@ impl Forward<'_> {
         }
         let receivers: Vec<usize> = self.graph.of_step(step).collect();
         let (requests, asked) = self.shared(&receivers);
-        let streams = self.streams(&requests, deltas);
+        let streams = self.streams(&requests, written);
         let passes: Vec<Pass> = requests
             .iter()
             .filter_map(|(row, _)| self.passes.get(*row).copied())
@@ -187,7 +255,7 @@ impl Forward<'_> {
             if let Some(bias) = bias {
                 wrote -= bias;
             }
-            if let Some(slot) = deltas.get_mut(node) {
+            if let Some(slot) = written.deltas.get_mut(node) {
                 *slot = Some(self.less(node, wrote));
             }
         }
@@ -251,7 +319,7 @@ impl Forward<'_> {
         joined
     }
 
-    fn mlp(&self, layer: usize, deltas: &mut Deltas) -> Result<()> {
+    fn mlp(&self, layer: usize, written: &mut Written) -> Result<()> {
         let node = Node::Mlp { layer };
         let node = self.graph.nodes.iter().position(|own| *own == node);
         let receiver = self.graph.of_step(2 + 2 * layer).next();
@@ -263,10 +331,10 @@ impl Forward<'_> {
         }
         let requests: Vec<(usize, usize)> =
             (0..self.passes.len()).map(|row| (row, receiver)).collect();
-        let stream = self.streams(&requests, deltas);
+        let stream = self.streams(&requests, written);
         let ids = self.ids(self.passes);
         let wrote = self.pieces.mlp_out(layer, ids.view(), stream.view())?;
-        if let Some(slot) = deltas.get_mut(node) {
+        if let Some(slot) = written.deltas.get_mut(node) {
             *slot = Some(self.less(node, wrote));
         }
         Ok(())

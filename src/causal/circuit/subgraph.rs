@@ -145,3 +145,14 @@ fn reaches(graph: &Graph, receiver: usize, alive: &[bool]) -> bool {
             .any(|&node| alive.get(node).copied().unwrap_or(false))
     })
 }
+
+/// For each of `n` nodes whether any receiver hears it.
+pub(super) fn used(senders: &Senders, n: usize) -> Vec<bool> {
+    let mut used = vec![false; n];
+    for &sender in senders.iter().flatten() {
+        if let Some(used) = used.get_mut(sender) {
+            *used = true;
+        }
+    }
+    used
+}
