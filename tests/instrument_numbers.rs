@@ -12,7 +12,7 @@ mod lab;
 #[path = "instrument/tiny.rs"]
 mod tiny;
 
-use candor::instrument::{Activation, Head, Plan, Write};
+use candor::instrument::{Activation, Head, Normalization, Plan, Write};
 use candor::model::{Layout, Point, Site, SiteName};
 use candor::run::{Feed, Tensor};
 use lab::{Lab, Prepared, Reading, all_labs, difference};
@@ -68,6 +68,7 @@ impl Stage {
         let plan = Plan {
             taps: sites.clone(),
             heads: vec![],
+            scores: None,
             writes: sites
                 .iter()
                 .flat_map(|&site| [replace(site), project(site)])
@@ -328,6 +329,7 @@ fn heads_are_the_taps_times_the_weights() {
         let head = |id: &str, activation| Head {
             id: id.into(),
             site,
+            normalization: Normalization::None,
             weight: weight.clone(),
             bias: bias.clone(),
             activation,
@@ -340,6 +342,7 @@ fn heads_are_the_taps_times_the_weights() {
                 head("jump", Activation::JumpRelu(thresholds.clone())),
             ],
             writes: vec![],
+            scores: None,
         };
         let read = lab.prepare(&plan).run(&lab.feed());
         let (rows, length) = lab.ids.dim();
@@ -403,6 +406,7 @@ fn small_graphs_of_every_form_run_and_obey() {
         let head = Head {
             id: "h".into(),
             site,
+            normalization: Normalization::None,
             weight: Array2::eye(tiny::WIDTH),
             bias: Array1::zeros(tiny::WIDTH),
             activation: Activation::JumpRelu(Array1::from_elem(tiny::WIDTH, 0.2)),
@@ -411,6 +415,7 @@ fn small_graphs_of_every_form_run_and_obey() {
             taps: vec![site],
             heads: vec![head],
             writes: vec![replace(site), project(site)],
+            scores: None,
         };
         let values = ArrayD::from_shape_vec(vec![2, 3, 4], numbers(24, 5.0)).unwrap();
         let values = values.mapv(|value| half::f16::from_f32(value).to_f32());

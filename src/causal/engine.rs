@@ -108,6 +108,7 @@ impl Engine {
                     }
                 })
                 .collect(),
+            ..Plan::default()
         };
         if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
             return Err(missing(arch, site));
