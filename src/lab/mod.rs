@@ -14,6 +14,8 @@ mod progress;
 mod read;
 mod respond;
 mod sites;
+mod steer;
+mod steered;
 mod subject;
 mod train;
 
@@ -26,5 +28,7 @@ pub use progress::{Progress, Silent};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;
 pub use sites::select_sites;
+pub use steer::{Along, At, Push, Steering, Unit, steer};
+pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};
