@@ -114,11 +114,14 @@ fn painted(seen: &Seen<'_>, text: &SteeredText, response: &[String], width: usiz
             (false, false) => Tone::Plain,
         }
     };
-    let ids_alone = seen.args.ids.is_some();
+    // Ids, and words of a vocabulary that keeps no blanks.
+    let mut tokens = seen.prompt.tokens.iter().chain(response).skip(1);
+    let apart =
+        seen.args.ids.is_some() || !tokens.any(|token| token.starts_with(char::is_whitespace));
     let mut lines = vec![Line::new().with(Tone::Plain, INDENT)];
     let mut used = INDENT.len();
     for (at, token) in seen.prompt.tokens.iter().chain(response).enumerate() {
-        let spaced = if ids_alone {
+        let spaced = if apart {
             format!("{token} ")
         } else {
             token.clone()
