@@ -3,6 +3,7 @@
 mod baselines;
 mod calibration;
 pub mod card;
+mod column;
 mod detector;
 mod direction;
 mod features;
@@ -17,6 +18,7 @@ mod write;
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
 pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
 pub use card::{Card, DetectorKind};
+pub use column::Column;
 pub use detector::{Detector, FileDigest, Loaded};
 pub use direction::Direction;
 pub use features::{SelectedFeature, Selection, Sign, select_features};
