@@ -14,8 +14,9 @@ use candor::detect::{
     Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, LinearProbe, Loaded,
     Sae, SelectedFeature, Sign, Span,
 };
-use candor::lab::{SCORES, Weights, capture, drift, monitor};
-use candor::model::{Architecture, Model, Point, SiteName};
+use candor::fault::Result;
+use candor::lab::{Monitored, SCORES, Weights, capture, drift, monitor};
+use candor::model::{Architecture, DataCopy, Model, Point, SiteName};
 use candor::run::{Cache, Feed, Runtime, RuntimeOptions, Session};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, s};
 
@@ -131,7 +132,11 @@ impl Bench {
         }
     }
 
-    fn monitored(&self) -> candor::lab::Monitored {
+    fn write(&self, monitored: &Monitored, out: &Path, weights: Weights) -> Result<Vec<DataCopy>> {
+        monitored.place(&self.model, out, weights)?.write()
+    }
+
+    fn monitored(&self) -> Monitored {
         let files = self.model.digests().unwrap();
         monitor(&self.model, &self.arch, &files, &self.detectors).unwrap()
     }
@@ -244,9 +249,7 @@ fn a_plain_session_gives_the_scores_and_the_models_own_outputs() {
             .path()
             .join(path.replace('/', "-"))
             .join("monitored.onnx");
-        monitored
-            .write(&bench.model, &out, Weights::Copied)
-            .unwrap();
+        bench.write(&monitored, &out, Weights::Copied).unwrap();
         // Whoever reads the file anew finds the same model in it.
         let arch = Architecture::find(&Model::open(&out).unwrap()).unwrap();
         assert_eq!(arch.logits, bench.arch.logits, "{path}");
@@ -264,8 +267,7 @@ fn scores_of_new_tokens_come_with_the_cache() {
         let bench = Bench::new(&fixtures().join(path));
         let out = temp.path().join(path.replace('/', "-"));
         bench
-            .monitored()
-            .write(&bench.model, &out, Weights::Shared)
+            .write(&bench.monitored(), &out, Weights::Shared)
             .unwrap();
         let session = session(&out, &bench.arch);
         let whole = scored(&session, &IDS);
@@ -338,9 +340,7 @@ fn weights_are_named_where_they_lie() {
         "monitored.onnx",
     ] {
         let out = temp.path().join(out);
-        let copied = monitored
-            .write(&bench.model, &out, Weights::Shared)
-            .unwrap();
+        let copied = bench.write(&monitored, &out, Weights::Shared).unwrap();
         assert_eq!(copied, []);
         close(
             &scored(&session(&out, &bench.arch), &IDS),
@@ -356,14 +356,10 @@ fn weights_are_named_where_they_lie() {
 
     let elsewhere = temp.path().join("served");
     let out = elsewhere.join("monitored.onnx");
-    let refused = monitored
-        .write(&bench.model, &out, Weights::Shared)
-        .unwrap_err();
+    let refused = bench.write(&monitored, &out, Weights::Shared).unwrap_err();
     assert!(!out.exists());
     for copies in [2, 0] {
-        let copied = monitored
-            .write(&bench.model, &out, Weights::Copied)
-            .unwrap();
+        let copied = bench.write(&monitored, &out, Weights::Copied).unwrap();
         assert_eq!(
             copied.len(),
             copies,
@@ -386,17 +382,13 @@ fn weights_are_named_where_they_lie() {
 
     fs::write(elsewhere.join("part1.data"), "something else").unwrap();
     fs::remove_file(&out).unwrap();
-    let in_the_way = monitored
-        .write(&bench.model, &out, Weights::Copied)
-        .unwrap_err();
+    let in_the_way = bench.write(&monitored, &out, Weights::Copied).unwrap_err();
     assert!(!out.exists());
-    let itself = monitored
-        .write(&bench.model, &model, Weights::Shared)
+    let itself = bench
+        .write(&monitored, &model, Weights::Shared)
         .unwrap_err();
     let data = model.with_file_name("part0.data");
-    let its_data = monitored
-        .write(&bench.model, &data, Weights::Shared)
-        .unwrap_err();
+    let its_data = bench.write(&monitored, &data, Weights::Shared).unwrap_err();
     assert_eq!(fs::read(&model).unwrap().len(), 23554);
     let said = [refused, in_the_way, itself, its_data].map(|fault| fault.to_string());
     let folder = temp.path().canonicalize().unwrap();
@@ -420,7 +412,7 @@ fn weights_behind_links_are_copied_or_refused() {
     let bench = Bench::new(&snapshot.join("model.onnx"));
     let monitored = bench.monitored();
     let beside = snapshot.join("monitored.onnx");
-    let refused = monitored.write(&bench.model, &beside, Weights::Shared);
+    let refused = bench.write(&monitored, &beside, Weights::Shared);
     assert!(
         refused
             .unwrap_err()
@@ -429,8 +421,8 @@ fn weights_behind_links_are_copied_or_refused() {
     );
     let out = temp.path().join("served/monitored.onnx");
     assert_eq!(
-        monitored
-            .write(&bench.model, &out, Weights::Copied)
+        bench
+            .write(&monitored, &out, Weights::Copied)
             .unwrap()
             .len(),
         2

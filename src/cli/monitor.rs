@@ -36,6 +36,11 @@ pub struct MonitorArgs {
 }
 
 pub fn run(args: &MonitorArgs, runtime: &RuntimeArgs) -> Result<()> {
+    if !(args.tolerance.is_finite() && args.tolerance >= 0.0) {
+        let found = format!("the tolerance {}", args.tolerance);
+        return Err(Fault::usage("reading the arguments", found)
+            .expected("a finite number that is not negative"));
+    }
     files::writable(&args.out)?;
     let folders = detector_folders(&args.detectors)?;
     let detectors = folders.iter().map(|folder| Detector::open(folder));
@@ -43,9 +48,15 @@ pub fn run(args: &MonitorArgs, runtime: &RuntimeArgs) -> Result<()> {
     let model = Model::open(&args.model)?;
     let arch = Architecture::find(&model)?;
     let monitored = monitor(&model, &arch, &model.digests()?, &detectors)?;
+    let weights = if args.copy_weights {
+        Weights::Copied
+    } else {
+        Weights::Shared
+    };
+    let placed = monitored.place(&model, &args.out, weights)?;
     let runtime = obtain(runtime)?;
     let drift = drift(&runtime, &model, &arch, &monitored.encode()?)?;
-    if drift.relative > args.tolerance || drift.relative.is_nan() {
+    if drift.relative > args.tolerance {
         return Err(Fault::failed(
             "comparing the model's own outputs with and without its detectors",
             format!("a relative difference of {:.1e}", drift.relative),
@@ -53,12 +64,7 @@ pub fn run(args: &MonitorArgs, runtime: &RuntimeArgs) -> Result<()> {
         .expected(format!("at most {:.1e}", args.tolerance))
         .hint("a graph in half precision rounds anew where something more reads its stream: allow it with --tolerance"));
     }
-    let weights = if args.copy_weights {
-        Weights::Copied
-    } else {
-        Weights::Shared
-    };
-    let copied = monitored.write(&model, &args.out, weights)?;
+    let copied = placed.write()?;
     terminal::say(&page(args, &model, &monitored, &drift, &copied));
     Ok(())
 }

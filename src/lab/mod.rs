@@ -1,4 +1,5 @@
-//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, train, find.
+//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, steer, monitor,
+//! train, find.
 //!
 //! `audit` is made of the same verbs.
 
@@ -25,7 +26,7 @@ pub use capture::{Captured, capture, check_ids};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
-pub use monitor::{Monitored, SCORES, Weights, monitor};
+pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
 pub use patch::{PatchFile, patch};
 pub use progress::{Progress, Silent};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -171,14 +171,11 @@ impl Monitored {
         encoded(&self.proto)
     }
 
-    /// Writes the file, and first the weights that it needs copies of; what is copied is returned. Nothing is overwritten but
-    /// `out` itself.
+    /// Settles where the file and its weights go, and touches nothing but the folder of `out`, which is created.
     ///
     /// # Errors
-    /// Usage: `out` is a file of the model, weights lie where the new file could not name them, another file is in the way of a
-    /// copy, or the file would be larger than the format allows. Failed: the disk cannot be written.
-    pub fn write(&self, model: &Model, out: &Path, weights: Weights) -> Result<Vec<DataCopy>> {
-        let doing = || format!("writing the monitored model `{}`", out.display());
+    /// Usage: `out` is a file of the model, or weights lie where the new file could not name them.
+    pub fn place(&self, model: &Model, out: &Path, weights: Weights) -> Result<Placed> {
         let folder = match out.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -193,25 +190,53 @@ impl Monitored {
         let mut own = model.data_places();
         if is_out(model.path()) || own.any(is_out) || copies.iter().any(|copy| copy.to == out) {
             return Err(
-                Fault::usage(doing(), "a file of the model itself").expected("another name")
+                Fault::usage(writing(out), "a file of the model itself").expected("another name")
             );
         }
         let mut proto = self.proto.clone();
         if weights == Weights::Shared {
             model.relocate(&mut proto, folder)?;
         }
-        let bytes = encoded(&proto)?;
+        Ok(Placed {
+            out: out.to_owned(),
+            proto,
+            copies,
+        })
+    }
+}
+
+/// A monitored model that is about to be written.
+#[derive(Debug)]
+pub struct Placed {
+    out: PathBuf,
+    proto: ModelProto,
+    copies: Vec<DataCopy>,
+}
+
+impl Placed {
+    /// Writes the weights that the file needs copies of, and then the file. Returns what was copied; nothing is overwritten but
+    /// the file itself.
+    ///
+    /// # Errors
+    /// Usage: another file is in the way of a copy, or the file would be larger than the format allows. Failed: the disk cannot
+    /// be written.
+    pub fn write(self) -> Result<Vec<DataCopy>> {
+        let bytes = encoded(&self.proto)?;
         let mut copied = Vec::new();
-        for copy in copies {
-            if duplicate(&copy, &doing)? {
+        for copy in self.copies {
+            if duplicate(&copy, &|| writing(&self.out))? {
                 copied.push(copy);
             }
         }
         // Opened as any reader will open it: every reference is checked before the file has its name.
-        Model::from_bytes(bytes.clone().into(), out)?;
-        files::write_whole(out, &bytes)?;
+        Model::from_bytes(bytes.clone().into(), &self.out)?;
+        files::write_whole(&self.out, &bytes)?;
         Ok(copied)
     }
+}
+
+fn writing(out: &Path) -> String {
+    format!("writing the monitored model `{}`", out.display())
 }
 
 fn encoded(proto: &ModelProto) -> Result<Vec<u8>> {

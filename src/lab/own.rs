@@ -64,7 +64,9 @@ pub fn drift(runtime: &Runtime, model: &Model, arch: &Architecture, bytes: &[u8]
         for (a, b) in before.iter().zip(after) {
             // Infinities that are masked in are equal, and their difference would be NaN.
             if a.to_bits() != b.to_bits() {
+                // Between an infinity and a number lies one, and a NaN is as far.
                 let off = (a - b).abs();
+                let off = if off.is_nan() { f32::INFINITY } else { off };
                 drift.absolute = drift.absolute.max(off);
                 drift.relative = drift.relative.max(off / largest);
             }
