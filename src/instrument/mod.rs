@@ -9,6 +9,7 @@
 
 mod build;
 mod check;
+mod cut;
 mod editor;
 mod element;
 mod head;
@@ -21,6 +22,7 @@ mod sites;
 mod split;
 mod write;
 
+pub use cut::{Cut, Cutter, Piece};
 pub use plan::{
     Activation, ExtraInput, Head, Manifest, Normalization, Plan, Ranking, Scores, TopK, Write,
 };
