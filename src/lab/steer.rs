@@ -1,67 +1,21 @@
 //! Generation while a vector is added to the stream, beside the text without it, at several scales: activation addition
 //! (Turner et al. 2023), with probe directions and with decoder rows of SAE features.
 
-use ndarray::{Array2, Array3, ArrayD, Axis};
+use ndarray::{ArrayD, Axis};
 
+use super::push::{Along, Push, Pushed, Unit};
 use super::steered::{Steered, SteeredText, Unsteered, mean};
-use crate::detect::{Detector, Direction};
-use crate::fault::{Fault, Result};
+use crate::detect::Detector;
+use crate::fault::Result;
 use crate::instrument::{Head, Instrumented, Plan, Write, instrument};
-use crate::model::{Architecture, Layout, Model, SiteName};
+use crate::model::{Architecture, Model};
 use crate::run::{
-    Cells, Generation, Part, Reading, Runtime, Session, Tensor, Written, each_output, generate,
-    outputs_of,
+    Cells, Generation, Part, Reading, Runtime, Session, Written, each_output, generate, outputs_of,
 };
 use crate::stats::quantile;
 
-/// In what a scale is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Scale 1 adds the direction as [`Direction`] has it: a vector of length 1 for a probe, one unit of activation for a
-    /// feature.
-    Raw,
-    /// Scale 1 adds a vector as long as the activations at the site are: their median length over the prompt, so that the
-    /// first token, at which many models park a huge activation, does not set the unit.
-    Norm,
-}
-
-/// Which tokens are pushed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
-    /// Those of the prompt and of the response.
-    All,
-    /// Those of the response alone.
-    Response,
-}
-
-/// What is added, where and how much of it.
-#[derive(Debug, Clone)]
-pub struct Push {
-    /// Which direction.
-    pub direction: Direction,
-    /// Where it is added, each in full.
-    pub sites: Vec<SiteName>,
-    /// How often; 0 is the plain text, which is always written.
-    pub scales: Vec<f32>,
-    /// In what.
-    pub unit: Unit,
-    /// At which tokens.
-    pub at: At,
-}
-
-/// A site at which something is added.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Along {
-    /// Which one.
-    pub site: SiteName,
-    /// Median length of its activations over the prompt.
-    pub typical: f64,
-    /// Length of the vector that scale 1 adds.
-    pub unit: f64,
-}
-
 /// A model that can be pushed along a direction and read by the detector.
-pub struct Steering {
+struct Steering {
     session: Session,
     made: Instrumented,
     push: Push,
@@ -75,7 +29,8 @@ pub struct Steering {
 /// feature of an SAE; they read the stream as it is after the push.
 ///
 /// # Errors
-/// Those of [`Steering::open`] and [`Steering::write`].
+/// Usage: no site, a site off the stream, a direction of another width or space, a scale that is not a finite number, a unit
+/// that means nothing. Those of [`generate`] and of [`each_output`]; the runtime refuses the graph.
 pub fn steer(
     runtime: &Runtime,
     model: &Model,
@@ -90,18 +45,14 @@ pub fn steer(
 
 impl Steering {
     /// Instruments the model.
-    ///
-    /// # Errors
-    /// Usage: no site, a site off the stream, a direction of another width or space, a scale that is not a finite number, a
-    /// unit that means nothing; the runtime refuses the graph.
-    pub fn open(
+    fn open(
         runtime: &Runtime,
         model: &Model,
         arch: &Architecture,
         detector: &Detector,
         push: Push,
     ) -> Result<Self> {
-        check(&push, arch, detector)?;
+        push.check(arch, detector)?;
         let features: Vec<usize> = push.direction.feature.into_iter().collect();
         let head = Head {
             id: "score".into(),
@@ -134,10 +85,7 @@ impl Steering {
     }
 
     /// Writes the plain text and one for each scale other than 0, in their order, and measures each.
-    ///
-    /// # Errors
-    /// Those of [`generate`] and [`each_output`].
-    pub fn write(&self, prompt: &[i64], how: &Generation<'_>) -> Result<Steered> {
+    fn write(&self, prompt: &[i64], how: &Generation<'_>) -> Result<Steered> {
         let along = self.along(prompt, how)?;
         let mut scales = vec![0.0_f32];
         for &scale in &self.push.scales {
@@ -147,6 +95,7 @@ impl Steering {
         }
         let pushed = |scales: &[f32]| self.pushed(scales, &along, prompt.len());
         let here = pushed(&scales)?;
+        let here = |cells: &Cells| Ok(here.values(cells));
         let outputs = [self.score.as_str()];
         let how = Generation {
             outputs: &outputs,
@@ -160,6 +109,7 @@ impl Steering {
         let whole = |written: &Written| [prompt, &written.ids].concat();
         let texts: Vec<Vec<i64>> = written.iter().map(whole).collect();
         let plain = pushed(&vec![0.0; scales.len()])?;
+        let plain = |cells: &Cells| Ok(plain.values(cells));
         let reading = Reading {
             outputs: &outputs,
             budget: how.budget,
@@ -202,6 +152,7 @@ impl Steering {
         let taps = self.made.manifest.taps.iter();
         let taps: Vec<&str> = taps.map(|(_, output)| output.as_str()).collect();
         let nothing = self.pushed(&[0.0], &[], prompt.len())?;
+        let nothing = |cells: &Cells| Ok(nothing.values(cells));
         let reading = Reading {
             outputs: &taps,
             budget: how.budget,
@@ -233,79 +184,15 @@ impl Steering {
         Ok(along.collect())
     }
 
-    /// What a run is fed in which prompt `i` is pushed by `scales[i]`.
-    fn pushed(
-        &self,
-        scales: &[f32],
-        along: &[Along],
-        response_start: usize,
-    ) -> Result<impl Fn(&Cells) -> Result<Vec<(String, Tensor)>> + use<>> {
-        let masks: Vec<String> = self
-            .made
-            .manifest
-            .masks
-            .iter()
-            .map(|(_, mask)| mask.clone())
-            .collect();
-        let inputs: Vec<String> = self
-            .made
-            .manifest
-            .inputs
-            .iter()
-            .map(|(input, _)| input.clone())
-            .collect();
-        let (length, at, scales) = (self.push.direction.length(), self.push.at, scales.to_vec());
-        let vector = self.push.direction.vector.clone();
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "activations are in single precision"
-        )]
-        let factors: Vec<f32> = (0..inputs.len())
-            .map(|at| {
-                along
-                    .get(at)
-                    .map_or(0.0, |along| (along.unit / length) as f32)
-            })
-            .collect();
-        if let Some(scale) = scales.iter().find(|scale| {
-            factors
-                .iter()
-                .any(|factor| vector.iter().any(|x| !(x * factor * **scale).is_finite()))
-        }) {
-            return Err(
-                wrong(&format!("the scale {scale}")).expected("a push that single precision holds")
-            );
-        }
-        Ok(move |cells: &Cells| {
-            let (rows, tokens) = cells.positions.dim();
-            let scale = |row: usize| {
-                let prompt = cells.prompts.get(row);
-                prompt
-                    .and_then(|&prompt| scales.get(prompt))
-                    .copied()
-                    .unwrap_or(0.0)
-            };
-            let is_pushed = |(row, token, _): (usize, usize, usize)| {
-                let position = cells.positions.get((row, token)).copied().flatten();
-                let counts = |position: usize| at == At::All || position >= response_start;
-                // Where nothing is added the stream keeps its bits.
-                scale(row) != 0.0 && position.is_some_and(counts)
-            };
-            let mask = Array3::from_shape_fn((rows, tokens, 1), is_pushed).into_dyn();
-            let mut fed = Vec::with_capacity(masks.len() + inputs.len());
-            for name in &masks {
-                fed.push((name.clone(), Tensor::Bool(mask.clone())));
-            }
-            for (name, factor) in inputs.iter().zip(&factors) {
-                let mut vectors = Array2::zeros((rows, vector.len()));
-                for (row, mut values) in vectors.rows_mut().into_iter().enumerate() {
-                    values.assign(&vector);
-                    values *= scale(row) * factor;
-                }
-                fed.push((name.clone(), Tensor::F32(vectors.into_dyn())));
-            }
-            Ok(fed)
-        })
+    /// Pushes prompt `i` by `scales[i]`.
+    fn pushed(&self, scales: &[f32], along: &[Along], response_start: usize) -> Result<Pushed<'_>> {
+        Pushed::new(
+            &self.push,
+            &self.made.manifest,
+            scales,
+            along,
+            response_start,
+        )
     }
 
     /// The plain text under each scale.
@@ -380,41 +267,4 @@ fn add_log_probabilities(
         sum.0 += own - largest - total.ln();
         sum.1 += 1;
     }
-}
-
-fn wrong(found: &str) -> Fault {
-    Fault::usage("steering the model", found)
-}
-
-fn check(push: &Push, arch: &Architecture, detector: &Detector) -> Result<()> {
-    if push.sites.is_empty() {
-        return Err(wrong("no site").expected("at least one"));
-    }
-    if push.scales.is_empty() {
-        return Err(wrong("no scale").expected("at least one, such as 4"));
-    }
-    if let Some(scale) = push.scales.iter().find(|scale| !scale.is_finite()) {
-        return Err(wrong(&format!("the scale {scale}")).expected("a finite number"));
-    }
-    let stream = Layout::Token {
-        width: arch.d_model,
-    };
-    let from = detector.card.site;
-    let is_of_stream = |site: SiteName| arch.site(site).is_some_and(|site| site.layout == stream);
-    if !is_of_stream(from) || push.direction.vector.len() != arch.d_model {
-        return Err(wrong(&format!(
-            "a direction of `{from}`, {} wide",
-            push.direction.vector.len()
-        ))
-        .expected(format!(
-            "one of the stream or of a branch that is added to it, {} wide",
-            arch.d_model
-        )));
-    }
-    if push.unit == Unit::Raw && push.direction.normalized {
-        return Err(wrong("an SAE that normalises each activation first, in raw units")
-            .expected("units of the activations' own length: its decoder writes into normalised activations")
-            .hint("`--unit norm`"));
-    }
-    Ok(())
 }

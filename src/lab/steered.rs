@@ -1,6 +1,6 @@
 //! What steering gives: texts, scores, and how the plain text fares under each push.
 
-use super::steer::Along;
+use super::push::Along;
 use crate::stats;
 
 /// Texts of one prompt under several pushes.

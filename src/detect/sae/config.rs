@@ -10,6 +10,7 @@ use crate::fault::{Fault, Result};
 
 /// What `cfg.json` says, as far as it matters for encoding.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of the file")]
 pub struct SaeConfig {
     /// A name in [`ARCHITECTURES`].
     pub architecture: &'static str,
