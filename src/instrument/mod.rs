@@ -15,6 +15,7 @@ mod element;
 mod head;
 mod layout;
 mod names;
+mod narrow;
 mod normalize;
 mod plan;
 mod read;
@@ -23,6 +24,7 @@ mod split;
 mod write;
 
 pub use cut::{Cut, Cutter, Piece};
+pub use narrow::TOKENS;
 pub use plan::{
     Activation, ExtraInput, Head, Manifest, Normalization, Plan, Ranking, Scores, TopK, Write,
 };
