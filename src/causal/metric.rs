@@ -1,4 +1,4 @@
-//! What is read at the answer's position.
+//! What is read of the logits at one position.
 
 use ndarray::ArrayView1;
 
@@ -6,6 +6,19 @@ use ndarray::ArrayView1;
 #[must_use]
 pub fn logit_difference(logits: ArrayView1<f32>, answer: usize, foil: usize) -> f64 {
     f64::from(logits[answer]) - f64::from(logits[foil])
+}
+
+/// ln of the probability that the next token is `answer`, in nats.
+#[must_use]
+pub fn log_probability(logits: ArrayView1<f32>, answer: usize) -> f64 {
+    log_softmax(logits)[answer]
+}
+
+/// How many tokens have a larger logit than `answer`: 0 where greedy decoding may say it.
+#[must_use]
+pub fn rank(logits: ArrayView1<f32>, answer: usize) -> usize {
+    let own = logits[answer];
+    logits.iter().filter(|logit| **logit > own).count()
 }
 
 /// The token that greedy decoding would choose; the lowest id among equals.

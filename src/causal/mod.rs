@@ -2,17 +2,27 @@
 
 mod ablate;
 mod engine;
+mod grid;
+pub mod intervention;
+mod measure;
 mod metric;
 mod pair;
 mod patch;
+mod queue;
 mod random;
 mod row;
 mod rows;
 mod staged;
+mod sweep;
+mod work;
 
 pub use ablate::{Means, Removal, ablate};
 pub use engine::Engine;
-pub use metric::{kl_divergence, logit_difference, top_token};
+pub use grid::{By, Cell, Grid};
+pub use intervention::Intervention;
+pub use measure::{Metric, Question};
+pub use metric::{kl_divergence, log_probability, logit_difference, rank, top_token};
 pub use pair::{Pair, equal_length};
 pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
 pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};
+pub use sweep::{CellMap, Sweep, Swept, sweep};

@@ -81,7 +81,7 @@ pub fn refuse_partial(map: &mut PatchMap) {
     }
 }
 
-fn is_stream(site: SiteName) -> bool {
+pub(super) fn is_stream(site: SiteName) -> bool {
     matches!(
         site.point,
         Point::ResidPre | Point::ResidMid | Point::ResidPost
