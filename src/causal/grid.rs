@@ -123,6 +123,26 @@ impl Grid {
         &self.rows
     }
 
+    /// What a row is called: its site, or the first and the last layer of a window.
+    #[must_use]
+    pub fn label(&self, row: usize) -> String {
+        let sites: &[SiteName] = self.rows.get(row).map_or(&[], Vec::as_slice);
+        match sites {
+            [first, .., last] => match (first.layer, last.layer) {
+                (Some(from), Some(to)) => format!("blocks.{from}-{to}.{}", first.hook()),
+                _ => first.to_string(),
+            },
+            [only] => only.to_string(),
+            [] => String::new(),
+        }
+    }
+
+    /// The positions that are changed in a prompt of `seq` tokens.
+    #[must_use]
+    pub fn positions(&self, seq: usize) -> Vec<usize> {
+        self.positions.clone().unwrap_or_else(|| (0..seq).collect())
+    }
+
     /// Every site of the map, once.
     #[must_use]
     pub fn sites(&self) -> Vec<SiteName> {
@@ -146,12 +166,8 @@ impl Grid {
         }
         Ok(match self.by {
             By::Head => (0..self.heads).collect(),
-            _ => self.changed(seq),
+            _ => self.positions(seq),
         })
-    }
-
-    fn changed(&self, seq: usize) -> Vec<usize> {
-        self.positions.clone().unwrap_or_else(|| (0..seq).collect())
     }
 
     /// The cells in a prompt of `seq` tokens, row by row.
@@ -162,7 +178,7 @@ impl Grid {
         let columns = self.columns(seq)?;
         let cell = |sites: &Vec<SiteName>, column: usize| {
             let (positions, head) = match self.by {
-                By::Head => (self.changed(seq), Some(column)),
+                By::Head => (self.positions(seq), Some(column)),
                 _ => (vec![column], None),
             };
             Cell {

@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView1, Axis};
 
 use super::metric::{kl_divergence, log_probability, logit_difference, rank};
 use super::row::{Row, Runs};
-use crate::detect::{Detector, Loaded};
+use crate::detect::{Detector, Loaded, Sae};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 
@@ -76,6 +76,25 @@ impl<'a> Metric<'a> {
             score: Box::new(move |x| {
                 let scores = detector.token_scores(x.insert_axis(Axis(0)))?;
                 Ok(scores.get((0, column)).copied().map_or(f64::NAN, f64::from))
+            }),
+        })
+    }
+
+    /// The activation of one feature of an SAE that was trained at `site`.
+    ///
+    /// # Errors
+    /// Usage: a feature that the SAE lacks.
+    pub fn of_feature(sae: &'a Sae, site: SiteName, feature: usize) -> Result<Self> {
+        if feature >= sae.d_sae() {
+            return Err(Fault::usage("reading an SAE", format!("feature {feature}"))
+                .expected(format!("an index below d_sae = {}", sae.d_sae())));
+        }
+        Ok(Self::Score {
+            name: format!("feature {feature}"),
+            site,
+            score: Box::new(move |x| {
+                let acts = sae.encode(x.insert_axis(Axis(0)))?;
+                Ok(acts.get((0, feature)).copied().map_or(f64::NAN, f64::from))
             }),
         })
     }

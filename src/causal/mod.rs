@@ -13,6 +13,7 @@ mod random;
 mod row;
 mod rows;
 mod staged;
+mod summary;
 mod sweep;
 mod work;
 
@@ -25,4 +26,5 @@ pub use metric::{kl_divergence, log_probability, logit_difference, rank, top_tok
 pub use pair::{Pair, equal_length};
 pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
 pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};
+pub use summary::{Controls, Summary, controls, summarise};
 pub use sweep::{CellMap, Sweep, Swept, sweep};

@@ -49,7 +49,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
-        Command::Patch(args) => patch::run(args, &cli.runtime)?,
+        Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
         Command::Detectors(args) => detectors::run(args, cli)?,

@@ -21,7 +21,10 @@ pub use capture::{Captured, capture, check_ids};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
-pub use patch::{PatchFile, patch};
+pub use patch::{
+    Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
+    PatchRequest, Patched, Random, Refused, Windows, patch,
+};
 pub use progress::{Progress, Silent};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;

@@ -1,0 +1,182 @@
+//! What `candor patch` says: its map in the terminal, and a line.
+
+use std::path::Path;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::super::inspect::paint::{Line, Surface, Tone, shortened};
+use super::super::terminal;
+use crate::evidence::PatchMode;
+use crate::lab::{Map, PatchFile, PatchRequest};
+use crate::report::counted;
+
+/// Longer maps are not shown.
+const ROWS: usize = 60;
+/// Columns of a cell.
+const CELL: usize = 6;
+/// Room for the names of rows.
+const NAMES: usize = 30;
+/// From this share of the whole effect on a cell stands out, below that one it steps back.
+const STRONG: f64 = 0.5;
+const WEAK: f64 = 0.05;
+
+/// Shows a map, if it is not too long: recoveries where the metric has one.
+pub fn map(file: &PatchFile, mode: PatchMode) {
+    let Some(map) = file.map() else {
+        return;
+    };
+    if file.sites.len() > ROWS {
+        return;
+    }
+    for line in lines(file, map, mode, Surface::of_stdout()) {
+        terminal::say(&line);
+    }
+}
+
+fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<String> {
+    let values = map.recovery.as_ref().unwrap_or(&map.metric);
+    let untouched = match mode {
+        PatchMode::Denoising => map.corrupt,
+        PatchMode::Noising => map.clean,
+    };
+    let effect = |value: f64| match map.recovery {
+        Some(_) => mode.effect(value).abs(),
+        None => (value - untouched).abs(),
+    };
+    let columns = file.heads.as_ref().or(file.positions.as_ref());
+    let columns: Vec<usize> = columns.cloned().unwrap_or_default();
+    let names = file.sites.iter().map(|name| name.width()).max();
+    let names = names.unwrap_or(0).min(NAMES);
+    let room = (surface.width.saturating_sub(names) / CELL).max(1);
+    let kept = strongest(values, &effect, columns.len(), room);
+    let what = if file.heads.is_some() {
+        "head"
+    } else {
+        "position"
+    };
+    let mut head = Line::new()
+        .with(Tone::Quiet, what)
+        .filled(Tone::Quiet, " ", names);
+    for &column in &kept {
+        head = head.with(Tone::Quiet, format!("{:>CELL$}", columns[column]));
+    }
+    let mut shown = vec![head.shown(surface.coloured)];
+    let tokens = map.clean_tokens.iter().zip(&map.corrupt_tokens);
+    let tokens: Vec<(&String, &String)> = tokens.collect();
+    if file.heads.is_none() && tokens.len() > kept.last().copied().unwrap_or(0) {
+        for (side, name) in ["clean", "corrupt"].iter().enumerate() {
+            let mut line = Line::new()
+                .with(Tone::Quiet, name)
+                .filled(Tone::Quiet, " ", names);
+            for &column in &kept {
+                let Some((clean, corrupt)) = columns.get(column).and_then(|at| tokens.get(*at))
+                else {
+                    continue;
+                };
+                let token = if side == 0 { clean } else { corrupt };
+                let token = shortened(token.trim(), CELL - 1);
+                let tone = if clean == corrupt {
+                    Tone::Quiet
+                } else {
+                    Tone::Strong
+                };
+                let blank = " ".repeat(CELL.saturating_sub(token.width()));
+                line = line.with(tone, format!("{blank}{token}"));
+            }
+            shown.push(line.shown(surface.coloured));
+        }
+    }
+    for (site, row) in file.sites.iter().zip(values) {
+        let mut line = Line::new()
+            .with(Tone::Plain, shortened(site, names))
+            .filled(Tone::Plain, " ", names);
+        for &column in &kept {
+            let value = row.get(column).copied().unwrap_or(f64::NAN);
+            let tone = match map.recovery.is_some().then(|| effect(value)) {
+                Some(strong) if strong >= STRONG => Tone::Attention,
+                Some(weak) if weak < WEAK => Tone::Quiet,
+                _ => Tone::Plain,
+            };
+            line = line.with(tone, format!("{:>CELL$}", number(value)));
+        }
+        shown.push(line.shown(surface.coloured));
+    }
+    if kept.len() < columns.len() {
+        let line = format!(
+            "the {} of {} columns with the largest effects; the file has all",
+            kept.len(),
+            columns.len()
+        );
+        shown.push(Line::new().with(Tone::Quiet, line).shown(surface.coloured));
+    }
+    shown
+}
+
+/// The columns with the largest effects, in their own order.
+fn strongest(
+    values: &[Vec<f64>],
+    effect: &dyn Fn(f64) -> f64,
+    columns: usize,
+    room: usize,
+) -> Vec<usize> {
+    let largest = |column: usize| {
+        let cells = values.iter().filter_map(|row| row.get(column));
+        cells.map(|value| effect(*value)).fold(0.0, f64::max)
+    };
+    let mut order: Vec<usize> = (0..columns).collect();
+    order.sort_by(|a, b| largest(*b).total_cmp(&largest(*a)));
+    order.truncate(room);
+    order.sort_unstable();
+    order
+}
+
+fn number(value: f64) -> String {
+    if value.is_nan() {
+        "–".to_owned()
+    } else if value.abs() < 99.95 {
+        // No minus before a nought.
+        format!("{:.2}", if value.abs() < 0.005 { 0.0 } else { value })
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// The line that says what was done and where it lies.
+pub fn summary(file: &PatchFile, request: &PatchRequest<'_>, out: &Path) -> String {
+    let measure = &file.measure;
+    let columns = file.heads.as_ref().or(file.positions.as_ref());
+    let cells = match columns {
+        Some(columns) => format!("{} × {} cells", file.sites.len(), columns.len()),
+        None => format!("{} × positions", file.sites.len()),
+    };
+    let mut parts = vec![cells];
+    if request.pairs.len() > 1 {
+        let used = file
+            .found
+            .pairs
+            .len()
+            .max(usize::from(file.found.pairs.is_empty()));
+        parts.push(format!(
+            "{used} of {}",
+            counted(request.pairs.len(), "pair", "pairs")
+        ));
+    }
+    if !file.doses.is_empty() {
+        parts.push(counted(file.doses.len(), "scale", "scales"));
+    }
+    if request.controls > 0 {
+        parts.push(format!("{} random edits each", request.controls));
+    }
+    if let Some(map) = file.map() {
+        let over = match (map.answer.as_str(), map.foil.as_str()) {
+            ("", _) => String::new(),
+            (answer, "") => format!(" ({answer})"),
+            (answer, foil) => format!(" ({answer} over {foil})"),
+        };
+        parts.push(format!(
+            "clean {:+.4}, corrupt {:+.4} {}{over}",
+            map.clean, map.corrupt, measure.unit
+        ));
+    }
+    format!("{} → {}", parts.join(", "), out.display())
+}
