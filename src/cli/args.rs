@@ -65,6 +65,7 @@ pub enum Command {
     /// Continue prompts, greedily or sampling, with activations if wanted.
     Generate(super::generate::GenerateArgs),
     /// Patch, ablate or steer pairs of prompts at every layer and position, head or window.
+    #[command(long_about = super::patch::LONG)]
     Patch(Box<super::patch::PatchArgs>),
     /// Train a detector.
     #[command(subcommand)]

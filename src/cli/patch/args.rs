@@ -6,7 +6,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::causal::By;
 
-const LONG: &str = "Patch, ablate or steer pairs of prompts at every layer and position, head or window of layers, and read what \
+/// What the command is for.
+pub const LONG: &str = "Patch, ablate or steer pairs of prompts at every layer and position, head or window of layers, and read what \
 that does to a metric.
 
 By default the activations of the clean run are put into the corrupt run (denoising), one cell at a time, and the logit difference of \
@@ -32,7 +33,7 @@ Examples:
 
 /// `candor patch`
 #[derive(Debug, Args)]
-#[command(long_about = LONG, after_long_help = AFTER)]
+#[command(after_long_help = AFTER)]
 #[command(group(ArgGroup::new("prompts").required(true).args(["clean_ids", "clean", "pairs"])))]
 pub struct PatchArgs {
     /// The exported model.

@@ -7,8 +7,8 @@ mod shown;
 
 use std::path::Path;
 
-pub use self::args::PatchArgs;
 use self::args::{InterventionArg, MetricArg, ModeArg};
+pub use self::args::{LONG, PatchArgs};
 use self::detector::Opened;
 use self::pairs::Reader;
 use super::args::RuntimeArgs;
@@ -58,6 +58,9 @@ pub fn run(args: &PatchArgs, runtime: &RuntimeArgs, quiet: bool) -> Result<()> {
     files::write_whole(&args.out, &json)?;
     if !quiet {
         shown::map(&file, request.mode);
+        if let Some(line) = shown::strongest_cell(&file, request.mode) {
+            terminal::say(&line);
+        }
     }
     terminal::say(&shown::summary(&file, &request, &args.out));
     Ok(())

@@ -219,7 +219,10 @@ impl<'a> Reader<'a> {
                 format!("{} tokens", several.len()),
             )
             .expected("one token")
-            .hint("give its first token as an id (--answer-id and --foil-id, or a number in a file of pairs)")),
+            .hint(match self.args.pairs {
+                Some(_) => "give the first token as an id, a number instead of a text",
+                None => "give the first token with --answer-id and --foil-id",
+            })),
         }
     }
 }

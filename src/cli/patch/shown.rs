@@ -60,7 +60,17 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
     for &column in &kept {
         head = head.with(Tone::Quiet, format!("{:>CELL$}", columns[column]));
     }
-    let mut shown = vec![head.shown(surface.coloured)];
+    let what = match map.recovery {
+        Some(_) => "recovery",
+        None => file.measure.name,
+    };
+    let title = format!("{what} after `{}`, {}", file.intervention.kind, mode.name());
+    let mut shown = vec![
+        Line::new()
+            .with(Tone::Strong, title)
+            .shown(surface.coloured),
+        head.shown(surface.coloured),
+    ];
     let tokens = map.clean_tokens.iter().zip(&map.corrupt_tokens);
     let tokens: Vec<(&String, &String)> = tokens.collect();
     if file.heads.is_none() && tokens.len() > kept.last().copied().unwrap_or(0) {
@@ -139,6 +149,44 @@ fn number(value: f64) -> String {
     } else {
         format!("{value:.0}")
     }
+}
+
+/// The cell with the largest effect, with its interval and p-values where there are any.
+pub fn strongest_cell(file: &PatchFile, mode: PatchMode) -> Option<String> {
+    let map = file.map()?;
+    let values = map.recovery.as_ref()?;
+    let cells = values.iter().enumerate().flat_map(|(row, values)| {
+        let values = values.iter().enumerate();
+        values.map(move |(column, value)| (row, column, *value))
+    });
+    let effect = |value: f64| mode.effect(value).abs();
+    let (row, column, value) = cells
+        .filter(|(.., value)| !value.is_nan())
+        .max_by(|a, b| effect(a.2).total_cmp(&effect(b.2)))?;
+    let (what, columns) = match (&file.heads, &file.positions) {
+        (Some(heads), _) => ("head", heads),
+        (None, Some(positions)) => ("position", positions),
+        (None, None) => return None,
+    };
+    let at = |grid: &Option<Vec<Vec<f64>>>| grid.as_ref()?.get(row)?.get(column).copied();
+    let interval = file.found.intervals.as_ref().and_then(|intervals| {
+        let (low, high) = (at(&intervals.recovery_low)?, at(&intervals.recovery_high)?);
+        Some(format!(" [{low:.3}, {high:.3}]"))
+    });
+    let p = file.found.random.as_ref().and_then(|random| {
+        let p = |grid: &Vec<Vec<Option<f64>>>| grid.get(row)?.get(column).copied().flatten();
+        let (p, of_map) = (p(&random.p)?, p(&random.p_of_map)?);
+        Some(format!(
+            "; p = {p:.3} against random edits there, {of_map:.3} against those of the whole map"
+        ))
+    });
+    Some(format!(
+        "largest effect: recovery {value:.3}{} at {}, {what} {}{}",
+        interval.unwrap_or_default(),
+        file.sites.get(row)?,
+        columns.get(column)?,
+        p.unwrap_or_default()
+    ))
 }
 
 /// The line that says what was done and where it lies.
