@@ -79,8 +79,8 @@ impl Grid {
         if sites.is_empty() {
             return Err(Fault::usage(DOING, "no site").expected("at least one"));
         }
-        if positions.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Fault::usage(DOING, "no position").expected("at least one"));
+        if let Some(positions) = &positions {
+            distinct(DOING, positions)?;
         }
         let mut heads = 0;
         let rows = match by {
@@ -195,6 +195,20 @@ impl Grid {
 }
 
 const DOING: &str = "laying out a patching map";
+
+/// Refuses a list of positions that is empty or names one twice.
+pub(super) fn distinct(doing: &str, positions: &[usize]) -> Result<()> {
+    let mut sorted = positions.to_vec();
+    sorted.sort_unstable();
+    if sorted.is_empty() {
+        return Err(Fault::usage(doing, "no position").expected("at least one"));
+    }
+    match sorted.windows(2).find(|two| two[0] == two[1]) {
+        Some(two) => Err(Fault::usage(doing, format!("position {} twice", two[0]))
+            .expected("each position once")),
+        None => Ok(()),
+    }
+}
 
 fn heads_of(arch: &Architecture, site: SiteName) -> Result<usize> {
     match arch.site(site).map(|site| site.layout) {

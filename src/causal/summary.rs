@@ -164,3 +164,79 @@ fn root_mean_square(values: ArrayView1<f64>) -> f64 {
     let n = values.len().max(1) as f64;
     (values.dot(&values) / n).sqrt()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests {
+    use ndarray::{Array3, array};
+
+    use super::*;
+
+    fn map(metric: Array2<f64>, random: Array3<f64>) -> CellMap {
+        CellMap {
+            pair: 0,
+            columns: (0..metric.ncols()).collect(),
+            at: vec![0],
+            clean: 5.0,
+            corrupt: 1.0,
+            recovery: Some(metric.mapv(|value| (value - 1.0) / 4.0)),
+            metric,
+            random,
+            self_patch: 0.0,
+            whole: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn p_values_are_those_counted_by_hand() {
+        // Changes from the corrupt run's 1: real 2 and −0.5; random 1, −3, 0.5 and 0.25, −0.25, 0.75.
+        let random = array![[[2.0, -2.0, 1.5], [1.25, 0.75, 1.75]]];
+        let one = map(array![[3.0, 0.5]], random);
+        let found = controls(&[one], PatchMode::Denoising).unwrap();
+        assert_eq!(found.p, array![[0.5, 0.5]]);
+        // The largest of each draw: 1, 3 and 0.75.
+        assert_eq!(found.p_of_map, array![[0.5, 1.0]]);
+        let mean_square: f64 = (1.0 + 9.0 + 0.25) / 3.0;
+        assert!((found.random[[0, 0]] - mean_square.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_cell_that_nothing_changes_has_no_p_value_and_draws_cancel_over_pairs() {
+        let nothing = f64::NAN;
+        let first = map(array![[3.0, 1.0]], array![[[3.0, 1.5], [nothing, nothing]]]);
+        let second = map(
+            array![[3.0, 1.0]],
+            array![[[-1.0, 1.5], [nothing, nothing]]],
+        );
+        let found = controls(&[first, second], PatchMode::Denoising).unwrap();
+        // Draws change the two pairs by 2 and −2, and by 0.5 and 0.5: in the mean by 0 and 0.5, the real edit by 2.
+        assert!((found.p[[0, 0]] - 1.0 / 3.0).abs() < 1e-12);
+        assert!(found.p[[0, 1]].is_nan() && found.p_of_map[[0, 1]].is_nan());
+        let untouched_by_any = map(array![[1.0]], Array3::zeros((1, 1, 0)));
+        assert!(controls(&[untouched_by_any], PatchMode::Denoising).is_none());
+    }
+
+    #[test]
+    fn means_are_clustered_and_positions_are_not_mixed() {
+        let values = [2.0, 4.0, 6.0, 8.0, 3.0, 5.0];
+        let maps: Vec<CellMap> = values
+            .iter()
+            .zip(0..)
+            .map(|(value, pair)| CellMap {
+                pair,
+                ..map(array![[*value]], Array3::zeros((1, 1, 0)))
+            })
+            .collect();
+        let found = summarise(&maps, &[], 1).unwrap();
+        let cell = found.metric[0][0];
+        assert!((cell.point - 28.0 / 6.0).abs() < 1e-12);
+        assert!(cell.low < cell.point && cell.point < cell.high);
+        assert_eq!((cell.n, cell.clusters), (6, 6));
+        let recovery = found.recovery.unwrap()[0][0];
+        assert!((recovery.point - (28.0 / 6.0 - 1.0) / 4.0).abs() < 1e-12);
+        let wider = map(array![[1.0, 2.0]], Array3::zeros((1, 2, 0)));
+        let mixed = [maps[0].clone(), wider];
+        assert!(summarise(&mixed, &[], 1).is_err());
+        assert!(summarise(&[], &[], 1).is_err());
+    }
+}

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, Array3, ArrayView1, s};
 
-use super::grid::{By, Cell};
+use super::grid::{By, Cell, distinct};
 use super::intervention::{Donor, Intervention, sides};
 use super::measure::{Metric, Question};
 use super::pair::Pair;
@@ -334,10 +334,7 @@ fn positions(at: Option<&[usize]>, pair: &Pair) -> Result<Vec<usize>> {
         return Ok(vec![pair.last()]);
     };
     match at.iter().find(|at| **at >= seq) {
-        None if at.is_empty() => {
-            Err(Fault::usage("reading the metric", "no position").expected("at least one"))
-        }
-        None => Ok(at.to_vec()),
+        None => distinct("reading the metric", at).map(|()| at.to_vec()),
         Some(outside) => Err(
             Fault::usage("reading the metric", format!("position {outside}")).expected(format!(
                 "a position below {seq}, the length of `{}`",

@@ -54,13 +54,14 @@ impl Mean {
         for some in control.chunks(PROMPTS_AT_ONCE) {
             let prompts: Vec<&[i64]> = some.iter().map(Vec::as_slice).collect();
             for of_prompt in runs.plain_activations(&prompts, sites)? {
-                for (sums, activations) in sums.iter_mut().zip(&of_prompt) {
+                let of_site = sites.iter().zip(&of_prompt);
+                for (sums, (&site, activations)) in sums.iter_mut().zip(of_site) {
                     for (position, x) in activations.outer_iter().enumerate() {
                         let row = match over {
                             Over::Position => position,
                             Over::Tokens => 0,
                         };
-                        sums.add(row, x);
+                        sums.add(row, x).ok_or_else(|| uneven(site))?;
                     }
                 }
             }
@@ -98,6 +99,14 @@ impl Mean {
     }
 }
 
+fn uneven(site: SiteName) -> Fault {
+    Fault::usage(
+        format!("taking the mean of `{site}` over control prompts"),
+        "a site whose width is the prompt's length, and prompts of several lengths",
+    )
+    .expected("control prompts of one length, or another site")
+}
+
 impl Sums {
     fn new() -> Self {
         Self {
@@ -106,15 +115,19 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, row: usize, x: ArrayView1<f32>) {
+    /// `None` if earlier activations had another width.
+    fn add(&mut self, row: usize, x: ArrayView1<f32>) -> Option<()> {
         while self.values.len() <= row {
             self.values.push(Array1::zeros(x.len()));
             self.counts.push(0.0);
         }
-        if let (Some(sum), Some(count)) = (self.values.get_mut(row), self.counts.get_mut(row)) {
-            *sum += &x.mapv(f64::from);
-            *count += 1.0;
+        let (sum, count) = (self.values.get_mut(row)?, self.counts.get_mut(row)?);
+        if sum.len() != x.len() {
+            return None;
         }
+        *sum += &x.mapv(f64::from);
+        *count += 1.0;
+        Some(())
     }
 
     fn mean(&self) -> Array2<f32> {

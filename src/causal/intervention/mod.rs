@@ -121,16 +121,24 @@ impl<'a> Intervention<'a> {
     ) -> Result<To<'s>> {
         let columns = head.clone().unwrap_or(0..width);
         let given = |x: ArrayView1<f32>| {
+            // Attention weights are as wide as their prompt is long.
+            if x.len() != width {
+                return Err(Fault::usage(
+                    format!("changing `{site}`"),
+                    format!("{} values, from a prompt of another length", x.len()),
+                )
+                .expected(format!("{width}")));
+            }
             let x = x.slice_move(ndarray::s![columns.clone()]);
-            To::Values(x.to_owned().insert_axis(Axis(0)))
+            Ok(To::Values(x.to_owned().insert_axis(Axis(0))))
         };
         match self {
             Self::Patch | Self::Resample(_) => match donor {
-                Some(donor) => Ok(given(donor.at(site, position)?)),
+                Some(donor) => given(donor.at(site, position)?),
                 None => Err(Fault::failed("patching", "no run to take activations from")),
             },
             Self::Zero => Ok(To::Values(Array2::zeros((1, columns.len())))),
-            Self::Mean(mean) => Ok(given(mean.at(site, position)?)),
+            Self::Mean(mean) => given(mean.at(site, position)?),
             _ if head.is_some() => Err(Fault::usage(
                 format!("patching `{site}` head by head"),
                 format!(
