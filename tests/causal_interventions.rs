@@ -184,7 +184,11 @@ impl Models {
             &sites,
             Vec::new(),
         );
-        vec![("whole graph", Box::new(whole.unwrap()))]
+        let blocks = Blockwise::open(&self.runtime, &self.model, &self.arch, DEFAULT_BUDGET);
+        vec![
+            ("whole graph", Box::new(whole.unwrap())),
+            ("block by block", Box::new(blocks.unwrap())),
+        ]
     }
 }
 

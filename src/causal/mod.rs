@@ -1,6 +1,7 @@
 //! Causal evidence: activation patching and ablations, each with its controls.
 
 mod ablate;
+mod blockwise;
 mod engine;
 mod grid;
 pub mod intervention;
@@ -8,6 +9,7 @@ mod measure;
 mod metric;
 mod pair;
 mod patch;
+mod planner;
 mod queue;
 mod random;
 mod row;
@@ -18,6 +20,7 @@ mod sweep;
 mod work;
 
 pub use ablate::{Means, Removal, ablate};
+pub use blockwise::{Blockwise, DEFAULT_BUDGET};
 pub use engine::Engine;
 pub use grid::{By, Cell, Grid};
 pub use intervention::Intervention;
@@ -25,6 +28,7 @@ pub use measure::{Metric, Question};
 pub use metric::{kl_divergence, log_probability, logit_difference, rank, top_token};
 pub use pair::{Pair, equal_length};
 pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
+pub use planner::{Choice, Load, Way, open};
 pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};
 pub use summary::{Controls, Summary, controls, summarise};
 pub use sweep::{CellMap, Sweep, Swept, sweep};

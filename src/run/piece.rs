@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, ArrayView2, ArrayViewD, IxDyn};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewD, IxDyn};
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
-use super::feed::{self, Feed};
+use super::feed::{self, Feed, Tensor};
 use super::session::{Input, inputs_of, load};
 use super::{Runtime, values};
 use crate::fault::{Fault, Result};
-use crate::instrument;
+use crate::instrument::{self, TOKENS};
 use crate::model::{Architecture, InputPort};
 
 /// How the shape of a tensor follows from the number of rows and of tokens in each.
@@ -32,11 +32,11 @@ pub(super) const MANY: Trial = [(2, 3), (3, 5)];
 pub(super) const ONE: Trial = [(1, 3), (1, 5)];
 
 impl Shape {
-    /// The shape that fits what was seen in the two trial runs.
+    /// The shape that fits what was seen in the two trial runs; `constant` if the values were the same in both.
     ///
     /// # Errors
     /// Failed: there is none, or the tensor does not lie token after token.
-    pub fn of(name: &str, trial: Trial, seen: [&[usize]; 2]) -> Result<Self> {
+    pub fn of(name: &str, trial: Trial, seen: [&[usize]; 2], constant: bool) -> Result<Self> {
         let odd = || {
             Fault::failed(
                 format!("cutting the model at `{name}`"),
@@ -58,12 +58,18 @@ impl Shape {
                 _ => None,
             }
         };
-        let sizes: Vec<Size> = a
+        let mut sizes: Vec<Size> = a
             .iter()
             .zip(b)
             .map(of)
             .collect::<Option<_>>()
             .ok_or_else(odd)?;
+        if let (ONE, false, Some(Size::Fixed(1))) = (trial, constant, sizes.first())
+            && sizes.iter().all(|size| matches!(size, Size::Fixed(_)))
+            && let Some(first) = sizes.first_mut()
+        {
+            *first = Size::Rows;
+        }
         let varying = sizes.iter().filter(|size| !matches!(size, Size::Fixed(1)));
         let leading: Vec<Size> = varying.take(2).copied().collect();
         let rest = |from: usize| {
@@ -76,6 +82,8 @@ impl Shape {
             [Size::Both, ..] => rest(1),
             [Size::Rows, Size::Tokens] => rest(2),
             [Size::Tokens, ..] if trial == ONE => rest(1),
+            // A bias, which is the same for every token.
+            [Size::Fixed(_)] => constant,
             // What a model puts out of the last token alone.
             [Size::Rows, ..] => rest(1),
             _ => false,
@@ -96,9 +104,13 @@ impl Shape {
 
     /// Whether there is one entry for each row, and not for each token.
     pub fn of_last(&self) -> bool {
-        self.0
-            .iter()
-            .all(|size| matches!(size, Size::Fixed(_) | Size::Rows))
+        let by_row = |size: &Size| matches!(size, Size::Fixed(_) | Size::Rows);
+        self.0.iter().all(by_row) && self.0.contains(&Size::Rows)
+    }
+
+    /// Whether it is the same for every token.
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|size| matches!(size, Size::Fixed(_)))
     }
 
     /// Number of values of a token.
@@ -145,11 +157,18 @@ impl PieceSession {
         })
     }
 
-    /// Runs the piece and shows what is wanted of it, by index. `ids` are `[rows, tokens]`.
+    /// Whether it has to be told whose logits it is to make.
+    pub fn chooses(&self) -> bool {
+        self.inputs.iter().any(|input| input.name == TOKENS)
+    }
+
+    /// Runs the piece and shows what is wanted of it, by index. `ids` are `[rows, tokens]`; `chosen` are ids for a piece that makes
+    /// the logits of some tokens.
     pub fn visit(
         &self,
         ids: &Array2<i64>,
         given: &[Given<'_>],
+        chosen: &[i64],
         mut see: impl FnMut(usize, ArrayViewD<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         let failed = |error: ort::Error| {
@@ -164,6 +183,9 @@ impl PieceSession {
             .inputs
             .iter()
             .map(|input| {
+                if input.name == TOKENS {
+                    return Some(Tensor::I64(Array1::from(chosen.to_vec()).into_dyn()));
+                }
                 let port = self.ports.iter().find(|port| port.name == input.name);
                 port.map(|port| feed.value(&port.role, input.dims.len(), &seen))
             })
