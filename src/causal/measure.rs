@@ -3,10 +3,14 @@
 use ndarray::{Array1, ArrayView1, Axis};
 
 use super::metric::{kl_divergence, log_probability, logit_difference, rank};
+use super::pair::Pair;
 use super::row::{Row, Runs};
 use crate::detect::{Detector, Loaded, Sae};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
+
+/// The score of an activation `[width]`.
+pub type TokenScore<'a> = dyn Fn(ArrayView1<f32>) -> Result<f64> + Sync + 'a;
 
 /// What is read of a run: the mean over the positions that the row reads.
 pub enum Metric<'a> {
@@ -25,7 +29,7 @@ pub enum Metric<'a> {
         /// What it reads.
         site: SiteName,
         /// Its token score of an activation `[width]`.
-        score: Box<dyn Fn(ArrayView1<f32>) -> Result<f64> + Sync + 'a>,
+        score: Box<TokenScore<'a>>,
     },
 }
 
@@ -38,6 +42,19 @@ pub struct Question {
     pub foil: usize,
     /// The clean run's logits `[vocab]` at each position that is read, by position; read by [`Metric::Divergence`].
     pub reference: Vec<(usize, Array1<f32>)>,
+}
+
+impl Question {
+    /// The answer and the foil of a pair.
+    #[must_use]
+    pub fn of(pair: &Pair) -> Self {
+        let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
+        Self {
+            answer: index(pair.answer),
+            foil: index(pair.foil),
+            reference: Vec::new(),
+        }
+    }
 }
 
 impl<'a> Metric<'a> {
@@ -138,7 +155,6 @@ impl<'a> Metric<'a> {
 
     fn of_logits(&self, question: &Question, position: usize, logits: ArrayView1<f32>) -> f64 {
         match self {
-            Self::LogitDifference => logit_difference(logits, question.answer, question.foil),
             Self::LogProbability => log_probability(logits, question.answer),
             Self::Divergence => {
                 let mut reference = question.reference.iter();
@@ -147,7 +163,7 @@ impl<'a> Metric<'a> {
             }
             #[allow(clippy::cast_precision_loss, reason = "a vocabulary is far below 2^52")]
             Self::Rank => rank(logits, question.answer) as f64,
-            Self::Score { .. } => f64::NAN,
+            Self::LogitDifference | Self::Score { .. } => f64::NAN,
         }
     }
 
@@ -163,8 +179,13 @@ impl<'a> Metric<'a> {
         of_row: &dyn Fn(usize) -> usize,
     ) -> Result<Vec<f64>> {
         let vocab = runs.arch().vocab_size;
-        let mut ids = questions.iter().flat_map(|one| [one.answer, one.foil]);
-        if let Some(id) = ids.find(|id| *id >= vocab) {
+        let mut chosen: Vec<usize> = questions
+            .iter()
+            .flat_map(|one| [one.answer, one.foil])
+            .collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        if let Some(id) = chosen.last().filter(|id| **id >= vocab) {
             return Err(Fault::usage("reading a metric", format!("token id {id}"))
                 .expected(format!("an id below {vocab}, the model's vocabulary")));
         }
@@ -183,6 +204,14 @@ impl<'a> Metric<'a> {
                     Ok(())
                 })?;
             }
+            // Two logits of a whole vocabulary are read.
+            Self::LogitDifference => runs.each_of(rows, &chosen, &mut |row, _, logits| {
+                let at = |id: usize| chosen.binary_search(&id).unwrap_or(usize::MAX);
+                if let Some(one) = questions.get(of_row(row)) {
+                    add(row, logit_difference(logits, at(one.answer), at(one.foil)));
+                }
+                Ok(())
+            })?,
             _ => runs.each_logits(rows, &mut |row, position, logits| {
                 if let Some(question) = questions.get(of_row(row)) {
                     add(row, self.of_logits(question, position, logits));

@@ -4,9 +4,6 @@ use super::measure::{Metric, Question};
 use super::row::{Row, Runs};
 use crate::fault::Result;
 
-/// Floats that waiting rows may hold: 128 MiB.
-const FLOATS: usize = 32 << 20;
-
 /// Sees the index of a row's question, what the row is, and its metric.
 pub(super) type See<'s, T> = dyn FnMut(usize, T, f64) + 's;
 
@@ -18,10 +15,17 @@ pub(super) struct Queue<'q, T> {
     rows: Vec<Row<'q>>,
     tags: Vec<(usize, T)>,
     floats: usize,
+    most: usize,
 }
 
 impl<'q, T: Copy> Queue<'q, T> {
-    pub fn new(runs: &'q dyn Runs, metric: &'q Metric<'q>, questions: &'q [Question]) -> Self {
+    /// `budget` is what waiting rows may hold, in bytes.
+    pub fn new(
+        runs: &'q dyn Runs,
+        metric: &'q Metric<'q>,
+        questions: &'q [Question],
+        budget: usize,
+    ) -> Self {
         Self {
             runs,
             metric,
@@ -29,6 +33,7 @@ impl<'q, T: Copy> Queue<'q, T> {
             rows: Vec::new(),
             tags: Vec::new(),
             floats: 0,
+            most: budget / size_of::<f32>(),
         }
     }
 
@@ -43,7 +48,7 @@ impl<'q, T: Copy> Queue<'q, T> {
         self.floats += row.floats();
         self.rows.push(row);
         self.tags.push((question, tag));
-        if self.floats < FLOATS {
+        if self.floats < self.most {
             return Ok(());
         }
         self.flush(see)

@@ -10,9 +10,7 @@ use super::row::Runs;
 use super::work::Work;
 use crate::evidence::{PatchMode, Unmeasured};
 use crate::fault::Result;
-
-/// Pairs whose activations are held at once.
-const PAIRS_AT_ONCE: usize = 16;
+use crate::model::Layout;
 
 /// What is swept.
 pub struct Sweep<'a> {
@@ -30,6 +28,8 @@ pub struct Sweep<'a> {
     pub controls: usize,
     /// Seeds the random edits.
     pub seed: u64,
+    /// What the activations of plain runs and of waiting rows may take, in bytes; those of one pair are always held.
+    pub budget: usize,
 }
 
 /// What a sweep found.
@@ -86,13 +86,35 @@ impl CellMap {
 /// Prompts of unequal length, a position that a prompt lacks, an intervention that does not fit a site, or a failed run.
 pub fn sweep(runs: &dyn Runs, pairs: &[Pair], sweep: &Sweep<'_>) -> Result<Swept> {
     let mut swept = Swept::default();
-    for (chunk, some) in pairs.chunks(PAIRS_AT_ONCE).enumerate() {
-        for pair in some {
-            let named = (pair.counterpart.as_str(), &pair.clean);
-            equal_length(named, (pair.item.as_str(), &pair.corrupt))?;
-        }
-        let work = Work::of(runs, sweep, some, chunk * PAIRS_AT_ONCE)?;
-        work.run(&mut swept)?;
+    for pair in pairs {
+        let named = (pair.counterpart.as_str(), &pair.clean);
+        equal_length(named, (pair.item.as_str(), &pair.corrupt))?;
+    }
+    let mut first = 0;
+    while let Some(rest) = pairs.get(first..).filter(|rest| !rest.is_empty()) {
+        let some = &rest[..at_once(runs, rest, sweep)];
+        Work::of(runs, sweep, some, first)?.run(&mut swept)?;
+        first += some.len();
     }
     Ok(swept)
+}
+
+/// How many of the next pairs have activations within half of the budget: at least one.
+fn at_once(runs: &dyn Runs, pairs: &[Pair], sweep: &Sweep<'_>) -> usize {
+    let layouts = sweep.grid.sites().into_iter();
+    let layouts: Vec<Layout> = layouts
+        .filter_map(|site| runs.arch().site(site).map(|site| site.layout))
+        .collect();
+    let mut bytes = 0_usize;
+    let fits = pairs.iter().take_while(|pair| {
+        let seq = pair.clean.ids.len();
+        let width = layouts.iter().map(|layout| match layout {
+            Layout::Pattern { heads } => heads.saturating_mul(seq),
+            fixed => fixed.per_position().unwrap_or(0),
+        });
+        let both = 2 * size_of::<f32>() * seq * width.sum::<usize>();
+        bytes = bytes.saturating_add(both);
+        bytes <= sweep.budget / 2
+    });
+    fits.count().max(1)
 }

@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, Array3, ArrayView1, s};
 
-use super::grid::{By, Cell, distinct};
+use super::grid::{By, Cell};
 use super::intervention::{Donor, Intervention, sides};
-use super::measure::{Metric, Question};
+use super::measure::Question;
 use super::pair::Pair;
 use super::patch::{MIN_DENOMINATOR, is_stream};
 use super::queue::Queue;
 use super::random::{norm_matched, unit_directions};
+use super::reading::{positions, questions};
 use super::row::{Change, Row, Runs, To};
 use super::sweep::{CellMap, Sweep, Swept};
 use crate::evidence::Unmeasured;
@@ -102,7 +103,12 @@ impl<'a> Work<'a> {
 
     pub fn run(&self, swept: &mut Swept) -> Result<()> {
         let mut maps: Vec<Option<CellMap>> = Vec::with_capacity(self.pairs.len());
-        let mut queue = Queue::new(self.runs, self.sweep.metric, &self.questions);
+        let mut queue = Queue::new(
+            self.runs,
+            self.sweep.metric,
+            &self.questions,
+            self.sweep.budget / 2,
+        );
         for (index, pair) in self.pairs.iter().enumerate() {
             let (clean, corrupt) = self.ends[index];
             let gap = (clean - corrupt).abs();
@@ -325,55 +331,4 @@ fn directions(
             .or_insert_with(|| unit_directions(sweep.controls, length, sweep.seed));
     }
     all
-}
-
-/// Where the metric is read in a pair.
-fn positions(at: Option<&[usize]>, pair: &Pair) -> Result<Vec<usize>> {
-    let seq = pair.clean.ids.len();
-    let Some(at) = at else {
-        return Ok(vec![pair.last()]);
-    };
-    match at.iter().find(|at| **at >= seq) {
-        None => distinct("reading the metric", at).map(|()| at.to_vec()),
-        Some(outside) => Err(
-            Fault::usage("reading the metric", format!("position {outside}")).expected(format!(
-                "a position below {seq}, the length of `{}`",
-                pair.item
-            )),
-        ),
-    }
-}
-
-fn questions(
-    runs: &dyn Runs,
-    metric: &Metric<'_>,
-    pairs: &[Pair],
-    at: &[Vec<usize>],
-) -> Result<Vec<Question>> {
-    let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
-    let mut questions: Vec<Question> = pairs
-        .iter()
-        .map(|pair| Question {
-            answer: index(pair.answer),
-            foil: index(pair.foil),
-            reference: Vec::new(),
-        })
-        .collect();
-    if matches!(metric, Metric::Divergence) {
-        let rows: Vec<Row<'_>> = pairs
-            .iter()
-            .zip(at)
-            .map(|(pair, at)| Row {
-                read: at.clone(),
-                ..Row::plain(&pair.clean.ids)
-            })
-            .collect();
-        runs.each_logits(&rows, &mut |row, position, logits| {
-            if let Some(question) = questions.get_mut(row) {
-                question.reference.push((position, logits.to_owned()));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(questions)
 }

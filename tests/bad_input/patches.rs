@@ -26,6 +26,7 @@ fn maps_that_cannot_be_laid_out() {
         "--by head --positions 7",
         "--by window:5",
         "--by window:0",
+        "--run-memory 0",
     ] {
         let args: Vec<&str> = more.split(' ').collect();
         said.add(more, &bench.refuses(&texts(&args), 2));

@@ -39,13 +39,16 @@ impl FeatureEdit {
     }
 }
 
+/// What becomes of an activation `[d_in]`.
+type Map<'a> = dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync + 'a;
+
 /// Features of one SAE and what becomes of them.
 pub struct Features<'a> {
     sae: &'a Sae,
     site: SiteName,
-    features: Vec<usize>,
+    indices: Vec<usize>,
     pub(super) edit: FeatureEdit,
-    map: Box<dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync + 'a>,
+    map: Box<Map<'a>>,
 }
 
 impl<'a> Features<'a> {
@@ -88,7 +91,7 @@ impl<'a> Features<'a> {
         Ok(Self {
             sae,
             site,
-            features,
+            indices: features,
             edit,
             map: Box::new(map),
         })
@@ -113,7 +116,7 @@ impl<'a> Features<'a> {
     /// Indices of the features.
     #[must_use]
     pub fn indices(&self) -> &[usize] {
-        &self.features
+        &self.indices
     }
 }
 

@@ -68,7 +68,7 @@ impl Donor {
     }
 }
 
-impl<'a> Intervention<'a> {
+impl Intervention<'_> {
     /// Its name in files.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -14,7 +14,7 @@ By default the activations of the clean run are put into the corrupt run (denois
 answer and foil is read at the last position. `recovery` is (metric − corrupt)/(clean − corrupt), not clipped: 0 is the corrupt run, 1 the \
 clean one.";
 
-const AFTER: &str = r#"The file (JSON):
+const AFTER: &str = r"The file (JSON):
   sites × positions     rows and columns; `heads` instead of positions with --by head; `windows` lists the sites of each row
   clean, corrupt        the metric of the two untouched runs (of several pairs: means)
   metric, recovery      one row for each site; recovery is null for the rank, which has none
@@ -29,7 +29,7 @@ const AFTER: &str = r#"The file (JSON):
 Examples:
   candor patch m.onnx --clean 'The cat sat' --corrupt 'The dog sat' --answer ' down' --foil ' up' --out map.json
   candor patch m.onnx --pairs pairs.jsonl --by head --intervention mean --control text.txt --mode noising --controls 20 --out heads.json
-  candor patch m.onnx --pairs pairs.jsonl --intervention add --detector probe --scale -4,-2,2,4 --metric kl --out dose.json"#;
+  candor patch m.onnx --pairs pairs.jsonl --intervention add --detector probe --scale -4,-2,2,4 --metric kl --out dose.json";
 
 /// `candor patch`
 #[derive(Debug, Args)]
@@ -44,6 +44,10 @@ pub struct PatchArgs {
     /// Its tokenizer.json (default: beside the model).
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
+    /// Memory for the activations of one run: more rows than fit are run in several batches. What waits for a run takes a quarter
+    /// of it again.
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub run_memory: usize,
 
     /// Token ids of the clean prompt as JSON: `[1,2,3]`.
     #[arg(

@@ -42,13 +42,14 @@ pub fn run(args: &PatchArgs, runtime: &RuntimeArgs, quiet: bool) -> Result<()> {
         positions: (!args.positions.is_empty()).then(|| args.positions.clone()),
         mode: match (args.mode, args.intervention) {
             (Some(ModeArg::Denoising), _) | (None, InterventionArg::Patch) => PatchMode::Denoising,
-            (Some(ModeArg::Noising), _) | (None, _) => PatchMode::Noising,
+            (Some(ModeArg::Noising) | None, _) => PatchMode::Noising,
         },
         kind: kind(args, detector.as_ref(), &control)?,
         metric: metric(args, read.as_ref().or(detector.as_ref()))?,
         at: (!args.at.is_empty()).then(|| args.at.clone()),
         controls: args.controls,
         seed: args.seed,
+        budget: args.run_memory.saturating_mul(1 << 20),
     };
     let runtime = obtain(runtime)?;
     let patched = patch(&runtime, &model, &arch, &request)?;

@@ -7,7 +7,7 @@ use ndarray::Array1;
 
 use crate::causal::intervention::{Directional, FeatureEdit, Features, Mean, Over, Resample};
 use crate::causal::{
-    By, Engine, Grid, Intervention, MIN_DENOMINATOR, Metric, Pair, Runs, Sweep, Swept, sweep,
+    self, By, Grid, Intervention, Load, MIN_DENOMINATOR, Metric, Pair, Runs, Sweep, Swept, sweep,
 };
 use crate::detect::Sae;
 use crate::evidence::PatchMode;
@@ -40,6 +40,8 @@ pub struct PatchRequest<'a> {
     pub controls: usize,
     /// Seeds random edits, resampling and intervals.
     pub seed: u64,
+    /// What the activations of one run may take, in bytes; what waits for a run takes a quarter of it again.
+    pub budget: usize,
 }
 
 /// An intervention before the model has run.
@@ -93,7 +95,7 @@ pub fn patch(
     for pair in request.pairs {
         grid.columns(pair.clean.ids.len())?;
     }
-    let runs = open(runtime, model, arch, request)?;
+    let runs = open(runtime, model, arch, request, &grid)?;
     let runs = runs.as_ref();
     let doses = interventions(runs, request)?
         .into_iter()
@@ -106,6 +108,7 @@ pub fn patch(
                 at: request.at.clone(),
                 controls: request.controls,
                 seed: request.seed,
+                budget: request.budget / 4,
             };
             let swept = sweep(runs, request.pairs, &plan)?;
             if swept.pairs.is_empty() {
@@ -121,21 +124,43 @@ pub fn patch(
     Ok(Patched { grid, doses })
 }
 
-/// Whoever runs the rows.
+/// Whoever runs the rows, chosen by how much a map of them costs.
 fn open(
     runtime: &Runtime,
     model: &Model,
     arch: &Architecture,
     request: &PatchRequest<'_>,
+    grid: &Grid,
 ) -> Result<Box<dyn Runs>> {
-    let mut taps = request.sites.to_vec();
+    let mut sites = grid.sites();
     if let Metric::Score { site, .. } = &request.metric
-        && !taps.contains(site)
+        && !sites.contains(site)
     {
-        taps.push(*site);
+        sites.push(*site);
     }
-    let engine = Engine::open(runtime, model, arch, &taps, request.sites, Vec::new())?;
-    Ok(Box::new(engine))
+    let doses = match &request.kind {
+        Kind::Add(_, scales) => scales.len(),
+        Kind::Features(.., edits) => edits.len(),
+        _ => 1,
+    };
+    let mut load = Load::default();
+    for pair in request.pairs {
+        let seq = pair.clean.ids.len();
+        load.prompt(arch, seq);
+        for cell in grid.cells(seq)? {
+            let layer = cell.sites.iter().filter_map(|site| site.layer).min();
+            let position = cell.positions.iter().min().copied();
+            load.add(
+                arch,
+                doses * (1 + request.controls),
+                seq,
+                layer.unwrap_or(0),
+                position.unwrap_or(0),
+            );
+        }
+    }
+    let (runs, _) = causal::open(runtime, model, arch, &sites, &load, request.budget)?;
+    Ok(runs)
 }
 
 /// The interventions with the scale of each.
@@ -152,7 +177,7 @@ fn interventions<'a>(
             control,
             seed: request.seed,
         }),
-        Kind::Directional(direction, control) if control.is_empty() => {
+        Kind::Directional(direction, []) => {
             Intervention::Directional(Directional::removing(direction)?)
         }
         Kind::Directional(direction, control) => {
