@@ -310,3 +310,27 @@ fn the_map_in_the_terminal() {
     let (_, said) = patch(&bench, &one(&["--quiet"]));
     assert_eq!(said.lines().count(), 1);
 }
+
+/// An ablation says something even where there is nothing to recover; a patch does not.
+#[test]
+fn ablations_of_runs_that_hardly_differ_have_no_recovery() {
+    let bench = Bench::new();
+    // What is read before the prompts part is the same in both.
+    let zero = ["--intervention", "zero", "--metric", "kl", "--mode"];
+    let pair = ["--clean-ids", "[1,20,30]", "--corrupt-ids", "[1,20,31]"];
+    let early = [
+        &pair[..],
+        &zero,
+        &["noising", "--at", "1", "--by", "layers"],
+    ]
+    .concat();
+    let (file, said) = patch(&bench, &early);
+    assert!(file["recovery"].is_null());
+    let metric = cells(&file["metric"]);
+    assert!(metric[0][1] > 0.1, "{metric:?}");
+    assert!(metric[0][2].abs() <= 1e-9, "after what is read");
+    assert!(said.contains("largest effect: kl"), "{said}");
+    let patched = [&pair[..], &["--metric", "kl", "--at", "1"]].concat();
+    let args = ["patch", "model.onnx", "--out", "b.json"];
+    bench.refuses(&[&args[..], &patched].concat(), 1);
+}

@@ -1,8 +1,8 @@
 //! Metrics over runs: one number for each row.
 
-use ndarray::{Array1, ArrayView1, Axis};
+use ndarray::{ArrayView1, Axis};
 
-use super::metric::{kl_divergence, log_probability, logit_difference, rank};
+use super::metric::{divergence_from, log_probability, logit_difference, rank};
 use super::pair::Pair;
 use super::row::{Row, Runs};
 use crate::detect::{Detector, Loaded, Sae};
@@ -40,8 +40,8 @@ pub struct Question {
     pub answer: usize,
     /// Token id; read by [`Metric::LogitDifference`].
     pub foil: usize,
-    /// The clean run's logits `[vocab]` at each position that is read, by position; read by [`Metric::Divergence`].
-    pub reference: Vec<(usize, Array1<f32>)>,
+    /// The clean run's log-probabilities `[vocab]` at each position that is read; read by [`Metric::Divergence`].
+    pub reference: Vec<(usize, Vec<f64>)>,
 }
 
 impl Question {
@@ -159,7 +159,7 @@ impl<'a> Metric<'a> {
             Self::Divergence => {
                 let mut reference = question.reference.iter();
                 let reference = reference.find(|(at, _)| *at == position);
-                reference.map_or(f64::NAN, |(_, clean)| kl_divergence(clean.view(), logits))
+                reference.map_or(f64::NAN, |(_, clean)| divergence_from(clean, logits))
             }
             #[allow(clippy::cast_precision_loss, reason = "a vocabulary is far below 2^52")]
             Self::Rank => rank(logits, question.answer) as f64,

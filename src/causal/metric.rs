@@ -36,7 +36,12 @@ pub fn top_token(logits: ArrayView1<f32>) -> usize {
 /// KL(plain ‖ edited) of two next-token distributions, in nats.
 #[must_use]
 pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
-    let (p, q) = (log_softmax(plain), log_softmax(edited));
+    divergence_from(&log_softmax(plain), edited)
+}
+
+/// The same, given the logarithms of the plain probabilities.
+pub(super) fn divergence_from(p: &[f64], edited: ArrayView1<f32>) -> f64 {
+    let q = log_softmax(edited);
     let sum: f64 = p
         .iter()
         .zip(&q)
@@ -48,7 +53,8 @@ pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
     if sum < 0.0 { 0.0 } else { sum }
 }
 
-fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
+/// ln of the probability of every token.
+pub(super) fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
     let largest = logits
         .iter()
         .fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));

@@ -2,6 +2,7 @@
 
 use super::grid::distinct;
 use super::measure::{Metric, Question};
+use super::metric::log_softmax;
 use super::pair::Pair;
 use super::row::{Row, Runs};
 use crate::fault::{Fault, Result};
@@ -42,7 +43,7 @@ pub(super) fn questions(
             .collect();
         runs.each_logits(&rows, &mut |row, position, logits| {
             if let Some(question) = questions.get_mut(row) {
-                question.reference.push((position, logits.to_owned()));
+                question.reference.push((position, log_softmax(logits)));
             }
             Ok(())
         })?;

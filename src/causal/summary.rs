@@ -20,7 +20,7 @@ pub struct Summary {
     pub corrupt: Estimate,
     /// The metric after each edit, `[row][column]`.
     pub metric: Vec<Vec<Estimate>>,
-    /// Recovery, where the metric has one.
+    /// Recovery, where every pair has one.
     pub recovery: Option<Vec<Vec<Estimate>>>,
 }
 
@@ -66,9 +66,9 @@ pub fn summarise(maps: &[CellMap], pairs: &[Pair], seed: u64) -> Result<Summary>
             })
             .collect()
     };
-    let recovery = match first.recovery {
-        None => None,
-        Some(_) => Some(grid(&|map, at| {
+    let recovery = match maps.iter().all(|map| map.recovery.is_some()) {
+        false => None,
+        true => Some(grid(&|map, at| {
             let recovery = map.recovery.as_ref();
             recovery
                 .and_then(|recovery| recovery.get(at))

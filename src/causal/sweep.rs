@@ -56,7 +56,8 @@ pub struct CellMap {
     pub corrupt: f64,
     /// The metric after each edit, `[row, column]`.
     pub metric: Array2<f64>,
-    /// `(metric − corrupt)/(clean − corrupt)`, unclipped; `None` for a metric without a recovery.
+    /// `(metric − corrupt)/(clean − corrupt)`, unclipped; `None` for a metric without a recovery, and where the two runs differ by
+    /// less than [`MIN_DENOMINATOR`](super::MIN_DENOMINATOR).
     pub recovery: Option<Array2<f64>>,
     /// The metric after each random edit, `[row, column, control]`; NaN where the real edit changes nothing, so that none has
     /// its length. Empty without controls.
@@ -79,8 +80,8 @@ impl CellMap {
     }
 }
 
-/// Sweeps a map over pairs. Pairs whose runs differ by less than [`MIN_DENOMINATOR`](super::MIN_DENOMINATOR) in the metric are refused and listed, if
-/// the metric has a recovery.
+/// Sweeps a map over pairs. Pairs whose runs differ by less than [`MIN_DENOMINATOR`](super::MIN_DENOMINATOR) in the metric are refused
+/// and listed where one is patched into the other and the metric has a recovery; other interventions are made and have none.
 ///
 /// # Errors
 /// Prompts of unequal length, a position that a prompt lacks, an intervention that does not fit a site, or a failed run.

@@ -112,7 +112,10 @@ impl<'a> Work<'a> {
         for (index, pair) in self.pairs.iter().enumerate() {
             let (clean, corrupt) = self.ends[index];
             let gap = (clean - corrupt).abs();
-            let too_near = gap < MIN_DENOMINATOR && self.sweep.metric.recovery().is_some();
+            // Between runs that hardly differ there is nothing to patch, but still something to ablate.
+            let too_near = gap < MIN_DENOMINATOR
+                && self.sweep.metric.recovery().is_some()
+                && matches!(self.sweep.intervention, Intervention::Patch);
             if too_near || !gap.is_finite() {
                 swept.refused.push(Unmeasured {
                     what: format!("patching `{}`", pair.item),
@@ -131,7 +134,8 @@ impl<'a> Work<'a> {
         queue.flush(&mut |index, slot, value| self.note(&mut maps, index, slot, value))?;
         for mut map in maps.into_iter().flatten() {
             let (clean, corrupt) = (map.clean, map.corrupt);
-            if self.sweep.metric.recovery().is_some() {
+            let far = (clean - corrupt).abs() >= MIN_DENOMINATOR;
+            if far && self.sweep.metric.recovery().is_some() {
                 let recovery = |value: f64| (value - corrupt) / (clean - corrupt);
                 map.recovery = Some(map.metric.mapv(recovery));
                 map.whole = map.whole.iter().map(|whole| whole.map(recovery)).collect();

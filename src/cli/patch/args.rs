@@ -17,7 +17,8 @@ clean one.";
 const AFTER: &str = r"The file (JSON):
   sites × positions     rows and columns; `heads` instead of positions with --by head; `windows` lists the sites of each row
   clean, corrupt        the metric of the two untouched runs (of several pairs: means)
-  metric, recovery      one row for each site; recovery is null for the rank, which has none
+  metric, recovery      one row for each site; recovery is null for the rank, which has none, and for an
+                        ablation of a pair whose two runs hardly differ
   self_patch            largest change when a run's own activations are written back: about 0
   whole                 recovery when a whole site of the stream is patched: 1 (denoising) or 0 (noising)
   intervals             95 % over pairs, bootstrapped over groups (with --pairs)

@@ -35,14 +35,7 @@ pub fn map(file: &PatchFile, mode: PatchMode) {
 
 fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<String> {
     let values = map.recovery.as_ref().unwrap_or(&map.metric);
-    let untouched = match mode {
-        PatchMode::Denoising => map.corrupt,
-        PatchMode::Noising => map.clean,
-    };
-    let effect = |value: f64| match map.recovery {
-        Some(_) => mode.effect(value).abs(),
-        None => (value - untouched).abs(),
-    };
+    let effect = effects(map, mode);
     let columns = file.heads.as_ref().or(file.positions.as_ref());
     let columns: Vec<usize> = columns.cloned().unwrap_or_default();
     let names = file.sites.iter().map(|name| name.width()).max();
@@ -60,10 +53,9 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
     for &column in &kept {
         head = head.with(Tone::Quiet, format!("{:>CELL$}", columns[column]));
     }
-    let what = match map.recovery {
-        Some(_) => "recovery",
-        None => file.measure.name,
-    };
+    let what = named(file, map);
+    let thousandfold = map.recovery.is_none() && are_small(values);
+    let what = format!("{what}{}", if thousandfold { " × 1000" } else { "" });
     let title = format!("{what} after `{}`, {}", file.intervention.kind, mode.name());
     let mut shown = vec![
         Line::new()
@@ -107,7 +99,8 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
                 Some(weak) if weak < WEAK => Tone::Quiet,
                 _ => Tone::Plain,
             };
-            line = line.with(tone, format!("{:>CELL$}", number(value)));
+            let shown = if thousandfold { 1e3 * value } else { value };
+            line = line.with(tone, format!("{:>CELL$}", number(shown)));
         }
         shown.push(line.shown(surface.coloured));
     }
@@ -120,6 +113,36 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
         shown.push(Line::new().with(Tone::Quiet, line).shown(surface.coloured));
     }
     shown
+}
+
+/// What the numbers of a map are.
+fn named<'a>(file: &'a PatchFile, map: &Map) -> &'a str {
+    match map.recovery {
+        Some(_) => "recovery",
+        None => file.measure.name,
+    }
+}
+
+/// How far a number of a map is from the untouched run's.
+fn effects(map: &Map, mode: PatchMode) -> impl Fn(f64) -> f64 + use<> {
+    let untouched = match mode {
+        PatchMode::Denoising => map.corrupt,
+        PatchMode::Noising => map.clean,
+    };
+    let recovers = map.recovery.is_some();
+    move |value| {
+        if recovers {
+            mode.effect(value).abs()
+        } else {
+            (value - untouched).abs()
+        }
+    }
+}
+
+/// Whether two decimals say next to nothing of any number.
+fn are_small(values: &[Vec<f64>]) -> bool {
+    let all = values.iter().flatten();
+    all.fold(0.0, |largest: f64, value| largest.max(value.abs())) < 0.1
 }
 
 /// The columns with the largest effects, in their own order.
@@ -154,12 +177,12 @@ fn number(value: f64) -> String {
 /// The cell with the largest effect, with its interval and p-values where there are any.
 pub fn strongest_cell(file: &PatchFile, mode: PatchMode) -> Option<String> {
     let map = file.map()?;
-    let values = map.recovery.as_ref()?;
+    let values = map.recovery.as_ref().unwrap_or(&map.metric);
     let cells = values.iter().enumerate().flat_map(|(row, values)| {
         let values = values.iter().enumerate();
         values.map(move |(column, value)| (row, column, *value))
     });
-    let effect = |value: f64| mode.effect(value).abs();
+    let effect = effects(map, mode);
     let (row, column, value) = cells
         .filter(|(.., value)| !value.is_nan())
         .max_by(|a, b| effect(a.2).total_cmp(&effect(b.2)))?;
@@ -170,7 +193,14 @@ pub fn strongest_cell(file: &PatchFile, mode: PatchMode) -> Option<String> {
     };
     let at = |grid: &Option<Vec<Vec<f64>>>| grid.as_ref()?.get(row)?.get(column).copied();
     let interval = file.found.intervals.as_ref().and_then(|intervals| {
-        let (low, high) = (at(&intervals.recovery_low)?, at(&intervals.recovery_high)?);
+        let of_metric = |grid: &Vec<Vec<f64>>| grid.get(row)?.get(column).copied();
+        let (low, high) = match map.recovery {
+            Some(_) => (at(&intervals.recovery_low)?, at(&intervals.recovery_high)?),
+            None => (
+                of_metric(&intervals.metric_low)?,
+                of_metric(&intervals.metric_high)?,
+            ),
+        };
         Some(format!(" [{low:.3}, {high:.3}]"))
     });
     let p = file.found.random.as_ref().and_then(|random| {
@@ -181,7 +211,8 @@ pub fn strongest_cell(file: &PatchFile, mode: PatchMode) -> Option<String> {
         ))
     });
     Some(format!(
-        "largest effect: recovery {value:.3}{} at {}, {what} {}{}",
+        "largest effect: {} {value:.3}{} at {}, {what} {}{}",
+        named(file, map),
         interval.unwrap_or_default(),
         file.sites.get(row)?,
         columns.get(column)?,

@@ -54,7 +54,8 @@ pub struct Map {
     pub corrupt: f64,
     /// The metric after each edit.
     pub metric: Cells,
-    /// `(metric − corrupt)/(clean − corrupt)`, unclipped; null for a metric without one.
+    /// `(metric − corrupt)/(clean − corrupt)`, unclipped; null for a metric without one, and for an ablation where the two runs
+    /// hardly differ.
     pub recovery: Option<Cells>,
     /// Largest absolute change when a run's own activations are written back.
     pub self_patch: f64,
