@@ -67,6 +67,10 @@ pub enum Command {
     /// Patch, ablate or steer pairs of prompts at every layer and position, head or window.
     #[command(long_about = super::patch::LONG)]
     Patch(Box<super::patch::PatchArgs>),
+    /// Write the model with one more output, the scores of detectors at every token.
+    Monitor(super::monitor::MonitorArgs),
+    /// Generate while a detector's direction is added to the stream, beside the plain text.
+    Steer(super::steer::SteerArgs),
     /// Train a detector.
     #[command(subcommand)]
     Train(TrainCommand),

@@ -24,7 +24,7 @@ pub struct Model {
     folder: PathBuf,
     source: Bytes,
     proto: ModelProto,
-    files: Files,
+    pub(super) files: Files,
 }
 
 /// One file of a model.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use ndarray::Array1;
 
-use super::args::PatchArgs;
+use super::args::{InterventionArg, PatchArgs};
 use crate::causal::Metric;
+use crate::detect::sae::Normalization;
 use crate::detect::{Detector, Loaded, Sae, card};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Model, SiteName};
@@ -80,28 +81,43 @@ impl Opened {
 
     /// A probe's direction, of length 1, or what one unit of a feature adds to the reconstruction.
     pub fn direction(&self, args: &PatchArgs) -> Result<Array1<f32>> {
-        if let Self::Detector(detector) = self
-            && let Loaded::Probe(probe) = &detector.weights
-        {
-            let length = probe.weight.dot(&probe.weight).sqrt();
-            return Ok(&probe.weight / length);
-        }
-        let (sae, features) = self.features(args)?;
-        let [feature] = features.as_slice() else {
-            return Err(Fault::usage(
-                "taking the direction of an SAE feature",
-                format!("{} features", features.len()),
-            )
-            .expected("one")
-            .hint("name it with --feature"));
+        let doing = "taking the direction of a detector";
+        let feature = match args.feature.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            several => {
+                return Err(
+                    Fault::usage(doing, format!("{} features", several.len())).expected("one")
+                );
+            }
         };
-        sae.feature_direction(*feature).ok_or_else(|| {
-            Fault::usage(
-                "taking the direction of an SAE feature",
-                format!("feature {feature}"),
+        let (vector, normalized) = match self {
+            Self::Detector(detector) => {
+                let direction = detector.direction(feature)?;
+                (direction.vector, direction.normalized)
+            }
+            Self::Bare(sae, _) => {
+                let feature = feature.ok_or_else(|| {
+                    Fault::usage(doing, "no feature")
+                        .expected("one")
+                        .hint("name it with --feature")
+                })?;
+                let vector = sae.feature_direction(feature).ok_or_else(|| {
+                    Fault::usage(doing, format!("feature {feature}"))
+                        .expected(format!("an index below d_sae = {}", sae.d_sae()))
+                })?;
+                (vector, sae.config().normalization != Normalization::None)
+            }
+        };
+        if normalized && args.intervention == InterventionArg::Add {
+            return Err(Fault::usage(
+                doing,
+                "an SAE that normalises each activation: a unit of its features has no length of its own",
             )
-            .expected(format!("an index below d_sae = {}", sae.d_sae()))
-        })
+            .expected("a probe, or an SAE that does not")
+            .hint("`feature-set` and `feature-scale` change features at the scale of each activation"));
+        }
+        Ok(vector)
     }
 
     /// Its score as a metric.
