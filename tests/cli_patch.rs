@@ -347,7 +347,10 @@ fn a_metric_at_several_positions_is_their_mean() {
         let mean = |key: &str| (third[key].as_f64().unwrap() + fifth[key].as_f64().unwrap()) / 2.0;
         assert!((both["clean"].as_f64().unwrap() - mean("clean")).abs() <= 1e-5);
         assert!((both["corrupt"].as_f64().unwrap() - mean("corrupt")).abs() <= 1e-5);
-        let (a, b) = (cells(&third["metric"]).concat(), cells(&fifth["metric"]).concat());
+        let (a, b) = (
+            cells(&third["metric"]).concat(),
+            cells(&fifth["metric"]).concat(),
+        );
         let means: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0).collect();
         let found = cells(&both["metric"]).concat();
         assert_eq!(found.len(), means.len());
