@@ -21,7 +21,7 @@ use crate::fault::{Fault, Result};
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::model::{
-    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, Role, SiteName, encode, role,
+    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, SiteName, encode,
 };
 use region::Region;
 use stand_ins::StandIns;
