@@ -4,15 +4,15 @@
 use std::path::Path;
 
 use candor::causal::{
-    Edit, Engine, Means, Pair, Removal, Row, ablate, equal_length, kl_divergence, logit_difference,
-    patch_map, random_control, refuse_partial, top_token,
+    Change, Engine, Means, Pair, Removal, Row, Runs as _, To, ablate, equal_length, kl_divergence,
+    logit_difference, patch_map, random_control, refuse_partial, top_token,
 };
 use candor::evidence::{AblationKind, PatchMode};
 use candor::fault::Kind;
 use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::{Runtime, RuntimeOptions};
 use candor::tokens::{Suite, Tokenizer};
-use ndarray::{Array1, ArrayView1, array};
+use ndarray::{Array1, Array2, ArrayView1, array};
 use proptest::prelude::*;
 
 #[test]
@@ -104,16 +104,11 @@ fn mistaken(n_pairs: usize, tamper: impl FnOnce(&mut Architecture)) -> Liar {
         let counterpart = suite.item(item.pair.as_deref().unwrap()).unwrap();
         let clean = tokenizer.encode(&counterpart.prompt).unwrap();
         let corrupt = tokenizer.encode(&item.prompt).unwrap();
-        let read = clean.ids.len() - 1;
-        let rows = [&clean.ids, &corrupt.ids].map(|ids| Row {
-            ids,
-            edit: None,
-            read,
-        });
+        let rows = [&clean.ids, &corrupt.ids].map(|ids| Row::plain(ids));
         let said = engine.logits(&rows).unwrap();
         let said = said
             .iter()
-            .map(|logits| i64::try_from(top_token(logits.view())).unwrap());
+            .map(|logits| i64::try_from(top_token(logits.row(0))).unwrap());
         let said: Vec<i64> = said.collect();
         Pair {
             item: item.id.clone(),
@@ -196,7 +191,7 @@ fn removing_the_difference_is_the_denoising_patch_of_that_cell() {
         assert!(of_pair.self_patch <= 1e-6);
         for (layer, &site) in liar.sites.iter().enumerate() {
             let activations = engine
-                .activations(&[&pair.clean.ids, &pair.corrupt.ids])
+                .plain_activations(&[&pair.clean.ids, &pair.corrupt.ids], &liar.sites)
                 .unwrap();
             let last = |run: usize| activations[run][layer].row(pair.last()).to_owned();
             let difference = last(0) - last(1);
@@ -277,18 +272,17 @@ fn a_pair_without_a_difference_is_refused_and_the_others_go_on() {
 #[test]
 fn the_rows_of_a_batch_do_not_touch_one_another() {
     let liar = liar(6);
-    let edit = |pair: &Pair| Edit {
-        site: liar.sites[1],
-        values: vec![(pair.last(), Array1::from_elem(64, 0.5))],
+    let change = |pair: &Pair| {
+        let value = To::Values(Array2::from_elem((1, 64), 0.5));
+        Change::at(liar.sites[1], pair.last(), value)
     };
     let rows: Vec<Row<'_>> = liar
         .pairs
         .iter()
         .enumerate()
         .map(|(index, pair)| Row {
-            ids: &pair.corrupt.ids,
-            edit: (index % 2 == 0).then(|| edit(pair)),
-            read: pair.last(),
+            changes: (index % 2 == 0).then(|| change(pair)).into_iter().collect(),
+            ..Row::plain(&pair.corrupt.ids)
         })
         .collect();
     let together = liar.engine.logits(&rows).unwrap();
@@ -306,9 +300,9 @@ fn edits_that_cannot_be_made_are_refused() {
     let liar = liar(1);
     let ids = &liar.pairs[0].corrupt.ids;
     let run = |site: SiteName, position: usize, read: usize| {
-        let values = vec![(position, Array1::zeros(64))];
-        let edit = Some(Edit { site, values });
-        liar.engine.logits(&[Row { ids, edit, read }]).unwrap_err()
+        let change = Change::at(site, position, To::Values(Array2::zeros((1, 64))));
+        let rows = [Row::with(ids, change, read)];
+        liar.engine.logits(&rows).unwrap_err()
     };
     let site = liar.sites[1];
     let unopened = run(SiteName::block(1, Point::ResidPost), 0, 0);

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor::causal::{Engine, Row};
+use candor::causal::{Engine, Row, Runs as _};
 use candor::lab::capture;
 use candor::model::onnx::tensor_proto::DataType;
 use candor::model::onnx::{NodeProto, TensorProto};
@@ -131,7 +131,12 @@ fn logits_of_the_last_token_are_enough() {
             .iter()
             .all(|x| x.abs() <= 1e-5)
     );
-    let fault = engine.logits(&[Row { read: 1, ..row }]).unwrap_err();
+    let fault = engine
+        .logits(&[Row {
+            read: vec![1],
+            ..row
+        }])
+        .unwrap_err();
     insta::assert_snapshot!(fault);
 
     let sites = [SiteName::block(1, Point::ResidPost)];

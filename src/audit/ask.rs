@@ -1,7 +1,7 @@
 //! Lets the model answer, and measures what the instrumentation changes.
 
 use super::study::Study;
-use crate::causal::Row;
+use crate::causal::{Row, Runs as _};
 use crate::fault::Result;
 use crate::instrument::{Plan, instrument};
 use crate::lab::respond;
@@ -29,7 +29,7 @@ impl Study<'_> {
                 .collect::<Result<Vec<_>>>()?;
             let plain = last_logits(&session, &subject.arch, &prompts)?;
             let rows: Vec<Row<'_>> = prompts.iter().map(|ids| Row::plain(ids)).collect();
-            self.engine.each_logits(&rows, |row, logits| {
+            self.engine.each_logits(&rows, &mut |row, _, logits| {
                 for (a, b) in logits.iter().zip(plain.row(row)) {
                     difference = difference.max(f64::from((a - b).abs()));
                 }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::preflight::Bench;
 use super::study::Study;
 use crate::causal::{
-    Engine, Means, Pair, Removal, ablate, patch_map, random_control, refuse_partial,
+    Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Evidence, Unmeasured};
@@ -45,7 +45,7 @@ impl Study<'_> {
                         seed: self.config.seed,
                         bench: self.bench,
                         suite,
-                        engine: &self.engine,
+                        runs: &self.engine,
                         pairs: &pairs,
                         control: &control,
                     };
@@ -135,7 +135,7 @@ struct Work<'a> {
     seed: u64,
     bench: &'a Bench,
     suite: &'a Suite,
-    engine: &'a Engine,
+    runs: &'a dyn Runs,
     pairs: &'a [Pair],
     control: &'a [Vec<i64>],
 }
@@ -149,7 +149,7 @@ impl Work<'_> {
                 max_pairs,
                 random_directions,
             } => {
-                let arch = self.engine.arch();
+                let arch = self.runs.arch();
                 let sites: Vec<SiteName> = (0..arch.n_layers)
                     .map(|layer| SiteName::block(layer, *point))
                     .filter(|&site| arch.site(site).is_some())
@@ -159,9 +159,9 @@ impl Work<'_> {
                     let _span =
                         tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len())
                             .entered();
-                    let mut map = patch_map(self.engine, &self.suite.id, pairs, &sites, mode)?;
+                    let mut map = patch_map(self.runs, &self.suite.id, pairs, &sites, mode)?;
                     refuse_partial(&mut map);
-                    random_control(self.engine, &mut map, pairs, *random_directions, self.seed)?;
+                    random_control(self.runs, &mut map, pairs, *random_directions, self.seed)?;
                     evidence.maps.push(map);
                 }
                 Ok(())
@@ -239,7 +239,7 @@ impl Work<'_> {
             };
             let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
             evidence.ablations.push(ablate(
-                self.engine,
+                self.runs,
                 &self.suite.id,
                 pairs,
                 &removal,
@@ -254,13 +254,14 @@ impl Work<'_> {
     /// Mean activation at the last position of the baseline prompts.
     fn baseline_mean(&self, site: SiteName, pairs: &[Pair]) -> Result<Array1<f32>> {
         let prompts: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
-        let tap = self.engine.taps().position(|tapped| tapped == site);
-        let activations = self.engine.activations(&prompts)?;
-        let rows = activations.iter().zip(pairs).filter_map(|(taps, pair)| {
-            let own = taps.get(tap?)?;
-            Some(own.row(pair.last()))
-        });
-        let rows: Vec<ArrayView1<'_, f32>> = rows.collect();
+        let rows: Vec<Row<'_>> = prompts.into_iter().map(Row::plain).collect();
+        let mut read = vec![Array1::zeros(0); rows.len()];
+        self.runs
+            .each_activation(&rows, &[site], &mut |row, _, _, values| {
+                read[row] = values.to_owned();
+                Ok(())
+            })?;
+        let rows: Vec<ArrayView1<'_, f32>> = read.iter().map(|x| x.view()).collect();
         ndarray::stack(Axis(0), &rows)
             .ok()
             .and_then(|rows| rows.mean_axis(Axis(0)))

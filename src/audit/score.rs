@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 
 use super::preflight::Bench;
 use super::study::Study;
-use crate::causal::Engine;
+use crate::causal::{Engine, Runs as _};
 use crate::detect::{Detector, Loaded, Sae};
 use crate::evidence::{Evidence, Response, Score, Unmeasured};
 use crate::fault::{Fault, Result};
@@ -91,9 +91,9 @@ impl Study<'_> {
                 .map(|reading| reading.encoded.ids.as_slice())
                 .collect();
             let mut heads = columns_of(self.engine.head_scores(&prompts)?);
-            let activations = self.engine.activations(&prompts)?;
-            for (detector, seen) in detectors.iter().zip(&mut seen) {
-                let tap = tap_of(&self.engine, detector)?;
+            let sites: Vec<SiteName> = detectors.iter().map(|one| one.card.site).collect();
+            let activations = self.engine.plain_activations(&prompts, &sites)?;
+            for (tap, (detector, seen)) in detectors.iter().zip(&mut seen).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
                 let scores = match detector.head()? {
                     Some(_) => heads.next().unwrap_or_default(),
@@ -141,14 +141,6 @@ fn columns_of(heads: Vec<Vec<Array2<f32>>>) -> impl Iterator<Item = Vec<Array2<f
         }
     }
     columns.into_iter()
-}
-
-fn tap_of(engine: &Engine, detector: &Detector) -> Result<usize> {
-    let site = detector.card.site;
-    engine
-        .taps()
-        .position(|tap| tap == site)
-        .ok_or_else(|| Fault::failed("reading detectors", format!("no tap at `{site}`")))
 }
 
 /// The token scores `[seq, features]` of one detector on one suite.

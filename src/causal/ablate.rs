@@ -1,11 +1,11 @@
 //! Removing what a detector reads from the stream, against random edits of the same size, with the cost on other text.
 
-use ndarray::{Array1, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
-use super::engine::{Edit, Engine, Row};
 use super::metric::{kl_divergence, logit_difference, top_token};
 use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
+use super::row::{Change, Row, Runs, To};
 use crate::evidence::{AblatedItem, Ablation, AblationKind};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
@@ -49,7 +49,7 @@ fn towards(baseline: &Array1<f32>, direction: &Array1<f32>, x: ArrayView1<f32>) 
 /// # Errors
 /// A run fails.
 pub fn ablate(
-    engine: &Engine,
+    runs: &dyn Runs,
     suite: &str,
     pairs: &[Pair],
     removal: &Removal<'_>,
@@ -57,7 +57,7 @@ pub fn ablate(
     n_directions: usize,
     seed: u64,
 ) -> Result<Ablation> {
-    let site = engine.arch().site(removal.site);
+    let site = runs.arch().site(removal.site);
     let width = site
         .and_then(|site| site.layout.per_position())
         .ok_or_else(|| {
@@ -65,9 +65,8 @@ pub fn ablate(
                 .expected("a site with a fixed number of values at each position")
         })?;
     let bench = Bench {
-        engine,
+        runs,
         removal,
-        tap: tap_of(engine, removal.site)?,
         directions: unit_directions(n_directions, width, seed),
     };
     let items = pairs
@@ -90,18 +89,10 @@ pub fn ablate(
     })
 }
 
-fn tap_of(engine: &Engine, site: SiteName) -> Result<usize> {
-    engine.taps().position(|tap| tap == site).ok_or_else(|| {
-        Fault::usage("ablating", format!("the site `{site}`"))
-            .expected("a site that was opened for reading")
-    })
-}
-
 /// One prompt after the other, so that logits of one prompt's edits are held at a time, whatever the vocabulary.
 struct Bench<'a> {
-    engine: &'a Engine,
+    runs: &'a dyn Runs,
     removal: &'a Removal<'a>,
-    tap: usize,
     directions: Vec<Array1<f32>>,
 }
 
@@ -122,11 +113,17 @@ struct Cost {
 impl Bench<'_> {
     fn edited(&self, ids: &[i64]) -> Result<Edited> {
         let last = ids.len().saturating_sub(1);
-        let activations = self.engine.activations(&[ids])?;
-        let own = activations.first().and_then(|taps| taps.get(self.tap));
-        let x = own
-            .map(|own| own.row(last))
-            .ok_or_else(|| Fault::failed("ablating", "no activation"))?;
+        let mut own = None;
+        self.runs.each_activation(
+            &[Row::plain(ids)],
+            &[self.removal.site],
+            &mut |_, _, _, values| {
+                own = Some(values.to_owned());
+                Ok(())
+            },
+        )?;
+        let own = own.ok_or_else(|| Fault::failed("ablating", "no activation"))?;
+        let x = own.view();
         let (delta, removed) = match &self.removal.means {
             Means::Delta(delta) => (delta(x), Vec::new()),
             Means::Direction {
@@ -141,15 +138,12 @@ impl Bench<'_> {
         let random = norm_matched(&self.directions, &delta);
         let edits = std::iter::once(delta).chain(random).chain(removed);
         let rows: Vec<Row<'_>> = std::iter::once(Row::plain(ids))
-            .chain(edits.map(|delta| Row {
-                edit: Some(Edit {
-                    site: self.removal.site,
-                    values: vec![(last, &x + &delta)],
-                }),
-                ..Row::plain(ids)
+            .chain(edits.map(|delta| {
+                let value = To::Values((&x + &delta).insert_axis(Axis(0)));
+                Row::with(ids, Change::at(self.removal.site, last, value), last)
             }))
             .collect();
-        let mut logits = self.engine.logits(&rows)?.into_iter();
+        let mut logits = self.runs.logits(&rows)?.into_iter().map(only);
         match (logits.next(), logits.next()) {
             (Some(plain), Some(real)) => Ok(Edited {
                 plain,
@@ -163,7 +157,7 @@ impl Bench<'_> {
 
     fn item(&self, pair: &Pair) -> Result<AblatedItem> {
         let edited = self.edited(&pair.corrupt.ids)?;
-        let clean = self.engine.logits(&[Row::plain(&pair.clean.ids)])?;
+        let clean = self.runs.logits(&[Row::plain(&pair.clean.ids)])?;
         let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
         let difference = |logits: &Array1<f32>| {
             logit_difference(logits.view(), index(pair.answer), index(pair.foil))
@@ -171,7 +165,12 @@ impl Bench<'_> {
         Ok(AblatedItem {
             item: pair.item.clone(),
             group: pair.group.clone(),
-            clean: clean.first().map_or(f64::NAN, difference),
+            clean: clean
+                .into_iter()
+                .next()
+                .map(only)
+                .as_ref()
+                .map_or(f64::NAN, difference),
             before: difference(&edited.plain),
             after: difference(&edited.real),
             random: edited.random.iter().map(difference).collect(),
@@ -188,6 +187,11 @@ impl Bench<'_> {
             random: edited.random.iter().map(from_plain).collect(),
         })
     }
+}
+
+/// The logits of a row that reads one position.
+fn only(logits: Array2<f32>) -> Array1<f32> {
+    logits.into_iter().collect()
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -1,10 +1,12 @@
-//! Runs many forward passes, each with at most one edit of the residual stream, in batches of equal length.
+//! Runs rows as whole forward passes of one graph, in batches of equal length.
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::Array2;
 
-use super::rows::{self, EditFeed};
+use super::row::{Row, Runs, SeeActivation, SeeLogits};
+use super::rows::{self, EditFeed, Fixed};
+use super::staged::{self, Pass};
 use crate::fault::{Fault, Result};
 use crate::instrument::{ExtraInput, Head, Plan, Write, instrument};
 use crate::interrupt;
@@ -14,13 +16,14 @@ use crate::run::{Feed, Runtime, Session, batches};
 /// Bytes of activations and logits that one batch may hold.
 const BATCH_BYTES: usize = 128 << 20;
 
-/// An instrumented model on the runtime: every site of `writes` can be overwritten, every site of `taps` read.
+/// An instrumented model on the runtime: every site of `writes` can be changed, every site of `taps` read.
+///
+/// Given values are written as they are. What a change needs to know of its own run (`Add`, `Project` and `Map`) is read
+/// first, at sites that are tapped as well: one more pass for each place behind which such a change stands.
 pub struct Engine {
     session: Session,
     arch: Architecture,
     writes: Vec<WritePort>,
-    /// Inputs that hold the values of writes, one for each layout.
-    values: Vec<(String, Layout)>,
     taps: Vec<Port>,
     heads: Vec<Port>,
     logits: Port,
@@ -31,45 +34,16 @@ pub(super) struct WritePort {
     pub site: SiteName,
     pub layout: Layout,
     pub mask: String,
+    pub value: String,
+    /// Whether the export gives a size to the batch, and to the sequence.
+    pub fixed: (bool, bool),
 }
 
 /// An output that is read.
-struct Port {
+pub(super) struct Port {
     site: Option<SiteName>,
     output: String,
     layout: Layout,
-}
-
-/// One forward pass.
-#[derive(Debug, Clone)]
-pub struct Row<'a> {
-    /// Token ids `[seq]`.
-    pub ids: &'a [i64],
-    /// What is overwritten, if anything.
-    pub edit: Option<Edit>,
-    /// The position whose logits are read.
-    pub read: usize,
-}
-
-impl<'a> Row<'a> {
-    /// An untouched pass, read at the last position.
-    #[must_use]
-    pub fn plain(ids: &'a [i64]) -> Self {
-        Self {
-            ids,
-            edit: None,
-            read: ids.len().saturating_sub(1),
-        }
-    }
-}
-
-/// Positions of one site and the activations that they are given, as rows of [`Engine::activations`].
-#[derive(Debug, Clone)]
-pub struct Edit {
-    /// Which site.
-    pub site: SiteName,
-    /// Position and its new activation.
-    pub values: Vec<(usize, Array1<f32>)>,
 }
 
 impl Engine {
@@ -85,33 +59,20 @@ impl Engine {
         writes: &[SiteName],
         heads: Vec<Head>,
     ) -> Result<Self> {
-        let layouts = |sites: &[SiteName]| {
-            let layout = |site: &SiteName| arch.site(*site).map(|site| site.layout);
-            sites.iter().filter_map(layout).collect::<Vec<_>>()
-        };
-        let mut shared: Vec<Layout> = Vec::new();
+        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
+            return Err(missing(arch, site));
+        }
         let plan = Plan {
             taps: taps.to_vec(),
             heads,
             writes: writes
                 .iter()
-                .zip(layouts(writes))
-                .map(|(&site, layout)| {
-                    let known = shared.iter().position(|other| *other == layout);
-                    let at = known.unwrap_or_else(|| {
-                        shared.push(layout);
-                        shared.len() - 1
-                    });
-                    Write::Replace {
-                        site,
-                        value: format!("value.{at}"),
-                    }
+                .map(|&site| Write::Replace {
+                    site,
+                    value: format!("value.{site}"),
                 })
                 .collect(),
         };
-        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
-            return Err(missing(arch, site));
-        }
         let instrumented = instrument(model, arch, &plan)?;
         let session = Session::open(
             runtime,
@@ -120,23 +81,30 @@ impl Engine {
             arch,
         )?;
         session.check_context()?;
+        let fixed = (session.fixed(0).is_some(), session.fixed(1).is_some());
         let manifest = instrumented.manifest;
+        let layouts = |sites: &[SiteName]| {
+            let layout = |site: &SiteName| arch.site(*site).map(|site| site.layout);
+            sites.iter().filter_map(layout).collect::<Vec<_>>()
+        };
         let widths = plan.heads.iter().map(|head| head.weight.ncols());
+        let values = manifest
+            .inputs
+            .into_iter()
+            .filter_map(|(name, kind)| matches!(kind, ExtraInput::Value(_)).then_some(name));
         Ok(Self {
-            session,
             arch: arch.clone(),
             writes: manifest
                 .masks
                 .into_iter()
+                .zip(values)
                 .zip(layouts(writes))
-                .map(|((site, mask), layout)| WritePort { site, layout, mask })
-                .collect(),
-            values: manifest
-                .inputs
-                .into_iter()
-                .filter_map(|(name, kind)| match kind {
-                    ExtraInput::Value(layout) => Some((name, layout)),
-                    ExtraInput::Direction | ExtraInput::Target => None,
+                .map(|(((site, mask), value), layout)| WritePort {
+                    site,
+                    layout,
+                    mask,
+                    value,
+                    fixed,
                 })
                 .collect(),
             taps: manifest
@@ -166,11 +134,12 @@ impl Engine {
                     width: arch.vocab_size,
                 },
             },
+            session,
         })
     }
 
     /// How many cells a batch may have, given the length of its longest prompt; 0 stands for prompts one by one.
-    fn max_tokens(&self, longest: usize) -> usize {
+    fn max_tokens(&self, longest: usize, written: impl Iterator<Item = Layout>) -> usize {
         // Some exports round by what else runs beside a prompt, or take one at a time.
         if self.session.batching().together.is_err() {
             return 0;
@@ -180,76 +149,8 @@ impl Engine {
             fixed => fixed.per_position().unwrap_or(0),
         };
         let read = self.taps.iter().chain(&self.heads).chain([&self.logits]);
-        let fed = self.values.iter().map(|(_, layout)| *layout);
-        let floats: usize = read.map(|port| port.layout).chain(fed).map(width).sum();
+        let floats: usize = read.map(|port| port.layout).chain(written).map(width).sum();
         (BATCH_BYTES / floats.saturating_mul(size_of::<f32>()).max(1)).max(1)
-    }
-
-    /// The architecture that the engine was opened with.
-    #[must_use]
-    pub fn arch(&self) -> &Architecture {
-        &self.arch
-    }
-
-    /// Calls `visit` with each row's index and its logits `[vocab]` at the row's `read` position.
-    ///
-    /// # Errors
-    /// A site was not opened for writing, a position lies outside the prompt, or a run fails.
-    pub fn each_logits(
-        &self,
-        rows: &[Row<'_>],
-        mut visit: impl FnMut(usize, ArrayView1<f32>) -> Result<()>,
-    ) -> Result<()> {
-        let lengths: Vec<Vec<i64>> = rows.iter().map(|row| row.ids.to_vec()).collect();
-        let longest = lengths.iter().map(Vec::len).max().unwrap_or(0);
-        for batch in batches(&lengths, false, self.max_tokens(longest)) {
-            interrupt::check()?;
-            let edits: Vec<Option<&Edit>> = batch
-                .rows
-                .iter()
-                .map(|&row| rows[row].edit.as_ref())
-                .collect();
-            let dim = batch.ids.dim();
-            let feed = self.feed(batch.ids, &edits)?;
-            let outputs = self.session.run(&feed, &[&self.arch.logits])?;
-            let logits = rows::output(&outputs, &self.logits.output)?;
-            for (place, &row) in batch.rows.iter().enumerate() {
-                let read = rows[row].read;
-                let of_row = rows::logits(logits, place, self.logits.layout, dim)?;
-                // Logits of the last token alone stand at the end of the prompt.
-                let (_, seq) = dim;
-                let at = (read + of_row.nrows()).checked_sub(seq);
-                match at.filter(|&at| at < of_row.nrows()) {
-                    Some(at) => visit(row, of_row.row(at))?,
-                    None => return Err(unread(read, seq)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The logits `[vocab]` of every row at its `read` position.
-    ///
-    /// # Errors
-    /// As [`Engine::each_logits`].
-    pub fn logits(&self, rows: &[Row<'_>]) -> Result<Vec<Array1<f32>>> {
-        let mut all = vec![Array1::default(0); rows.len()];
-        self.each_logits(rows, |row, logits| {
-            all[row] = logits.to_owned();
-            Ok(())
-        })?;
-        Ok(all)
-    }
-
-    /// Activations of every tapped site: one list for each prompt, in the order of the taps.
-    ///
-    /// Each is `[seq, d]`. What `hook_z` has for a position are its heads side by side, `head × d_head`; what
-    /// `hook_pattern` has are the weights of that query, `head × key`.
-    ///
-    /// # Errors
-    /// A run fails.
-    pub fn activations(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(prompts, &self.taps.iter().collect::<Vec<_>>())
     }
 
     /// Outputs `[seq, k]` of every detector head: one list for each prompt, in the order of the heads.
@@ -257,72 +158,145 @@ impl Engine {
     /// # Errors
     /// A run fails.
     pub fn head_scores(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(prompts, &self.heads.iter().collect::<Vec<_>>())
+        self.outputs(prompts, self.heads.iter().collect())
     }
 
-    /// As [`Engine::activations`], with the logits `[seq, vocab]` last.
+    /// Activations of every tapped site, as [`Runs::plain_activations`] has them, with the logits `[seq, vocab]` last.
     ///
     /// # Errors
     /// A run fails.
     pub fn activations_and_logits(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
-        self.outputs(
-            prompts,
-            &self.taps.iter().chain([&self.logits]).collect::<Vec<_>>(),
-        )
+        self.outputs(prompts, self.taps.iter().chain([&self.logits]).collect())
     }
 
-    /// Sites that are tapped, in the order of [`Engine::activations`].
+    /// Sites that are tapped.
     pub fn taps(&self) -> impl Iterator<Item = SiteName> + '_ {
         self.taps.iter().filter_map(|port| port.site)
     }
 
-    fn outputs(&self, prompts: &[&[i64]], ports: &[&Port]) -> Result<Vec<Vec<Array2<f32>>>> {
-        let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::with_capacity(ports.len()); prompts.len()];
-        if ports.is_empty() {
-            return Ok(all);
-        }
-        let names: Vec<&str> = ports.iter().map(|port| port.output.as_str()).collect();
-        let lengths: Vec<Vec<i64>> = prompts.iter().map(|ids| ids.to_vec()).collect();
-        let longest = lengths.iter().map(Vec::len).max().unwrap_or(0);
-        for batch in batches(&lengths, false, self.max_tokens(longest)) {
-            interrupt::check()?;
-            let dim = batch.ids.dim();
-            let feed = self.feed(batch.ids, &vec![None; batch.rows.len()])?;
-            let outputs = self.session.run(&feed, &names)?;
-            for port in ports {
-                let values = rows::output(&outputs, &port.output)?;
-                for (place, &row) in batch.rows.iter().enumerate() {
-                    all[row].push(if port.output == self.logits.output {
-                        rows::logits(values, place, port.layout, dim)?
-                    } else {
-                        rows::by_position(values, place, port.layout, dim)?
-                    });
-                }
-            }
-        }
+    /// What is read at that site.
+    pub(super) fn tap(&self, site: SiteName) -> Result<&Port> {
+        let port = self.taps.iter().find(|port| port.site == Some(site));
+        port.ok_or_else(|| not_opened(site, "reading"))
+    }
+
+    /// The index of the write at that site.
+    pub(super) fn write(&self, site: SiteName) -> Result<usize> {
+        let port = self.writes.iter().position(|port| port.site == site);
+        port.ok_or_else(|| not_opened(site, "writing"))
+    }
+
+    fn outputs(&self, prompts: &[&[i64]], ports: Vec<&Port>) -> Result<Vec<Vec<Array2<f32>>>> {
+        let mut all = vec![vec![Array2::zeros((0, 0)); ports.len()]; prompts.len()];
+        let passes: Vec<Pass<'_>> = prompts.iter().map(|ids| Pass::plain(ids)).collect();
+        self.pass(&passes, &ports, &mut |row, port, values| {
+            all[row][port] = values;
+            Ok(())
+        })?;
         Ok(all)
     }
 
-    fn feed(&self, ids: Array2<i64>, edits: &[Option<&Edit>]) -> Result<Feed> {
-        let (n_rows, seq) = ids.dim();
-        let mut fed = EditFeed::new(&self.writes, &self.values, n_rows, seq);
-        for (row, edit) in edits.iter().enumerate() {
-            if let Some(edit) = edit {
-                fed.set(row, edit)?;
+    /// Runs passes and shows every port of each as `[positions, width]`.
+    pub(super) fn pass(
+        &self,
+        passes: &[Pass<'_>],
+        ports: &[&Port],
+        see: &mut dyn FnMut(usize, usize, Array2<f32>) -> Result<()>,
+    ) -> Result<()> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = ports.iter().map(|port| port.output.as_str()).collect();
+        let prompts: Vec<Vec<i64>> = passes.iter().map(|pass| pass.ids.to_vec()).collect();
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let used = |port: usize| {
+            let mut fixed = passes.iter().flat_map(|pass| &pass.fixed);
+            fixed.any(|fixed| fixed.port == port)
+        };
+        let written = (0..self.writes.len()).filter(|&port| used(port));
+        let written = written.map(|port| self.writes[port].layout);
+        for batch in batches(&prompts, false, self.max_tokens(longest, written)) {
+            interrupt::check()?;
+            let dim = batch.ids.dim();
+            let mut fed = EditFeed::new(&self.writes, dim.0, dim.1);
+            for (place, &row) in batch.rows.iter().enumerate() {
+                let fixed: &[Fixed] = passes.get(row).map_or(&[], |pass| &pass.fixed);
+                fixed.iter().try_for_each(|fixed| fed.set(place, fixed))?;
+            }
+            let feed = Feed {
+                mask: Array2::ones(dim),
+                ids: batch.ids,
+                extra: fed.finish(),
+            };
+            let outputs = self.session.run(&feed, &names)?;
+            for (index, port) in ports.iter().enumerate() {
+                let values = rows::output(&outputs, &port.output)?;
+                for (place, &row) in batch.rows.iter().enumerate() {
+                    let values = if port.output == self.logits.output {
+                        rows::logits(values, place, port.layout, dim)?
+                    } else {
+                        rows::by_position(values, place, port.layout, dim)?
+                    };
+                    see(row, index, values)?;
+                }
             }
         }
-        Ok(Feed {
-            mask: Array2::ones(ids.dim()),
-            ids,
-            extra: fed.finish(),
+        Ok(())
+    }
+}
+
+impl Runs for Engine {
+    fn arch(&self) -> &Architecture {
+        &self.arch
+    }
+
+    fn each_logits(&self, rows: &[Row<'_>], see: &mut SeeLogits<'_>) -> Result<()> {
+        let passes = staged::passes(self, rows)?;
+        self.pass(&passes, &[&self.logits], &mut |row, _, logits| {
+            let Some(of) = rows.get(row) else {
+                return Ok(());
+            };
+            let seq = of.ids.len();
+            for &position in &of.read {
+                // Logits of the last token alone stand at the end of the prompt.
+                let at = (position + logits.nrows()).checked_sub(seq);
+                match at.filter(|&at| at < logits.nrows()) {
+                    Some(at) => see(row, position, logits.row(at))?,
+                    None => return Err(unread(position, seq)),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn each_activation(
+        &self,
+        rows: &[Row<'_>],
+        sites: &[SiteName],
+        see: &mut SeeActivation<'_>,
+    ) -> Result<()> {
+        let ports = sites
+            .iter()
+            .map(|&site| self.tap(site))
+            .collect::<Result<Vec<_>>>()?;
+        let passes = staged::passes(self, rows)?;
+        self.pass(&passes, &ports, &mut |row, site, values| {
+            let Some(of) = rows.get(row) else {
+                return Ok(());
+            };
+            of.read
+                .iter()
+                .try_for_each(|&position| see(row, site, position, values.row(position)))
         })
     }
 }
 
+fn not_opened(site: SiteName, what: &str) -> Fault {
+    Fault::usage("patching", format!("the site `{site}`"))
+        .expected(format!("a site that was opened for {what}"))
+}
+
 fn unread(position: usize, seq: usize) -> Fault {
-    if position >= seq {
-        return rows::outside("reading logits", position, seq);
-    }
     Fault::usage(
         format!("reading the logits at position {position} of {seq}"),
         "a model that puts out those of the last token alone",

@@ -2,12 +2,12 @@
 //!
 //! Denoising and noising, recovery and its denominator: Heimersheim & Nanda (arXiv 2404.15255), Zhang & Nanda (2309.16042).
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array2, ArrayView1, Axis};
 
-use super::engine::{Edit, Engine, Row};
 use super::metric::logit_difference;
 use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
+use super::row::{Change, Row, Runs, To};
 use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
@@ -22,7 +22,7 @@ pub const MIN_DENOMINATOR: f64 = 0.01;
 /// # Errors
 /// A run fails, or a token id lies outside the vocabulary.
 pub fn patch_map(
-    engine: &Engine,
+    runs: &dyn Runs,
     suite: &str,
     pairs: &[Pair],
     sites: &[SiteName],
@@ -35,9 +35,9 @@ pub fn patch_map(
         pairs: Vec::with_capacity(pairs.len()),
         refused: Vec::new(),
     };
-    let runs = Runs::of(engine, pairs, sites)?;
+    let plain = Plain::of(runs, pairs, sites)?;
     for (index, pair) in pairs.iter().enumerate() {
-        let (clean, corrupt) = runs.ends[index];
+        let (clean, corrupt) = plain.ends[index];
         let gap = (clean - corrupt).abs();
         if gap < MIN_DENOMINATOR || !gap.is_finite() {
             map.refused.push(Unmeasured {
@@ -46,8 +46,7 @@ pub fn patch_map(
             });
             continue;
         }
-        map.pairs
-            .push(runs.sweep(engine, pair, index, sites, mode)?);
+        map.pairs.push(plain.sweep(runs, pair, index, sites, mode)?);
     }
     Ok(map)
 }
@@ -95,7 +94,7 @@ fn is_stream(site: SiteName) -> bool {
 /// # Errors
 /// A run fails.
 pub fn random_control(
-    engine: &Engine,
+    runs: &dyn Runs,
     map: &mut PatchMap,
     pairs: &[Pair],
     n_directions: usize,
@@ -110,7 +109,7 @@ pub fn random_control(
         .iter()
         .filter_map(|entry| pairs.iter().find(|pair| pair.item == entry.item).cloned())
         .collect();
-    let runs = Runs::of(engine, &used, &sites)?;
+    let plain = Plain::of(runs, &used, &sites)?;
     let mode = map.mode;
     for (index, (pair, entry)) in used.iter().zip(&mut map.pairs).enumerate() {
         let position = if differs {
@@ -119,27 +118,20 @@ pub fn random_control(
             Some(entry.last)
         };
         let Some(position) = position else { continue };
-        let (from, into, ids) = runs.direction(index, pair, mode);
+        let (from, into, ids) = plain.direction(index, pair, mode);
         let own = into[site].row(position);
         let real = &from[site].row(position) - &own;
         let directions = unit_directions(n_directions, real.len(), seed);
         let rows: Vec<Row<'_>> = norm_matched(&directions, &real)
             .into_iter()
-            .map(|random| Row {
-                ids,
-                edit: Some(Edit {
-                    site: sites[site],
-                    values: vec![(position, &own + &random)],
-                }),
-                read: pair.last(),
+            .map(|random| {
+                let value = To::Values((&own + &random).insert_axis(Axis(0)));
+                Row::with(ids, Change::at(sites[site], position, value), pair.last())
             })
             .collect();
-        entry.random = engine
-            .logits(&rows)?
-            .iter()
-            .map(|logits| {
-                (difference(logits, pair) - entry.corrupt) / (entry.clean - entry.corrupt)
-            })
+        entry.random = differences(runs, &rows, &vec![pair; rows.len()])?
+            .into_iter()
+            .map(|value| (value - entry.corrupt) / (entry.clean - entry.corrupt))
             .collect();
         entry.random_cell = Some((site, position));
     }
@@ -173,21 +165,31 @@ fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
         .max_by(|&(a, da), &(b, db)| mean_effect(a, da).total_cmp(&mean_effect(b, db)))
 }
 
-fn difference(logits: &Array1<f32>, pair: &Pair) -> f64 {
+fn difference(logits: ArrayView1<f32>, pair: &Pair) -> f64 {
     let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
-    logit_difference(logits.view(), index(pair.answer), index(pair.foil))
+    logit_difference(logits, index(pair.answer), index(pair.foil))
+}
+
+/// The logit difference of every row, each with its pair.
+fn differences(runs: &dyn Runs, rows: &[Row<'_>], pairs: &[&Pair]) -> Result<Vec<f64>> {
+    let mut all = vec![f64::NAN; rows.len()];
+    runs.each_logits(rows, &mut |row, _, logits| {
+        all[row] = difference(logits, pairs[row]);
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// Activations and logit differences of the unpatched runs.
-struct Runs {
+struct Plain {
     clean: Vec<Vec<Array2<f32>>>,
     corrupt: Vec<Vec<Array2<f32>>>,
     ends: Vec<(f64, f64)>,
 }
 
-impl Runs {
-    fn of(engine: &Engine, pairs: &[Pair], sites: &[SiteName]) -> Result<Self> {
-        let vocab = engine.arch().vocab_size;
+impl Plain {
+    fn of(runs: &dyn Runs, pairs: &[Pair], sites: &[SiteName]) -> Result<Self> {
+        let vocab = runs.arch().vocab_size;
         for id in pairs.iter().flat_map(|pair| [pair.answer, pair.foil]) {
             if usize::try_from(id).map_or(true, |id| id >= vocab) {
                 return Err(
@@ -196,48 +198,22 @@ impl Runs {
                 );
             }
         }
-        let taps: Vec<SiteName> = engine.taps().collect();
-        let order: Vec<usize> = sites
-            .iter()
-            .map(|site| {
-                taps.iter().position(|tap| tap == site).ok_or_else(|| {
-                    Fault::usage("patching", format!("the site `{site}`"))
-                        .expected("a site that was opened for reading")
-                })
-            })
-            .collect::<Result<_>>()?;
-        let picked = |prompts: &[&[i64]]| -> Result<Vec<Vec<Array2<f32>>>> {
-            let all = engine.activations(prompts)?;
-            Ok(all
-                .into_iter()
-                .map(|of_prompt| order.iter().map(|&tap| of_prompt[tap].clone()).collect())
-                .collect())
-        };
         let clean_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
         let corrupt_ids: Vec<&[i64]> = pairs
             .iter()
             .map(|pair| pair.corrupt.ids.as_slice())
             .collect();
-        let rows: Vec<Row<'_>> = pairs
+        let rows: Vec<Row<'_>> = clean_ids
             .iter()
-            .flat_map(|pair| {
-                [&pair.clean.ids, &pair.corrupt.ids].map(|ids| Row {
-                    ids,
-                    edit: None,
-                    read: pair.last(),
-                })
-            })
+            .zip(&corrupt_ids)
+            .flat_map(|(clean, corrupt)| [Row::plain(clean), Row::plain(corrupt)])
             .collect();
-        let logits = engine.logits(&rows)?;
-        let ends = pairs
-            .iter()
-            .zip(logits.chunks_exact(2))
-            .map(|(pair, two)| (difference(&two[0], pair), difference(&two[1], pair)))
-            .collect();
+        let twice: Vec<&Pair> = pairs.iter().flat_map(|pair| [pair, pair]).collect();
+        let ends = differences(runs, &rows, &twice)?;
         Ok(Self {
-            clean: picked(&clean_ids)?,
-            corrupt: picked(&corrupt_ids)?,
-            ends,
+            clean: runs.plain_activations(&clean_ids, sites)?,
+            corrupt: runs.plain_activations(&corrupt_ids, sites)?,
+            ends: ends.chunks_exact(2).map(|two| (two[0], two[1])).collect(),
         })
     }
 
@@ -256,7 +232,7 @@ impl Runs {
 
     fn sweep(
         &self,
-        engine: &Engine,
+        runs: &dyn Runs,
         pair: &Pair,
         index: usize,
         sites: &[SiteName],
@@ -265,42 +241,27 @@ impl Runs {
         let (from, into, ids) = self.direction(index, pair, mode);
         let (clean, corrupt) = self.ends[index];
         let seq = ids.len();
+        let change = |site: SiteName, positions: Vec<usize>, values: Array2<f32>| {
+            let change = Change {
+                site,
+                positions,
+                heads: None,
+                to: To::Values(values),
+            };
+            Row::with(ids, change, pair.last())
+        };
         let grid = sites.iter().enumerate().flat_map(|(row, &site)| {
-            (0..seq).map(move |position| Row {
-                ids,
-                edit: Some(Edit {
-                    site,
-                    values: vec![(position, from[row].row(position).to_owned())],
-                }),
-                read: pair.last(),
+            (0..seq).map(move |position| {
+                let value = from[row].row(position).to_owned();
+                change(site, vec![position], value.insert_axis(Axis(0)))
             })
         });
-        let own = sites.iter().enumerate().map(|(row, &site)| Row {
-            ids,
-            edit: Some(Edit {
-                site,
-                values: (0..seq)
-                    .map(|position| (position, into[row].row(position).to_owned()))
-                    .collect(),
-            }),
-            read: pair.last(),
-        });
-        let whole = sites.iter().enumerate().map(|(row, &site)| Row {
-            ids,
-            edit: Some(Edit {
-                site,
-                values: (0..seq)
-                    .map(|position| (position, from[row].row(position).to_owned()))
-                    .collect(),
-            }),
-            read: pair.last(),
-        });
+        let all =
+            |values: &Array2<f32>, site: SiteName| change(site, (0..seq).collect(), values.clone());
+        let own = into.iter().zip(sites).map(|(own, &site)| all(own, site));
+        let whole = from.iter().zip(sites).map(|(from, &site)| all(from, site));
         let rows: Vec<Row<'_>> = grid.chain(own).chain(whole).collect();
-        let logits = engine.logits(&rows)?;
-        let values: Vec<f64> = logits
-            .iter()
-            .map(|logits| difference(logits, pair))
-            .collect();
+        let values = differences(runs, &rows, &vec![pair; rows.len()])?;
         let (cells, rest) = values.split_at(sites.len() * seq);
         let (own, whole) = rest.split_at(sites.len());
         let untouched = match mode {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayD, ArrayViewMutD, Axis, IxDyn};
 
-use super::engine::{Edit, WritePort};
+use super::engine::WritePort;
 use crate::fault::{Fault, Result};
 use crate::model::Layout;
 use crate::run::Tensor;
@@ -81,87 +81,106 @@ fn axes(layout: Layout) -> String {
     }
 }
 
-/// The masks and values of one batch of edits.
+/// Values that overwrite one site at some positions, and at some heads.
+#[derive(Debug, Clone)]
+pub(super) struct Fixed {
+    /// Index of the write.
+    pub port: usize,
+    pub positions: Vec<usize>,
+    pub heads: Option<Vec<usize>>,
+    /// `[positions, width]`, or `[positions, heads.len()·d_head]` where heads are named.
+    pub values: Array2<f32>,
+}
+
+/// The mask and the values of one write in one batch.
+struct Fed {
+    mask: ArrayD<bool>,
+    values: ArrayD<f32>,
+}
+
+impl Fed {
+    fn nothing(layout: Layout, n_rows: usize, seq: usize, keys: usize) -> Self {
+        let shape = |last: Option<usize>| match layout {
+            Layout::Token { width } => vec![n_rows, seq, last.unwrap_or(width)],
+            Layout::Heads { heads, d_head } => vec![n_rows, seq, heads, last.unwrap_or(d_head)],
+            Layout::Pattern { heads } => vec![n_rows, heads, seq, last.unwrap_or(keys)],
+        };
+        Self {
+            mask: ArrayD::from_elem(shape(Some(1)), false),
+            values: ArrayD::zeros(shape(None)),
+        }
+    }
+}
+
+/// The masks and values of one batch.
 pub(super) struct EditFeed<'e> {
     writes: &'e [WritePort],
-    names: &'e [(String, Layout)],
-    masks: Vec<ArrayD<bool>>,
-    values: Vec<ArrayD<f32>>,
-    seq: usize,
+    fed: Vec<Option<Fed>>,
+    dim: (usize, usize),
 }
 
 impl<'e> EditFeed<'e> {
-    pub fn new(
-        writes: &'e [WritePort],
-        names: &'e [(String, Layout)],
-        n_rows: usize,
-        seq: usize,
-    ) -> Self {
-        let shape = |layout: Layout, last: Option<usize>| match layout {
-            Layout::Token { width } => vec![n_rows, seq, last.unwrap_or(width)],
-            Layout::Heads { heads, d_head } => vec![n_rows, seq, heads, last.unwrap_or(d_head)],
-            Layout::Pattern { heads } => vec![n_rows, heads, seq, last.unwrap_or(seq)],
-        };
+    pub fn new(writes: &'e [WritePort], n_rows: usize, seq: usize) -> Self {
         Self {
-            masks: writes
-                .iter()
-                .map(|port| ArrayD::from_elem(shape(port.layout, Some(1)), false))
-                .collect(),
-            values: names
-                .iter()
-                .map(|(_, layout)| ArrayD::zeros(shape(*layout, None)))
-                .collect(),
+            fed: writes.iter().map(|_| None).collect(),
             writes,
-            names,
-            seq,
+            dim: (n_rows, seq),
         }
     }
 
-    /// Adds the edit of one row.
+    /// Adds what one row overwrites; later values take the place of earlier ones.
     ///
     /// # Errors
-    /// The site was not opened for writing, a position lies outside the prompt, or a value is of another width.
-    pub fn set(&mut self, row: usize, edit: &Edit) -> Result<()> {
-        let port = self.writes.iter().position(|port| port.site == edit.site);
-        let found = port.and_then(|port| {
-            let layout = self.writes.get(port)?.layout;
-            let value = self.names.iter().position(|(_, other)| *other == layout)?;
-            Some((
-                self.masks.get_mut(port)?,
-                self.values.get_mut(value)?,
-                layout,
-            ))
-        });
-        let (mask, values, layout) = found.ok_or_else(|| {
-            Fault::usage("patching", format!("the site `{}`", edit.site))
-                .expected("a site that was opened for writing")
-        })?;
-        for (position, value) in &edit.values {
-            if *position >= self.seq {
-                return Err(outside("patching", *position, self.seq));
+    /// The values have another shape than the site.
+    pub fn set(&mut self, row: usize, fixed: &Fixed) -> Result<()> {
+        let (n_rows, seq) = self.dim;
+        let (Some(port), Some(fed)) = (self.writes.get(fixed.port), self.fed.get_mut(fixed.port))
+        else {
+            return Err(Fault::failed("patching", "a write that was not opened"));
+        };
+        let fed = fed.get_or_insert_with(|| Fed::nothing(port.layout, n_rows, seq, seq));
+        for (&position, values) in fixed.positions.iter().zip(fixed.values.rows()) {
+            let mut cell = cell(&mut fed.values, row, position, port.layout);
+            let mut mask = self::cell(&mut fed.mask, row, position, port.layout);
+            if let Some(heads) = &fixed.heads {
+                let width = values.len() / heads.len().max(1);
+                let by_head = values.exact_chunks(width.max(1));
+                for (&head, values) in heads.iter().zip(by_head) {
+                    cell.index_axis_mut(Axis(0), head).assign(&values);
+                    mask.index_axis_mut(Axis(0), head).fill(true);
+                }
+                continue;
             }
-            let mut cell = cell(values, row, *position, layout);
-            let shaped = value.view().into_shape_with_order(cell.raw_dim());
+            let shaped = values.into_shape_with_order(cell.raw_dim());
             let shaped = shaped.map_err(|_| {
                 Fault::usage(
-                    format!("patching `{}`", edit.site),
-                    format!("{} values at one position", value.len()),
+                    format!("patching `{}`", port.site),
+                    format!("{} values at one position", values.len()),
                 )
                 .expected(cell.len().to_string())
             })?;
             cell.assign(&shaped);
-            self::cell(mask, row, *position, layout).fill(true);
+            mask.fill(true);
         }
         Ok(())
     }
 
-    /// The inputs that the edits are fed by.
+    /// The inputs that the edits are fed by. A write that no row makes is fed one neutral cell, which broadcasts over batch
+    /// and sequence unless the export gives these a size: hundreds of writes cost what the rows make of them.
     pub fn finish(self) -> Vec<(String, Tensor)> {
-        let values = self.names.iter().zip(self.values);
-        let values = values.map(|((name, _), values)| (name.clone(), Tensor::F32(values)));
-        let masks = self.writes.iter().zip(self.masks);
-        let masks = masks.map(|(port, mask)| (port.mask.clone(), Tensor::Bool(mask)));
-        values.chain(masks).collect()
+        let (n_rows, seq) = self.dim;
+        let ports = self.writes.iter().zip(self.fed);
+        ports
+            .flat_map(|(port, fed)| {
+                let one = |fixed: bool, size: usize| if fixed { size } else { 1 };
+                let (rows, tokens) = (one(port.fixed.0, n_rows), one(port.fixed.1, seq));
+                let fed = fed.unwrap_or_else(|| Fed::nothing(port.layout, rows, tokens, tokens));
+                [
+                    (port.mask.clone(), Tensor::Bool(fed.mask)),
+                    (port.value.clone(), Tensor::F32(fed.values)),
+                ]
+            })
+            .collect()
     }
 }
 
@@ -179,9 +198,4 @@ fn cell<T>(
     array
         .index_axis_mut(Axis(0), row)
         .index_axis_move(sequence, position)
-}
-
-pub(super) fn outside(doing: &str, position: usize, seq: usize) -> Fault {
-    Fault::usage(doing, format!("position {position}"))
-        .expected(format!("a position below {seq}, the prompt's length"))
 }

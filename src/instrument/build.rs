@@ -82,6 +82,22 @@ pub(super) fn value(name: String, element: DataType, dims: Vec<Dimension>) -> Va
     }
 }
 
+/// A typed value of any shape.
+pub(super) fn unshaped(name: String, element: DataType) -> ValueInfoProto {
+    let tensor = type_proto::Tensor {
+        elem_type: Some(element.into()),
+        shape: None,
+    };
+    ValueInfoProto {
+        name: Some(name),
+        r#type: Some(TypeProto {
+            denotation: None,
+            value: Some(type_proto::Value::TensorType(tensor)),
+        }),
+        ..ValueInfoProto::default()
+    }
+}
+
 pub(super) fn size(value: usize) -> Dimension {
     Dimension {
         denotation: None,

@@ -9,6 +9,7 @@
 
 mod build;
 mod check;
+mod cut;
 mod editor;
 mod element;
 mod layout;
@@ -19,6 +20,7 @@ mod sites;
 mod split;
 mod write;
 
+pub use cut::{Cut, Cutter, Piece};
 pub use plan::{Activation, ExtraInput, Head, Manifest, Plan, Write};
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 
 use super::read::{Reading, encode_items, span_positions};
 use super::subject::Subject;
-use crate::causal::Engine;
+use crate::causal::{Engine, Runs as _};
 use crate::detect::{Span, SplitItem};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
@@ -45,7 +45,7 @@ impl<'a> Labelled<'a> {
             .iter()
             .map(|reading| reading.encoded.ids.as_slice())
             .collect();
-        let captured = engine.activations(&prompts)?;
+        let captured = engine.plain_activations(&prompts, sites)?;
         let mut activations = vec![Vec::with_capacity(readings.len()); sites.len()];
         for (reading, of_prompt) in readings.iter().zip(captured) {
             let positions = span_positions(&reading.encoded, span);

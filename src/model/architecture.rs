@@ -111,6 +111,9 @@ impl SiteTensor {
 pub struct Block {
     /// Whether attention and MLP both read the block's input (GPT-NeoX, GPT-J) instead of one after the other.
     pub parallel: bool,
+    /// Tensors by which the stream enters the attention while each token still stands for itself: as a rule queries, keys and
+    /// values before heads are told apart.
+    pub crossing: Vec<String>,
     /// What the attention is made of, as an operator name such as `Softmax` or `GroupQueryAttention`.
     pub attention: String,
     /// What else the structure tells of it.

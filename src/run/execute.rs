@@ -107,7 +107,8 @@ impl Session {
     }
 
     /// The size that the export gives to an axis of the token ids once and for all.
-    pub(super) fn fixed(&self, axis: usize) -> Option<usize> {
+    #[must_use]
+    pub fn fixed(&self, axis: usize) -> Option<usize> {
         let mut ports = self.ports.iter();
         let tokens = ports.find(|port| port.role == InputRole::TokenIds)?;
         let input = self.inputs.iter().find(|input| input.name == tokens.name)?;

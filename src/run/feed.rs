@@ -173,9 +173,9 @@ pub(super) fn encode<'a>(
 ) -> Result<SessionInputValue<'a>> {
     use TensorElementType::{Bfloat16, Bool, Float16, Float32, Int32, Int64};
     match (tensor, wanted) {
-        (Tensor::F32(values), Float32) => borrow(name, values.view()),
-        (Tensor::F32(values), Float16) => own(name, values.mapv(f16::from_f32)),
-        (Tensor::F32(values), Bfloat16) => own(name, values.mapv(bf16::from_f32)),
+        (Tensor::F32(values), Float32 | Float16 | Bfloat16) => {
+            encode_floats(name, values.view(), wanted)
+        }
         (Tensor::I64(values), Int64) => borrow(name, values.view()),
         (Tensor::I64(values), Int32) => own(name, narrow(name, values)?),
         (Tensor::I64(values), Bool) => own(name, values.mapv(|value| value != 0)),
@@ -186,6 +186,23 @@ pub(super) fn encode<'a>(
         (tensor, wanted) => Err(refused(
             name,
             format!("{} for an input of type {wanted}", tensor.kind()),
+        )),
+    }
+}
+
+/// Turns floats into what the input `name` wants; not copied where that is float32.
+pub(super) fn encode_floats<'a>(
+    name: &str,
+    values: ArrayViewD<'a, f32>,
+    wanted: TensorElementType,
+) -> Result<SessionInputValue<'a>> {
+    match wanted {
+        TensorElementType::Float32 => borrow(name, values),
+        TensorElementType::Float16 => own(name, values.mapv(f16::from_f32)),
+        TensorElementType::Bfloat16 => own(name, values.mapv(bf16::from_f32)),
+        other => Err(refused(
+            name,
+            format!("floats for an input of type {other}"),
         )),
     }
 }

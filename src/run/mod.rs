@@ -2,8 +2,10 @@
 
 mod abilities;
 mod batch;
+mod blocks;
 mod budget;
 mod cache;
+mod channels;
 mod continued;
 mod execute;
 mod feed;
@@ -11,6 +13,7 @@ mod fetch;
 mod generate;
 mod layout;
 mod library;
+mod piece;
 mod placement;
 mod precision;
 mod read;
@@ -23,8 +26,10 @@ mod wheel;
 
 pub use abilities::{Batching, Caching, Verdict};
 pub use batch::{Batch, Side, batches};
+pub use blocks::{Blocks, Piece, Qkv};
 pub use budget::{Budget, token_budget};
 pub use cache::Cache;
+pub use channels::{Channel, Part as AttentionPart};
 pub use feed::{Feed, Tensor};
 pub use generate::{Generation, Written, generate, greedy};
 pub use placement::Placed;

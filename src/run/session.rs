@@ -65,38 +65,8 @@ impl Session {
         external_folder: &Path,
         arch: &Architecture,
     ) -> Result<Self> {
-        let folder = external_folder_name(external_folder)?;
-        let configure = || {
-            Ok::<_, ort::Error>(
-                SessionBuilder::new(runtime.environment())?
-                    .with_deterministic_compute(true)?
-                    .with_config_entry(
-                        "session.model_external_initializers_file_folder_path",
-                        &folder,
-                    )?
-                    .with_config_entry("session.record_ep_graph_assignment_info", "1")?,
-            )
-        };
-        let mut builder = configure().map_err(|error| refused(&error))?;
-        runtime.register(&mut builder)?;
-        let inner = builder
-            .commit_from_memory(bytes)
-            .map_err(|error| refused(&error))?;
-        if runtime.provider() == Provider::Cuda {
-            placement::check(&placement::read(&inner)?)?;
-        }
-        let inputs = inner
-            .inputs()
-            .iter()
-            .map(|input| match input.dtype() {
-                ValueType::Tensor { ty, shape, .. } => Ok(Input {
-                    name: input.name().to_owned(),
-                    element: *ty,
-                    dims: shape.to_vec(),
-                }),
-                other => Err(execute::unfillable(input.name(), &other.to_string())),
-            })
-            .collect::<Result<_>>()?;
+        let inner = load(runtime, bytes, external_folder)?;
+        let inputs = inputs_of(&inner)?;
         let precision = Precision::of(&inner)?;
         let outputs = inner
             .outputs()
@@ -243,6 +213,50 @@ impl Session {
     pub fn outputs(&self) -> &[String] {
         &self.outputs
     }
+}
+
+/// Loads a graph into the runtime.
+pub(super) fn load(
+    runtime: &Runtime,
+    bytes: &[u8],
+    external_folder: &Path,
+) -> Result<ort::session::Session> {
+    let folder = external_folder_name(external_folder)?;
+    let configure = || {
+        SessionBuilder::new(runtime.environment())?
+            .with_deterministic_compute(true)?
+            .with_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                &folder,
+            )?
+            .with_config_entry("session.record_ep_graph_assignment_info", "1")
+            .map_err(ort::Error::from)
+    };
+    let mut builder = configure().map_err(|error| refused(&error))?;
+    runtime.register(&mut builder)?;
+    let inner = builder
+        .commit_from_memory(bytes)
+        .map_err(|error| refused(&error))?;
+    if runtime.provider() == Provider::Cuda {
+        placement::check(&placement::read(&inner)?)?;
+    }
+    Ok(inner)
+}
+
+/// The inputs of a graph.
+pub(super) fn inputs_of(session: &ort::session::Session) -> Result<Vec<Input>> {
+    session
+        .inputs()
+        .iter()
+        .map(|input| match input.dtype() {
+            ValueType::Tensor { ty, shape, .. } => Ok(Input {
+                name: input.name().to_owned(),
+                element: *ty,
+                dims: shape.to_vec(),
+            }),
+            other => Err(execute::unfillable(input.name(), &other.to_string())),
+        })
+        .collect()
 }
 
 fn external_folder_name(folder: &Path) -> Result<String> {

@@ -199,6 +199,7 @@ impl Tiny {
             ..GraphProto::default()
         };
         let block = || Block {
+            crossing: Vec::new(),
             parallel: false,
             attention: "Softmax".into(),
             facts: BlockFacts::default(),

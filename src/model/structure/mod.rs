@@ -11,6 +11,7 @@ mod blocks;
 mod bounds;
 mod branch;
 mod cache;
+mod crossing;
 mod embedding;
 mod facts;
 mod heads;
@@ -142,10 +143,13 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
             sites: &sites,
         },
     );
+    let crossing = crossings(&reach, stream.embedding, d_model, &layers, &attentions)?;
     let blocks: Vec<Block> = layers
         .iter()
         .zip(inside)
-        .map(|(layer, facts)| Block {
+        .zip(crossing)
+        .map(|((layer, facts), crossing)| Block {
+            crossing,
             parallel: layer.parallel,
             attention: index
                 .node(layer.attention)
@@ -166,6 +170,36 @@ fn find(proto: &ModelProto, index: &GraphIndex<'_>) -> Result<Architecture> {
         logits: logits.to_string(),
         facts,
     })
+}
+
+/// What crosses into each layer's attention.
+fn crossings<'g>(
+    reach: &Reach<'_, 'g>,
+    embedding: &'g str,
+    d_model: usize,
+    layers: &[Layer<'g>],
+    attentions: &[attention::Inside<'g>],
+) -> Result<Vec<Vec<String>>> {
+    let mut pre = Value::Named(embedding);
+    let mut all = Vec::with_capacity(layers.len());
+    for (layer, inside) in layers.iter().zip(attentions) {
+        let stream = match pre {
+            Value::Named(tensor) => Some(tensor),
+            // Nothing reads a sum inside a fused norm but the norm.
+            Value::SkipSum(node) => reach
+                .index
+                .node(node)
+                .and_then(|node| node.output.first())
+                .map(String::as_str),
+        };
+        let end = inside.z.as_ref().map_or(layer.branch, |(z, _)| *z);
+        all.push(match stream {
+            Some(stream) => crossing::between(reach, stream, d_model, end)?,
+            None => Vec::new(),
+        });
+        pre = layer.post;
+    }
+    Ok(all)
 }
 
 /// The stream below the head. Encoders have a small network with a norm of its own before their unembedding, so that

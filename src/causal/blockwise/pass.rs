@@ -1,0 +1,577 @@
+//! One batch from the embedding to the logits.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+
+use super::super::row::{SeeActivation, SeeLogits};
+use super::batch::{Batch, Member, gather};
+use super::place::Place;
+use crate::fault::{Fault, Result};
+use crate::instrument::Cut;
+use crate::model::{Layout, Point, SiteName};
+use crate::run::{Blocks, Piece};
+
+/// What is read of the rows.
+pub(super) enum Wanted<'w, 'v> {
+    Logits(&'w mut SeeLogits<'v>),
+    Activations(&'w [SiteName], &'w mut SeeActivation<'v>),
+}
+
+impl Wanted<'_, '_> {
+    pub fn sites(&self) -> &[SiteName] {
+        match self {
+            Self::Logits(_) => &[],
+            Self::Activations(sites, _) => sites,
+        }
+    }
+
+    pub fn is_logits(&self) -> bool {
+        matches!(self, Self::Logits(_))
+    }
+}
+
+/// How rows are taken through a model.
+pub(super) struct Pass<'b> {
+    blocks: &'b Blocks,
+    layers: Vec<Layer>,
+    budget: usize,
+    /// Whether tokens are run apart from one another.
+    apart: bool,
+    /// Whether rows are run together.
+    together: bool,
+    /// Values that a token takes in the widest layer.
+    widest: usize,
+    d_head: usize,
+}
+
+/// The pieces of a block.
+struct Layer {
+    enters: Arc<Piece>,
+    attends: Arc<Piece>,
+    /// From what the heads have gathered to the next block, each piece with what it makes.
+    rest: Vec<(Arc<Piece>, Vec<Cut>)>,
+}
+
+/// How much of what is held a piece of the model may take beside it on its way.
+const SHARE: usize = 4;
+
+impl<'b> Pass<'b> {
+    /// Loads the pieces between the places at which rows are changed or read.
+    ///
+    /// # Errors
+    /// The graph cannot be cut there.
+    pub fn new(
+        blocks: &'b Blocks,
+        places: &BTreeSet<Cut>,
+        budget: usize,
+        logits: bool,
+    ) -> Result<Self> {
+        let arch = blocks.arch();
+        let reached = places.iter().map(|cut| depth(*cut)).max().unwrap_or(0);
+        let depth = if logits {
+            arch.n_layers
+        } else {
+            reached.min(arch.n_layers)
+        };
+        let layers = (0..depth)
+            .map(|layer| {
+                Ok(Layer {
+                    enters: blocks.piece(&[Cut::Stream(layer)], &[Cut::Crossing(layer)])?,
+                    attends: blocks.piece(&[Cut::Crossing(layer)], &[Cut::Gathered(layer)])?,
+                    rest: rest(blocks, layer, places)?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let head = blocks.piece(&[Cut::Stream(arch.n_layers)], &[Cut::Logits])?;
+        let by_token = layers.iter().flat_map(|layer| {
+            let rest = layer.rest.iter().map(|(piece, _)| piece);
+            std::iter::once(&layer.enters).chain(rest)
+        });
+        let all = || by_token.clone().chain(std::iter::once(&head));
+        let apart = all().all(|piece| piece.packs);
+        let together = all()
+            .chain(layers.iter().map(|layer| &layer.attends))
+            .all(|piece| piece.together);
+        let mut widest = 0;
+        for (layer, pieces) in layers.iter().enumerate() {
+            let crossing = blocks.tensors(Cut::Crossing(layer))?.iter();
+            let crossing: usize = crossing
+                .map(|name| pieces.enters.width(name).max(pieces.attends.width(name)))
+                .sum();
+            let gathered: usize = pieces
+                .attends
+                .wanted()
+                .iter()
+                .map(|name| pieces.attends.width(name))
+                .sum();
+            widest = widest.max(2 * crossing + 2 * gathered);
+        }
+        let d_head = arch
+            .sites
+            .iter()
+            .find_map(|site| match (site.name.point, site.layout) {
+                (Point::HookZ, Layout::Heads { d_head, .. }) => Some(d_head),
+                _ => None,
+            });
+        Ok(Self {
+            blocks,
+            layers,
+            budget,
+            apart: apart && together,
+            together,
+            widest: widest + 6 * arch.d_model,
+            d_head: d_head.unwrap_or(1),
+        })
+    }
+
+    /// Whether rows that differ anywhere are computed as a whole.
+    pub fn whole_rows(&self) -> bool {
+        !self.apart
+    }
+
+    /// Bytes that one row of that length may take.
+    pub fn bytes_of(&self, seq: usize) -> usize {
+        seq.saturating_mul(self.widest)
+            .saturating_mul(size_of::<f32>())
+            .saturating_mul(SHARE)
+            / (SHARE - 1)
+    }
+
+    /// Takes a batch through the model and shows what is wanted of it.
+    ///
+    /// # Errors
+    /// A run fails, or those of the wanted.
+    pub fn run(&self, mut batch: Batch<'_>, wanted: &mut Wanted<'_, '_>) -> Result<()> {
+        self.embed(&mut batch)?;
+        self.visit(&mut batch, Cut::Stream(0), false, wanted)?;
+        for layer in 0..self.layers.len() {
+            self.layer(&mut batch, layer, wanted)?;
+        }
+        match wanted {
+            Wanted::Logits(see) => self.logits(&batch, *see),
+            Wanted::Activations(..) => Ok(()),
+        }
+    }
+
+    fn embed(&self, batch: &mut Batch<'_>) -> Result<()> {
+        let piece = self.blocks.piece(&[], &[Cut::Stream(0)])?;
+        let ids = batch
+            .prompts()
+            .iter()
+            .flat_map(|ids| ids.iter().copied())
+            .collect();
+        let shape = (batch.prompts().len(), batch.seq());
+        let ids = Array2::from_shape_vec(shape, ids).map_err(|error| broken(&error))?;
+        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        let size = if piece.together { shape.0.max(1) } else { 1 };
+        for some in ids.axis_chunks_iter(Axis(0), size) {
+            piece.run(&some.to_owned(), &[], |name, values| {
+                made.entry(name.to_owned())
+                    .or_default()
+                    .push(values.to_owned());
+                Ok(())
+            })?;
+        }
+        for (name, parts) in made {
+            batch.hold(&name, joined(parts)?);
+        }
+        Ok(())
+    }
+
+    fn layer(
+        &self,
+        batch: &mut Batch<'_>,
+        layer: usize,
+        wanted: &mut Wanted<'_, '_>,
+    ) -> Result<()> {
+        let Some(pieces) = self.layers.get(layer) else {
+            return Ok(());
+        };
+        // Behind the last attention no token tells another anything.
+        let ends = layer + 1 == self.blocks.arch().n_layers && self.apart;
+        self.by_token(batch, &pieces.enters)?;
+        self.attend(batch, layer, pieces, ends)?;
+        self.visit(batch, Cut::Gathered(layer), ends, wanted)?;
+        for (piece, made) in &pieces.rest {
+            self.by_token(batch, piece)?;
+            for cut in made {
+                self.visit(batch, *cut, ends, wanted)?;
+            }
+        }
+        let next = self.blocks.tensors(Cut::Stream(layer + 1))?;
+        batch.keep(&next.iter().map(String::as_str).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// Changes rows at a place, and shows what is read there.
+    fn visit(
+        &self,
+        batch: &mut Batch<'_>,
+        cut: Cut,
+        ends: bool,
+        wanted: &mut Wanted<'_, '_>,
+    ) -> Result<()> {
+        let arch = self.blocks.arch();
+        let here = |site: SiteName| Place::of(arch, site).is_ok_and(|own| own == cut);
+        let names = self.blocks.tensors(cut)?;
+        let changes =
+            |member: &Member<'_>| member.row.changes.iter().any(|change| here(change.site));
+        if batch.rows().iter().any(changes) {
+            batch.apply(
+                names,
+                |member| {
+                    member
+                        .row
+                        .changes
+                        .iter()
+                        .filter(|change| here(change.site))
+                        .collect()
+                },
+                self.d_head,
+                |member, position| !ends || member.row.read.contains(&position),
+            )?;
+        }
+        let Wanted::Activations(sites, see) = wanted else {
+            return Ok(());
+        };
+        for (site, _) in sites.iter().enumerate().filter(|(_, site)| here(**site)) {
+            for member in batch.rows() {
+                for &position in &member.row.read {
+                    let at = member.place(position, batch.seq());
+                    let mut value = match names.first() {
+                        Some(first) => batch.held(first)?.row(at).to_owned(),
+                        None => continue,
+                    };
+                    for other in names.iter().skip(1) {
+                        value += &batch.held(other)?.row(at);
+                    }
+                    sound(value.iter(), f32::is_finite, "a site")?;
+                    see(member.index, site, position, value.view())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a piece that treats each token by itself, or whole rows where it does not.
+    fn by_token(&self, batch: &mut Batch<'_>, piece: &Piece) -> Result<()> {
+        let tokens = batch.tokens();
+        let ids = batch.ids();
+        let widths = piece
+            .needs()
+            .iter()
+            .chain(piece.wanted())
+            .map(|name| piece.width(name));
+        // An MLP is some times wider inside than the stream.
+        let width = widths.sum::<usize>() + 8 * self.blocks.arch().d_model;
+        let some = (self.budget / SHARE / (width * size_of::<f32>()).max(1)).max(1);
+        let seq = batch.seq();
+        let step = match (self.apart, self.together) {
+            (true, _) => some,
+            (false, true) => (some / seq).max(1) * seq,
+            (false, false) => seq,
+        };
+        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        let mut start = 0;
+        while start < tokens {
+            crate::interrupt::check()?;
+            let range = start..(start + step).min(tokens);
+            let own = ids.slice(s![range.clone(), ..]).to_owned();
+            let own = if self.apart {
+                own
+            } else {
+                own.into_shape_with_order((range.len() / seq, seq))
+                    .map_err(|error| broken(&error))?
+            };
+            let given = piece
+                .needs()
+                .iter()
+                .map(|name| {
+                    Ok((
+                        name.as_str(),
+                        batch.held(name)?.slice(s![range.clone(), ..]),
+                    ))
+                })
+                .collect::<Result<Vec<(&str, ArrayView2<'_, f32>)>>>()?;
+            piece.run(&own, &given, |name, values| {
+                made.entry(name.to_owned())
+                    .or_default()
+                    .push(values.to_owned());
+                Ok(())
+            })?;
+            start = range.end;
+        }
+        for (name, parts) in made {
+            batch.hold(&name, joined(parts)?);
+        }
+        Ok(())
+    }
+
+    /// Runs the attention on whole rows, put together from what differs in them and what does not, and takes from it what the
+    /// difference reaches.
+    fn attend(
+        &self,
+        batch: &mut Batch<'_>,
+        layer: usize,
+        pieces: &Layer,
+        ends: bool,
+    ) -> Result<()> {
+        let seq = batch.seq();
+        let causal = self.blocks.causal();
+        let reached = |member: &Member<'_>| -> Vec<usize> {
+            let Some(&first) = member.active().first() else {
+                return Vec::new();
+            };
+            let from = if causal { first } else { 0 };
+            let all = from..seq;
+            if ends {
+                all.filter(|position| member.row.read.contains(position))
+                    .collect()
+            } else {
+                all.collect()
+            }
+        };
+        let names = self.blocks.tensors(Cut::Crossing(layer))?;
+        let mut rows: Vec<(&[i64], Vec<usize>, Vec<usize>)> = Vec::new();
+        for (prompt, ids) in batch.prompts().iter().enumerate() {
+            let all: Vec<usize> = (0..seq).collect();
+            rows.push((
+                ids,
+                all.iter().map(|position| prompt * seq + position).collect(),
+                all,
+            ));
+        }
+        for member in batch.differing() {
+            let places = (0..seq)
+                .map(|position| member.place(position, seq))
+                .collect();
+            let takes = if self.apart {
+                reached(member)
+            } else {
+                (0..seq).collect()
+            };
+            rows.push((member.row.ids, places, takes));
+        }
+        let heads = self.blocks.arch().n_heads.unwrap_or(1);
+        let crossing: usize = names.iter().map(|name| pieces.attends.width(name)).sum();
+        let of_row = seq * (2 * crossing + 3 * heads * seq) * size_of::<f32>();
+        let step = if self.together {
+            (self.budget / SHARE / of_row.max(1)).max(1)
+        } else {
+            1
+        };
+        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        for some in rows.chunks(step) {
+            crate::interrupt::check()?;
+            let ids = some
+                .iter()
+                .flat_map(|(ids, _, _)| ids.iter().copied())
+                .collect();
+            let ids =
+                Array2::from_shape_vec((some.len(), seq), ids).map_err(|error| broken(&error))?;
+            let from: Vec<usize> = some
+                .iter()
+                .flat_map(|(_, places, _)| places.iter().copied())
+                .collect();
+            let given = names
+                .iter()
+                .map(|name| Ok((name.as_str(), gather(batch.held(name)?, &from))))
+                .collect::<Result<Vec<_>>>()?;
+            let views: Vec<(&str, ArrayView2<'_, f32>)> = given
+                .iter()
+                .map(|(name, values)| (*name, values.view()))
+                .collect();
+            let takes: Vec<usize> = some
+                .iter()
+                .enumerate()
+                .flat_map(|(row, (_, _, takes))| {
+                    takes.iter().map(move |position| row * seq + position)
+                })
+                .collect();
+            pieces.attends.run(&ids, &views, |name, values| {
+                let taken = match values.as_standard_layout() {
+                    whole if takes.len() == values.nrows() => whole.into_owned(),
+                    whole => gather(&whole.into_owned(), &takes),
+                };
+                made.entry(name.to_owned()).or_default().push(taken);
+                Ok(())
+            })?;
+        }
+        drop(rows);
+        let stream = self.blocks.tensors(Cut::Stream(layer))?.iter();
+        let kept: Vec<&str> = stream.map(String::as_str).collect();
+        batch.keep(&kept);
+        batch.reach(reached);
+        for (name, parts) in made {
+            batch.hold(&name, joined(parts)?);
+        }
+        Ok(())
+    }
+
+    fn logits(&self, batch: &Batch<'_>, see: &mut SeeLogits<'_>) -> Result<()> {
+        let arch = self.blocks.arch();
+        let seq = batch.seq();
+        let last = Cut::Stream(arch.n_layers);
+        let piece = self.blocks.piece(&[last], &[Cut::Logits])?;
+        let [stream] = self.blocks.tensors(last)? else {
+            return Err(Fault::failed(
+                "computing logits",
+                "a stream of several tensors",
+            ));
+        };
+        let held = batch.held(stream)?;
+        let mut readers: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
+        let mut order: Vec<usize> = Vec::new();
+        for member in batch.rows() {
+            for &position in &member.row.read {
+                let at = member.place(position, seq);
+                let known = readers.entry(at).or_default();
+                if known.is_empty() {
+                    order.push(at);
+                }
+                known.push((member.index, position));
+            }
+        }
+        let mut show = |at: usize, logits: ndarray::ArrayView1<'_, f32>| {
+            sound(logits.iter(), |value| !value.is_nan(), "the logits")?;
+            for (row, position) in readers.get(&at).into_iter().flatten() {
+                see(*row, *position, logits)?;
+            }
+            Ok(())
+        };
+        if self.apart {
+            let ids = batch.ids();
+            let some = (self.budget / SHARE / (arch.vocab_size * size_of::<f32>()).max(1)).max(1);
+            for places in order.chunks(some) {
+                crate::interrupt::check()?;
+                let own = places.iter().map(|&at| ids[(at, 0)]).collect();
+                let own = Array2::from_shape_vec((places.len(), 1), own)
+                    .map_err(|error| broken(&error))?;
+                let values = gather(held, places);
+                piece.run(&own, &[(stream.as_str(), values.view())], |_, logits| {
+                    places
+                        .iter()
+                        .zip(logits.outer_iter())
+                        .try_for_each(|(&at, logits)| show(at, logits))
+                })?;
+            }
+            return Ok(());
+        }
+        let mut rows: Vec<usize> = order.iter().map(|at| at / seq).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let some = if piece.together {
+            (self.budget / SHARE / (arch.vocab_size * seq * size_of::<f32>()).max(1)).max(1)
+        } else {
+            1
+        };
+        let ids = batch.ids();
+        for rows in rows.chunks(some) {
+            crate::interrupt::check()?;
+            let from: Vec<usize> = rows
+                .iter()
+                .flat_map(|row| row * seq..(row + 1) * seq)
+                .collect();
+            let own = from.iter().map(|&at| ids[(at, 0)]).collect();
+            let own =
+                Array2::from_shape_vec((rows.len(), seq), own).map_err(|error| broken(&error))?;
+            let values = gather(held, &from);
+            piece.run(&own, &[(stream.as_str(), values.view())], |_, logits| {
+                let each = logits.nrows() / rows.len().max(1);
+                for (place, &row) in rows.iter().enumerate() {
+                    for position in 0..seq {
+                        let at = row * seq + position;
+                        if !readers.contains_key(&at) {
+                            continue;
+                        }
+                        let entry = (position + each).checked_sub(seq).ok_or_else(|| {
+                            Fault::usage(
+                                format!("reading the logits at position {position} of {seq}"),
+                                "a model that puts out those of the last token alone",
+                            )
+                            .expected("logits of every token")
+                        })?;
+                        show(at, logits.row(place * each + entry))?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Number of blocks that have to be run to reach a place.
+fn depth(cut: Cut) -> usize {
+    match cut {
+        Cut::Stream(layer) => layer,
+        Cut::Crossing(layer)
+        | Cut::Gathered(layer)
+        | Cut::AttnOut(layer)
+        | Cut::Mid(layer)
+        | Cut::MlpOut(layer) => layer + 1,
+        Cut::Logits => usize::MAX,
+    }
+}
+
+/// The pieces from what the heads of a block have gathered to the next block, cut where rows are changed or read.
+fn rest(
+    blocks: &Blocks,
+    layer: usize,
+    places: &BTreeSet<Cut>,
+) -> Result<Vec<(Arc<Piece>, Vec<Cut>)>> {
+    let parallel = blocks
+        .arch()
+        .blocks
+        .get(layer)
+        .is_some_and(|block| block.parallel);
+    let (attn, mid, mlp) = (Cut::AttnOut(layer), Cut::Mid(layer), Cut::MlpOut(layer));
+    let next = Cut::Stream(layer + 1);
+    let mut from = blocks.before_branches(layer).to_vec();
+    let mut pieces = Vec::new();
+    if places.contains(&attn) || (parallel && places.contains(&mlp)) {
+        pieces.push((blocks.piece(&from, &[attn])?, vec![attn]));
+        from = vec![attn, Cut::Stream(layer)];
+    }
+    if places.contains(&mid) || (!parallel && places.contains(&mlp)) {
+        pieces.push((blocks.piece(&from, &[mid])?, vec![mid]));
+        from = vec![mid];
+    }
+    if places.contains(&mlp) {
+        pieces.push((blocks.piece(&from, &[mlp])?, vec![mlp]));
+        from.push(mlp);
+    }
+    pieces.push((blocks.piece(&from, &[next])?, vec![next]));
+    Ok(pieces)
+}
+
+fn joined(mut parts: Vec<Array2<f32>>) -> Result<Array2<f32>> {
+    if parts.len() == 1
+        && let Some(only) = parts.pop()
+    {
+        return Ok(only);
+    }
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &views).map_err(|error| broken(&error))
+}
+
+fn broken(error: &ndarray::ShapeError) -> Fault {
+    Fault::failed("running blocks", error.to_string())
+}
+
+fn sound<'v>(
+    mut values: impl Iterator<Item = &'v f32>,
+    is_sound: impl Fn(f32) -> bool,
+    what: &str,
+) -> Result<()> {
+    match values.find(|value| !is_sound(**value)) {
+        None => Ok(()),
+        Some(value) => Err(Fault::failed(
+            format!("running blocks and reading {what}"),
+            value.to_string(),
+        )
+        .expected("finite activations")),
+    }
+}
