@@ -18,7 +18,7 @@ use crate::fault::{Fault, Result};
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::model::{
-    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, Role, SiteName, encode, role,
+    Architecture, Encoder, Form, GraphIndex, InputRole, Layout, Model, Point, Role, SiteName, role,
 };
 
 /// A place at which the model can be cut.
@@ -58,7 +58,7 @@ pub struct Piece {
 /// Cuts one model.
 pub struct Cutter {
     proto: ModelProto,
-    folder: PathBuf,
+    encoder: Encoder,
     graph: GraphProto,
     elements: Elements,
     cuts: HashMap<Cut, Vec<String>>,
@@ -141,7 +141,7 @@ impl Cutter {
         Ok(Self {
             elements: Elements::of(&graph),
             proto,
-            folder: model.folder().to_path_buf(),
+            encoder: model.encoder().clone(),
             graph,
             cuts,
             why_not,
@@ -283,8 +283,8 @@ impl Cutter {
             ..self.proto.clone()
         };
         Ok(Piece {
-            bytes: encode(&proto),
-            folder: self.folder.clone(),
+            bytes: self.encoder.encode(&proto),
+            folder: self.encoder.folder().to_path_buf(),
             given,
             wanted: wanted.into_iter().map(str::to_owned).collect(),
         })

@@ -10,6 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 
 use super::digest::{self, FileDigest};
+use super::encoder::Encoder;
 use super::external::{self, DataFile, Files, Roots};
 use super::onnx::{GraphProto, ModelProto, TensorProto};
 use super::wire::{self, Flaw};
@@ -25,6 +26,7 @@ pub struct Model {
     source: Bytes,
     proto: ModelProto,
     files: Files,
+    encoder: Encoder,
 }
 
 /// One file of a model.
@@ -51,7 +53,10 @@ impl Model {
     /// in place; or the file would take far more memory than its length.
     pub fn open(path: &Path) -> Result<Self> {
         let source = mapped::map(path, &opening(path))?;
-        Self::from_bytes(source, path)
+        let mut model = Self::from_bytes(source, path)?;
+        let folder = (!model.files.is_empty()).then_some(model.folder.as_path());
+        model.encoder = Encoder::new(path, &model.source, folder);
+        Ok(model)
     }
 
     /// The same for the bytes of an `.onnx` file; `path` says where they are from, and so where external data lies.
@@ -118,6 +123,7 @@ impl Model {
         let (folder, files) = external::settle(&mut proto, files, &roots, &doing)?;
         Ok(Self {
             path: path.to_path_buf(),
+            encoder: Encoder::whole(&folder),
             folder,
             source,
             proto,
@@ -148,6 +154,12 @@ impl Model {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Encodes graphs made from this one for the runtime.
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
     }
 
     /// The `.onnx` file and then every external file, in the order of their names; nothing is read.

@@ -10,14 +10,19 @@ use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::{Feed, Runtime, Session};
 use ndarray::{Array1, Array2, ArrayViewD, Axis};
 
-use crate::{Values, Work};
+use crate::{Opened, Values, Work};
 
 /// Features that are read of each SAE.
 const FEATURES: usize = 64;
 /// Logits that are shown.
 const LOGITS: usize = 8;
 
-pub fn plain(runtime: &Runtime, model: &Model, arch: &Architecture, ids: Vec<Vec<i64>>) -> Result<Work> {
+pub fn plain(
+    runtime: &Runtime,
+    model: &Model,
+    arch: &Architecture,
+    ids: Vec<Vec<i64>>,
+) -> Result<Opened> {
     let plan = Plan::default();
     work(runtime, model, arch, &plan, feed(ids)?)
 }
@@ -29,7 +34,7 @@ pub fn detectors(
     arch: &Architecture,
     ids: Vec<Vec<i64>>,
     sae: Option<PathBuf>,
-) -> Result<Work> {
+) -> Result<Opened> {
     let folder = sae.ok_or_else(|| Fault::usage("loading", "no SAE"))?;
     let sae = Sae::open(&folder)?;
     let columns = sae
@@ -64,13 +69,35 @@ fn feed(ids: Vec<Vec<i64>>) -> Result<Feed> {
 }
 
 /// What comes out is of the first row's last token: a few logits, then the features and the probes of all layers.
-fn work(runtime: &Runtime, model: &Model, arch: &Architecture, plan: &Plan, feed: Feed) -> Result<Work> {
+fn work(
+    runtime: &Runtime,
+    model: &Model,
+    arch: &Architecture,
+    plan: &Plan,
+    feed: Feed,
+) -> Result<Opened> {
     let instrumented = instrument(model, arch, plan)?;
-    let session = Session::open(runtime, &instrumented.bytes, Path::new(&instrumented.folder), arch)?;
+    let session = Session::open(
+        runtime,
+        &instrumented.bytes,
+        Path::new(&instrumented.folder),
+        arch,
+    )?;
     let heads = instrumented.manifest.heads.into_iter();
-    let heads = heads.map(|(id, output)| (if id.starts_with("sae") { "features" } else { "probes" }, output));
-    let outputs: Vec<(&str, String)> = std::iter::once(("logits", arch.logits.clone())).chain(heads).collect();
-    let mut run = move || {
+    let heads = heads.map(|(id, output)| {
+        (
+            if id.starts_with("sae") {
+                "features"
+            } else {
+                "probes"
+            },
+            output,
+        )
+    });
+    let outputs: Vec<(&str, String)> = std::iter::once(("logits", arch.logits.clone()))
+        .chain(heads)
+        .collect();
+    let run = move || {
         let wanted: Vec<&str> = outputs.iter().map(|(_, output)| output.as_str()).collect();
         let mut of_output = BTreeMap::new();
         session.visit(&feed, &wanted, |name, values| {
@@ -88,7 +115,8 @@ fn work(runtime: &Runtime, model: &Model, arch: &Architecture, plan: &Plan, feed
         Ok(values)
     };
     run()?;
-    Ok(Box::new(run))
+    let work: Work = Box::new(run);
+    Ok((work, None))
 }
 
 fn last_token(values: ArrayViewD<'_, f32>) -> Vec<f64> {

@@ -15,11 +15,13 @@ use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use candor::causal::DEFAULT_BUDGET;
 use candor::fault::{Fault, Result};
 use candor::model::{Architecture, Model};
 use candor::run::{Provider, Runtime, RuntimeOptions};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sweep::Sweep;
 
 /// One line of standard input.
 #[derive(Deserialize)]
@@ -52,6 +54,9 @@ struct Load {
     /// Layers that are swept; all if absent.
     #[serde(default)]
     layers: Option<usize>,
+    /// Bytes of the sweep's activations; Candor's own if absent.
+    #[serde(default)]
+    budget: Option<usize>,
     /// Folder of the SAE, for `detectors`.
     #[serde(default)]
     sae: Option<PathBuf>,
@@ -80,7 +85,9 @@ struct TwoPrompts {
 }
 
 /// Something that can be done again and again; gives numbers by name, to compare with other contenders'.
-type Work = Box<dyn FnMut() -> Result<Values>>;
+type Work = Box<dyn Fn() -> Result<Values>>;
+/// With how it is done, where that is chosen.
+type Opened = (Work, Option<String>);
 type Values = BTreeMap<&'static str, Vec<f64>>;
 
 fn main() -> Result<()> {
@@ -101,17 +108,18 @@ fn main() -> Result<()> {
 fn answer(request: Request, work: &mut Option<Work>) -> Result<Value> {
     match request {
         Request::Load(load) => {
-            let (runtime, prepared) = prepare(*load)?;
+            let (runtime, (prepared, way)) = prepare(*load)?;
             *work = Some(prepared);
             Ok(json!({
                 "versions": { "candor": env!("CARGO_PKG_VERSION"), "onnxruntime": runtime.version() },
                 "threads": runtime.threads(),
+                "way": way,
                 "peak": peak(),
             }))
         }
         Request::Run => {
             let work = work
-                .as_mut()
+                .as_ref()
                 .ok_or_else(|| Fault::usage("running", "nothing was loaded"))?;
             let start = Instant::now();
             let values = work()?;
@@ -126,23 +134,32 @@ fn answer(request: Request, work: &mut Option<Work>) -> Result<Value> {
     }
 }
 
-fn prepare(load: Load) -> Result<(Runtime, Work)> {
+fn prepare(load: Load) -> Result<(Runtime, Opened)> {
     let options = RuntimeOptions {
         path: load.runtime.clone(),
         offline: load.runtime.is_some(),
-        provider: if load.cuda { Provider::Cuda } else { Provider::Cpu },
+        provider: if load.cuda {
+            Provider::Cuda
+        } else {
+            Provider::Cpu
+        },
         threads: load.threads,
     };
     let runtime = Runtime::obtain(&options, &mut |line| eprintln!("{line}"))?;
     let model = Model::open(&load.model.join("model.onnx"))?;
     let arch = Architecture::find(&model)?;
-    let work = match load.measure {
+    let sweep = Sweep {
+        pairs: load.pairs,
+        layers: load.layers,
+        budget: load.budget.unwrap_or(DEFAULT_BUDGET),
+    };
+    let opened = match load.measure {
         Measure::Forward => forward::plain(&runtime, &model, &arch, load.ids)?,
         Measure::Detectors => forward::detectors(&runtime, &model, &arch, load.ids, load.sae)?,
-        Measure::ResidPre => sweep::resid_pre(&runtime, &model, &arch, load.pairs, load.layers)?,
-        Measure::Heads => sweep::heads(&runtime, &model, &arch, load.pairs, load.layers)?,
+        Measure::ResidPre => sweep::resid_pre(&runtime, &model, &arch, sweep)?,
+        Measure::Heads => sweep::heads(&runtime, &model, &arch, sweep)?,
     };
-    Ok((runtime, work))
+    Ok((runtime, opened))
 }
 
 /// Largest resident set so far in bytes, or since it was forgotten; `None` off Linux.

@@ -1,101 +1,135 @@
 //! Denoising sweeps: from token ids to the logit difference of every cell, nothing kept from one run to the next.
 
-use candor::causal::{Edit, Engine, Row, logit_difference};
+use candor::causal::{Change, Choice, Load as Sizes, Row, Runs, To, logit_difference, open};
 use candor::fault::{Fault, Result};
 use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::Runtime;
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array2, s};
 
-use crate::{TwoPrompts, Values, Work};
+use crate::{Opened, TwoPrompts, Values, Work};
 
-/// Every layer (or the first few) and every position of `hook_resid_pre`; metric of each pair by layer, then position.
+/// Cells of a sweep of one pair, each a change of a run of the corrupt prompt, made from the clean prompt's `[seq, width]` at each site.
+type Cells = dyn Fn(&[SiteName], &[Array2<f32>]) -> Vec<Change<'static>>;
+
+/// What is swept, and how much memory it may take.
+pub struct Sweep {
+    pub pairs: Vec<TwoPrompts>,
+    /// Layers, from the first; all if absent.
+    pub layers: Option<usize>,
+    /// Bytes.
+    pub budget: usize,
+}
+
+/// Every position of `hook_resid_pre`; metric of each pair by layer, then position.
 pub fn resid_pre(
     runtime: &Runtime,
     model: &Model,
     arch: &Architecture,
-    pairs: Vec<TwoPrompts>,
-    layers: Option<usize>,
-) -> Result<Work> {
-    let sites = sites(arch, Point::ResidPre, layers);
-    let cells = |clean: &[Array2<f32>], _: &[Array2<f32>]| {
-        let mut cells = Vec::new();
-        for (site, clean) in clean.iter().enumerate() {
-            for (position, values) in clean.outer_iter().enumerate() {
-                cells.push((site, vec![(position, values.to_owned())]));
+    sweep: Sweep,
+) -> Result<Opened> {
+    let sites = sites(arch, Point::ResidPre, sweep.layers);
+    let mut sizes = Sizes::default();
+    for pair in &sweep.pairs {
+        sizes.prompt(arch, pair.clean.len());
+        sizes.prompt(arch, pair.clean.len());
+        for layer in 0..sites.len() {
+            for position in 0..pair.clean.len() {
+                sizes.add(arch, 1, pair.clean.len(), layer, position);
             }
         }
-        cells
+    }
+    let cells = |sites: &[SiteName], clean: &[Array2<f32>]| {
+        let of_site = |(site, clean): (&SiteName, &Array2<f32>)| -> Vec<Change<'static>> {
+            let rows = clean.outer_iter().enumerate();
+            rows.map(|(position, row)| {
+                let values = row.to_owned().insert_axis(ndarray::Axis(0));
+                Change::at(*site, position, To::Values(values))
+            })
+            .collect()
+        };
+        sites.iter().zip(clean).flat_map(of_site).collect()
     };
-    work(runtime, model, arch, pairs, sites, cells)
+    let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
+    work(engine, choice, sweep.pairs, sites, Box::new(cells))
 }
 
-/// Every head of every layer (or the first few), written at all positions; metric of each pair by layer, then head.
+/// Every head, written at all positions; metric of each pair by layer, then head.
 pub fn heads(
     runtime: &Runtime,
     model: &Model,
     arch: &Architecture,
-    pairs: Vec<TwoPrompts>,
-    layers: Option<usize>,
-) -> Result<Work> {
-    let sites = sites(arch, Point::HookZ, layers);
+    sweep: Sweep,
+) -> Result<Opened> {
+    let sites = sites(arch, Point::HookZ, sweep.layers);
     let n_heads = arch
         .n_heads
         .ok_or_else(|| Fault::usage("loading", "a model whose heads cannot be told apart"))?;
-    let cells = move |clean: &[Array2<f32>], corrupt: &[Array2<f32>]| {
+    let mut sizes = Sizes::default();
+    for pair in &sweep.pairs {
+        let seq = pair.clean.len();
+        let first = pair
+            .clean
+            .iter()
+            .zip(&pair.corrupt)
+            .position(|(a, b)| a != b);
+        sizes.prompt(arch, seq);
+        sizes.prompt(arch, seq);
+        for layer in 0..sites.len() {
+            sizes.add(arch, n_heads, seq, layer, first.unwrap_or(seq));
+        }
+    }
+    let cells = move |sites: &[SiteName], clean: &[Array2<f32>]| {
         let mut cells = Vec::new();
-        for (site, (clean, corrupt)) in clean.iter().zip(corrupt).enumerate() {
+        for (site, clean) in sites.iter().zip(clean) {
             let d_head = clean.ncols() / n_heads;
-            for head in 0..n_heads {
-                let columns = head * d_head..(head + 1) * d_head;
-                let mut patched = corrupt.clone();
-                patched
-                    .slice_mut(s![.., columns.clone()])
-                    .assign(&clean.slice(s![.., columns]));
-                let rows = patched.outer_iter().map(|row| row.to_owned());
-                cells.push((site, rows.enumerate().collect()));
-            }
+            cells.extend((0..n_heads).map(|head| {
+                Change {
+                    site: *site,
+                    positions: (0..clean.nrows()).collect(),
+                    heads: Some(vec![head]),
+                    to: To::Values(
+                        clean
+                            .slice(s![.., head * d_head..(head + 1) * d_head])
+                            .to_owned(),
+                    ),
+                }
+            }));
         }
         cells
     };
-    work(runtime, model, arch, pairs, sites, cells)
+    let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
+    work(engine, choice, sweep.pairs, sites, Box::new(cells))
 }
 
 fn sites(arch: &Architecture, point: Point, layers: Option<usize>) -> Vec<SiteName> {
     let layers = layers.unwrap_or(arch.n_layers).min(arch.n_layers);
-    (0..layers).map(|layer| SiteName::block(layer, point)).collect()
+    (0..layers)
+        .map(|layer| SiteName::block(layer, point))
+        .collect()
 }
 
-/// A site's index, and its new values at some positions.
-type Cell = (usize, Vec<(usize, Array1<f32>)>);
-
 fn work(
-    runtime: &Runtime,
-    model: &Model,
-    arch: &Architecture,
+    engine: Box<dyn Runs>,
+    choice: Choice,
     pairs: Vec<TwoPrompts>,
     sites: Vec<SiteName>,
-    cells: impl Fn(&[Array2<f32>], &[Array2<f32>]) -> Vec<Cell> + 'static,
-) -> Result<Work> {
-    let engine = Engine::open(runtime, model, arch, &sites, &sites, Vec::new())?;
-    let mut sweep = move || {
-        let prompts: Vec<&[i64]> = pairs
-            .iter()
-            .flat_map(|pair| [pair.clean.as_slice(), pair.corrupt.as_slice()])
-            .collect();
-        let activations = engine.activations(&prompts)?;
+    cells: Box<Cells>,
+) -> Result<Opened> {
+    let sweep = move || {
+        let clean: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.as_slice()).collect();
+        let clean = engine.plain_activations(&clean, &sites)?;
         let mut rows = Vec::new();
-        for (pair, of_pair) in pairs.iter().zip(activations.chunks_exact(2)) {
-            for (site, values) in cells(&of_pair[0], &of_pair[1]) {
-                rows.push(Row {
-                    ids: &pair.corrupt,
-                    edit: Some(Edit { site: sites[site], values }),
-                    read: pair.corrupt.len() - 1,
-                });
-            }
+        for (pair, clean) in pairs.iter().zip(&clean) {
+            let last = pair.corrupt.len() - 1;
+            rows.extend(
+                cells(&sites, clean)
+                    .into_iter()
+                    .map(|cell| Row::with(&pair.corrupt, cell, last)),
+            );
         }
         let per_pair = rows.len() / pairs.len();
         let mut metric = vec![0.0; rows.len()];
-        engine.each_logits(&rows, |row, logits| {
+        engine.each_logits(&rows, &mut |row, _, logits| {
             let pair = &pairs[row / per_pair];
             metric[row] = logit_difference(logits, pair.answer, pair.foil);
             Ok(())
@@ -103,5 +137,6 @@ fn work(
         Ok(Values::from([("metric", metric)]))
     };
     sweep()?;
-    Ok(Box::new(sweep))
+    let work: Work = Box::new(sweep);
+    Ok((work, Some(format!("{}: {}", choice.way, choice.why))))
 }
