@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Layout, SiteName};
@@ -65,6 +65,22 @@ pub trait Runs {
     /// # Errors
     /// A site that cannot be changed, a position or head that is not there, values of another shape, or a failed run.
     fn each_logits(&self, rows: &[Row<'_>], see: &mut SeeLogits<'_>) -> Result<()>;
+
+    /// As [`Runs::each_logits`], of the tokens `chosen` alone, `[chosen]` in that order: cheaper where the unembedding need not be
+    /// computed for others.
+    ///
+    /// # Errors
+    /// As [`Runs::each_logits`], and a token outside the vocabulary.
+    fn each_of(&self, rows: &[Row<'_>], chosen: &[usize], see: &mut SeeLogits<'_>) -> Result<()> {
+        let vocab = self.arch().vocab_size;
+        if let Some(id) = chosen.iter().find(|id| **id >= vocab) {
+            return Err(Fault::usage("reading logits", format!("token id {id}"))
+                .expected(format!("an id below {vocab}, the model's vocabulary")));
+        }
+        self.each_logits(rows, &mut |row, position, logits| {
+            see(row, position, logits.select(Axis(0), chosen).view())
+        })
+    }
 
     /// Shows what `sites` hold at each of the `read` positions of every row, in any order: after the row's changes, those
     /// at the site itself included. Plain activations are those of rows without changes.

@@ -11,6 +11,7 @@ use super::build;
 use super::editor::Editor;
 use super::element::Elements;
 use super::names::Names;
+use super::narrow::narrow;
 use super::sites;
 use super::split::split;
 use super::write::is_fused_sum;
@@ -39,6 +40,8 @@ pub enum Cut {
     MlpOut(usize),
     /// The logits.
     Logits,
+    /// The logits of the tokens that a further input names, [`TOKENS`](super::TOKENS) `[tokens]`.
+    SomeLogits,
 }
 
 /// A graph between two sets of cuts.
@@ -173,8 +176,39 @@ impl Cutter {
     ///
     /// # Errors
     /// Usage: a cut is not shown by the model, or what is wanted is computed from the stream by another way than through what is
-    /// given.
+    /// given. [`Cut::SomeLogits`], which is wanted alone: something other than a product with a weight and operators on single logits
+    /// makes the logits.
     pub fn piece(&self, given: &[Cut], wanted: &[Cut]) -> Result<Piece> {
+        let narrowed = wanted == [Cut::SomeLogits];
+        let (mut graph, given, wanted) = self.between(given, wanted)?;
+        if narrowed {
+            let logits = wanted.first().map_or("", String::as_str);
+            narrow(&mut graph, logits).map_err(|found| {
+                Fault::usage("computing the logits of some tokens", found)
+                    .expected("a product with a weight, and operators on single logits behind it")
+            })?;
+        }
+        Ok(self.encoded(graph, given, wanted))
+    }
+
+    fn encoded(&self, graph: GraphProto, given: Vec<String>, wanted: Vec<String>) -> Piece {
+        let proto = ModelProto {
+            graph: Some(graph),
+            ..self.proto.clone()
+        };
+        Piece {
+            bytes: self.encoder.encode(&proto),
+            folder: self.encoder.folder().to_path_buf(),
+            given,
+            wanted,
+        }
+    }
+
+    fn between(
+        &self,
+        given: &[Cut],
+        wanted: &[Cut],
+    ) -> Result<(GraphProto, Vec<String>, Vec<String>)> {
         let doing = || {
             let words = |cuts: &[Cut]| {
                 let words: Vec<_> = cuts.iter().map(|cut| cut.words(self.layers)).collect();
@@ -278,16 +312,11 @@ impl Cutter {
             node: nodes,
             ..GraphProto::default()
         };
-        let proto = ModelProto {
-            graph: Some(graph),
-            ..self.proto.clone()
-        };
-        Ok(Piece {
-            bytes: self.encoder.encode(&proto),
-            folder: self.encoder.folder().to_path_buf(),
+        Ok((
+            graph,
             given,
-            wanted: wanted.into_iter().map(str::to_owned).collect(),
-        })
+            wanted.into_iter().map(str::to_owned).collect(),
+        ))
     }
 
     fn names(&self, cuts: &[Cut]) -> Result<Vec<&str>> {
@@ -348,6 +377,7 @@ impl Cut {
             Self::Mid(layer) => format!("`blocks.{layer}.hook_resid_mid`"),
             Self::MlpOut(layer) => format!("`blocks.{layer}.hook_mlp_out`"),
             Self::Logits => "the logits".into(),
+            Self::SomeLogits => "the logits of some tokens".into(),
         }
     }
 }
@@ -361,7 +391,7 @@ fn cuts_of(site: SiteName, layers: usize) -> Vec<Cut> {
         (Point::AttnOut, Some(layer)) => vec![Cut::AttnOut(layer)],
         (Point::ResidMid, Some(layer)) => vec![Cut::Mid(layer)],
         (Point::MlpOut, Some(layer)) => vec![Cut::MlpOut(layer)],
-        (Point::Logits, None) => vec![Cut::Logits],
+        (Point::Logits, None) => vec![Cut::Logits, Cut::SomeLogits],
         _ => Vec::new(),
     }
 }

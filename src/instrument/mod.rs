@@ -14,6 +14,7 @@ mod editor;
 mod element;
 mod layout;
 mod names;
+mod narrow;
 mod plan;
 mod read;
 mod sites;
@@ -21,6 +22,7 @@ mod split;
 mod write;
 
 pub use cut::{Cut, Cutter, Piece};
+pub use narrow::TOKENS;
 pub use plan::{Activation, ExtraInput, Head, Manifest, Plan, Write};
 
 use std::collections::HashMap;

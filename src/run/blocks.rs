@@ -48,6 +48,9 @@ pub struct Piece {
 #[derive(Debug, Clone)]
 pub struct Qkv(pub Vec<Array3<f32>>);
 
+/// The tokens whose logits a piece is tried with that makes those of some; not as many as a trial has rows or tokens.
+const TRIED: [i64; 4] = [0, 1, 0, 1];
+
 /// How much a run may differ by the number of rows and tokens that it is made with, relative to the largest value.
 const SAME: f32 = 1e-4;
 
@@ -85,7 +88,6 @@ impl Blocks {
             blocks.piece(&[Cut::Crossing(layer)], &[Cut::Gathered(layer)])?;
             blocks.piece(&blocks.before_branches(layer), &[Cut::Stream(layer + 1)])?;
         }
-        blocks.piece(&[Cut::Stream(arch.n_layers)], &[Cut::Logits])?;
         blocks.causal = blocks.is_causal()?;
         Ok(blocks)
     }
@@ -157,12 +159,15 @@ impl Blocks {
         for (values, (rows, tokens)) in trials.values.iter().zip(self.trial) {
             let mut outputs = Vec::new();
             let ids = self.trial_ids(rows, tokens);
-            piece
-                .session
-                .visit(&ids, &piece.given(values, rows, tokens), |_, view| {
+            piece.session.visit(
+                &ids,
+                &piece.given(values, rows, tokens),
+                &TRIED,
+                |_, view| {
                     outputs.push(view.to_owned());
                     Ok(())
-                })?;
+                },
+            )?;
             seen.push(outputs);
         }
         let [a, b] = seen.as_slice() else {
@@ -490,6 +495,20 @@ impl Piece {
         &self,
         ids: &Array2<i64>,
         given: &[(&str, ArrayView2<'_, f32>)],
+        see: impl FnMut(&str, ArrayView2<'_, f32>) -> Result<()>,
+    ) -> Result<()> {
+        self.run_for(ids, given, &TRIED, see)
+    }
+
+    /// As [`Piece::run`], for a piece that makes the logits of some tokens: of those in `chosen`.
+    ///
+    /// # Errors
+    /// As [`Piece::run`].
+    pub fn run_for(
+        &self,
+        ids: &Array2<i64>,
+        given: &[(&str, ArrayView2<'_, f32>)],
+        chosen: &[i64],
         mut see: impl FnMut(&str, ArrayView2<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         let (rows, tokens) = ids.dim();
@@ -505,7 +524,7 @@ impl Piece {
                 })
             })
             .collect::<Vec<_>>();
-        self.session.visit(ids, &given, |index, view| {
+        self.session.visit(ids, &given, chosen, |index, view| {
             let name = self.session.wanted.get(index).map_or("", String::as_str);
             let odd = || {
                 Fault::failed(
@@ -514,17 +533,23 @@ impl Piece {
                 )
             };
             let shape = self.shapes.get(name).ok_or_else(odd)?;
-            if view.shape() != shape.at(rows, tokens) {
-                return Err(odd().expected(format!("{:?}", shape.at(rows, tokens))));
+            let mut expected = shape.at(rows, tokens);
+            let mut width = shape.width();
+            if let Some(last) = expected.last_mut().filter(|_| self.session.chooses()) {
+                width = chosen.len();
+                *last = width;
+            }
+            if view.shape() != expected {
+                return Err(odd().expected(format!("{expected:?}")));
             }
             let entries = match (shape.is_constant(), shape.of_last()) {
                 (true, _) => 1,
                 (false, true) => rows,
                 (false, false) => rows * tokens,
             };
-            let flat = view.to_shape((entries, shape.width())).map_err(|_| odd())?;
+            let flat = view.to_shape((entries, width)).map_err(|_| odd())?;
             let flat = flat.view();
-            let wide = (rows * tokens, shape.width());
+            let wide = (rows * tokens, width);
             let all = if shape.is_constant() {
                 flat.broadcast(wide)
             } else {

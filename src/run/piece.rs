@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, ArrayView2, ArrayViewD, IxDyn};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewD, IxDyn};
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
-use super::feed::{self, Feed};
+use super::feed::{self, Feed, Tensor};
 use super::session::{Input, inputs_of, load};
 use super::{Runtime, values};
 use crate::fault::{Fault, Result};
-use crate::instrument;
+use crate::instrument::{self, TOKENS};
 use crate::model::{Architecture, InputPort};
 
 /// How the shape of a tensor follows from the number of rows and of tokens in each.
@@ -157,11 +157,18 @@ impl PieceSession {
         })
     }
 
-    /// Runs the piece and shows what is wanted of it, by index. `ids` are `[rows, tokens]`.
+    /// Whether it has to be told whose logits it is to make.
+    pub fn chooses(&self) -> bool {
+        self.inputs.iter().any(|input| input.name == TOKENS)
+    }
+
+    /// Runs the piece and shows what is wanted of it, by index. `ids` are `[rows, tokens]`; `chosen` are ids for a piece that makes
+    /// the logits of some tokens.
     pub fn visit(
         &self,
         ids: &Array2<i64>,
         given: &[Given<'_>],
+        chosen: &[i64],
         mut see: impl FnMut(usize, ArrayViewD<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         let failed = |error: ort::Error| {
@@ -176,6 +183,9 @@ impl PieceSession {
             .inputs
             .iter()
             .map(|input| {
+                if input.name == TOKENS {
+                    return Some(Tensor::I64(Array1::from(chosen.to_vec()).into_dyn()));
+                }
                 let port = self.ports.iter().find(|port| port.name == input.name);
                 port.map(|port| feed.value(&port.role, input.dims.len(), &seen))
             })

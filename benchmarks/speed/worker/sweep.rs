@@ -129,9 +129,14 @@ fn work(
         }
         let per_pair = rows.len() / pairs.len();
         let mut metric = vec![0.0; rows.len()];
-        engine.each_logits(&rows, &mut |row, _, logits| {
-            let pair = &pairs[row / per_pair];
-            metric[row] = logit_difference(logits, pair.answer, pair.foil);
+        // The answer and the foil of each pair.
+        let chosen: Vec<usize> = pairs
+            .iter()
+            .flat_map(|pair| [pair.answer, pair.foil])
+            .collect();
+        engine.each_of(&rows, &chosen, &mut |row, _, logits| {
+            let answer = 2 * (row / per_pair);
+            metric[row] = logit_difference(logits, answer, answer + 1);
             Ok(())
         })?;
         Ok(Values::from([("metric", metric)]))

@@ -58,7 +58,13 @@ impl Blockwise {
         let arch = self.blocks.arch();
         let places = sites.iter().map(|site| Place::of(arch, *site));
         let places = places.collect::<Result<_>>()?;
-        Pass::new(&self.blocks, &places, self.budget, true).map(|_| ())
+        Pass::new(
+            &self.blocks,
+            &places,
+            self.budget,
+            &Wanted::Activations(&[], &mut |_, _, _, _| Ok(())),
+        )
+        .map(|_| ())
     }
 
     fn run(&self, rows: &[Row<'_>], wanted: &mut Wanted<'_, '_>) -> Result<()> {
@@ -66,7 +72,7 @@ impl Blockwise {
             row.check(self.blocks.arch())?;
         }
         let places = Place::of_rows(self.blocks.arch(), rows, wanted.sites())?;
-        let pass = Pass::new(&self.blocks, &places, self.budget, wanted.is_logits())?;
+        let pass = Pass::new(&self.blocks, &places, self.budget, wanted)?;
         for batch in self.batches(rows, &pass)? {
             crate::interrupt::check()?;
             pass.run(batch, wanted)?;
@@ -131,7 +137,18 @@ impl Runs for Blockwise {
     }
 
     fn each_logits(&self, rows: &[Row<'_>], see: &mut SeeLogits<'_>) -> Result<()> {
-        self.run(rows, &mut Wanted::Logits(see))
+        self.run(rows, &mut Wanted::Logits(None, see))
+    }
+
+    fn each_of(&self, rows: &[Row<'_>], chosen: &[usize], see: &mut SeeLogits<'_>) -> Result<()> {
+        let vocab = self.blocks.arch().vocab_size;
+        let ids = chosen.iter().map(|id| match i64::try_from(*id) {
+            Ok(id) if chosen.iter().all(|id| *id < vocab) => Ok(id),
+            _ => Err(Fault::usage("reading logits", format!("token id {id}"))
+                .expected(format!("an id below {vocab}, the model's vocabulary"))),
+        });
+        let ids = ids.collect::<Result<Vec<_>>>()?;
+        self.run(rows, &mut Wanted::Logits(Some(&ids), see))
     }
 
     fn each_activation(

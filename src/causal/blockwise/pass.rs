@@ -15,20 +15,17 @@ use crate::run::{Blocks, Piece};
 
 /// What is read of the rows.
 pub(super) enum Wanted<'w, 'v> {
-    Logits(&'w mut SeeLogits<'v>),
+    /// Of all tokens, or of some.
+    Logits(Option<&'w [i64]>, &'w mut SeeLogits<'v>),
     Activations(&'w [SiteName], &'w mut SeeActivation<'v>),
 }
 
 impl Wanted<'_, '_> {
     pub fn sites(&self) -> &[SiteName] {
         match self {
-            Self::Logits(_) => &[],
+            Self::Logits(..) => &[],
             Self::Activations(sites, _) => sites,
         }
-    }
-
-    pub fn is_logits(&self) -> bool {
-        matches!(self, Self::Logits(_))
     }
 }
 
@@ -44,6 +41,14 @@ pub(super) struct Pass<'b> {
     /// Values that a token takes in the widest layer.
     widest: usize,
     d_head: usize,
+    head: Option<Head>,
+}
+
+/// The last piece.
+struct Head {
+    piece: Arc<Piece>,
+    /// Whether it makes the logits of some tokens alone.
+    narrow: bool,
 }
 
 /// The pieces of a block.
@@ -66,14 +71,17 @@ impl<'b> Pass<'b> {
         blocks: &'b Blocks,
         places: &BTreeSet<Cut>,
         budget: usize,
-        logits: bool,
+        wanted: &Wanted<'_, '_>,
     ) -> Result<Self> {
         let arch = blocks.arch();
         let reached = places.iter().map(|cut| depth(*cut)).max().unwrap_or(0);
-        let depth = if logits {
-            arch.n_layers
-        } else {
-            reached.min(arch.n_layers)
+        let head = match wanted {
+            Wanted::Logits(chosen, _) => Some(head(blocks, chosen.is_some())?),
+            Wanted::Activations(..) => None,
+        };
+        let depth = match head {
+            Some(_) => arch.n_layers,
+            None => reached.min(arch.n_layers),
         };
         let layers = (0..depth)
             .map(|layer| {
@@ -84,12 +92,11 @@ impl<'b> Pass<'b> {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let head = blocks.piece(&[Cut::Stream(arch.n_layers)], &[Cut::Logits])?;
         let by_token = layers.iter().flat_map(|layer| {
             let rest = layer.rest.iter().map(|(piece, _)| piece);
             std::iter::once(&layer.enters).chain(rest)
         });
-        let all = || by_token.clone().chain(std::iter::once(&head));
+        let all = || by_token.clone().chain(head.iter().map(|head| &head.piece));
         let apart = all().all(|piece| piece.packs);
         let together = all()
             .chain(layers.iter().map(|layer| &layer.attends))
@@ -123,6 +130,7 @@ impl<'b> Pass<'b> {
             together,
             widest: widest + 6 * arch.d_model,
             d_head: d_head.unwrap_or(1),
+            head,
         })
     }
 
@@ -150,7 +158,7 @@ impl<'b> Pass<'b> {
             self.layer(&mut batch, layer, wanted)?;
         }
         match wanted {
-            Wanted::Logits(see) => self.logits(&batch, *see),
+            Wanted::Logits(chosen, see) => self.logits(&batch, *chosen, *see),
             Wanted::Activations(..) => Ok(()),
         }
     }
@@ -410,11 +418,28 @@ impl<'b> Pass<'b> {
         Ok(())
     }
 
-    fn logits(&self, batch: &Batch<'_>, see: &mut SeeLogits<'_>) -> Result<()> {
+    fn logits(
+        &self,
+        batch: &Batch<'_>,
+        chosen: Option<&[i64]>,
+        see: &mut SeeLogits<'_>,
+    ) -> Result<()> {
         let arch = self.blocks.arch();
         let seq = batch.seq();
         let last = Cut::Stream(arch.n_layers);
-        let piece = self.blocks.piece(&[last], &[Cut::Logits])?;
+        let Some(Head { piece, narrow }) = &self.head else {
+            return Ok(());
+        };
+        let all = |id: &i64| usize::try_from(*id).unwrap_or(usize::MAX);
+        let picked: Option<Vec<usize>> = chosen
+            .filter(|_| !narrow)
+            .map(|ids| ids.iter().map(all).collect());
+        let chosen = chosen.unwrap_or_default();
+        let width = if *narrow {
+            chosen.len()
+        } else {
+            arch.vocab_size
+        };
         let [stream] = self.blocks.tensors(last)? else {
             return Err(Fault::failed(
                 "computing logits",
@@ -436,6 +461,8 @@ impl<'b> Pass<'b> {
         }
         let mut show = |at: usize, logits: ndarray::ArrayView1<'_, f32>| {
             sound(logits.iter(), |value| !value.is_nan(), "the logits")?;
+            let picked = picked.as_ref().map(|picked| logits.select(Axis(0), picked));
+            let logits = picked.as_ref().map_or(logits, |picked| picked.view());
             for (row, position) in readers.get(&at).into_iter().flatten() {
                 see(*row, *position, logits)?;
             }
@@ -443,19 +470,24 @@ impl<'b> Pass<'b> {
         };
         if self.apart {
             let ids = batch.ids();
-            let some = (self.budget / SHARE / (arch.vocab_size * size_of::<f32>()).max(1)).max(1);
+            let some = (self.budget / SHARE / (width * size_of::<f32>()).max(1)).max(1);
             for places in order.chunks(some) {
                 crate::interrupt::check()?;
                 let own = places.iter().map(|&at| ids[(at, 0)]).collect();
                 let own = Array2::from_shape_vec((places.len(), 1), own)
                     .map_err(|error| broken(&error))?;
                 let values = gather(held, places);
-                piece.run(&own, &[(stream.as_str(), values.view())], |_, logits| {
-                    places
-                        .iter()
-                        .zip(logits.outer_iter())
-                        .try_for_each(|(&at, logits)| show(at, logits))
-                })?;
+                piece.run_for(
+                    &own,
+                    &[(stream.as_str(), values.view())],
+                    chosen,
+                    |_, logits| {
+                        places
+                            .iter()
+                            .zip(logits.outer_iter())
+                            .try_for_each(|(&at, logits)| show(at, logits))
+                    },
+                )?;
             }
             return Ok(());
         }
@@ -463,7 +495,7 @@ impl<'b> Pass<'b> {
         rows.sort_unstable();
         rows.dedup();
         let some = if piece.together {
-            (self.budget / SHARE / (arch.vocab_size * seq * size_of::<f32>()).max(1)).max(1)
+            (self.budget / SHARE / (width * seq * size_of::<f32>()).max(1)).max(1)
         } else {
             1
         };
@@ -478,29 +510,46 @@ impl<'b> Pass<'b> {
             let own =
                 Array2::from_shape_vec((rows.len(), seq), own).map_err(|error| broken(&error))?;
             let values = gather(held, &from);
-            piece.run(&own, &[(stream.as_str(), values.view())], |_, logits| {
-                let each = logits.nrows() / rows.len().max(1);
-                for (place, &row) in rows.iter().enumerate() {
-                    for position in 0..seq {
-                        let at = row * seq + position;
-                        if !readers.contains_key(&at) {
-                            continue;
+            piece.run_for(
+                &own,
+                &[(stream.as_str(), values.view())],
+                chosen,
+                |_, logits| {
+                    let each = logits.nrows() / rows.len().max(1);
+                    for (place, &row) in rows.iter().enumerate() {
+                        for position in 0..seq {
+                            let at = row * seq + position;
+                            if !readers.contains_key(&at) {
+                                continue;
+                            }
+                            let entry = (position + each).checked_sub(seq).ok_or_else(|| {
+                                Fault::usage(
+                                    format!("reading the logits at position {position} of {seq}"),
+                                    "a model that puts out those of the last token alone",
+                                )
+                                .expected("logits of every token")
+                            })?;
+                            show(at, logits.row(place * each + entry))?;
                         }
-                        let entry = (position + each).checked_sub(seq).ok_or_else(|| {
-                            Fault::usage(
-                                format!("reading the logits at position {position} of {seq}"),
-                                "a model that puts out those of the last token alone",
-                            )
-                            .expected("logits of every token")
-                        })?;
-                        show(at, logits.row(place * each + entry))?;
                     }
-                }
-                Ok(())
-            })?;
+                    Ok(())
+                },
+            )?;
         }
         Ok(())
     }
+}
+
+/// The piece that makes the logits, of some tokens alone where that is wanted and the graph allows.
+fn head(blocks: &Blocks, narrow: bool) -> Result<Head> {
+    let last = Cut::Stream(blocks.arch().n_layers);
+    if narrow && let Ok(piece) = blocks.piece(&[last], &[Cut::SomeLogits]) {
+        return Ok(Head { piece, narrow });
+    }
+    Ok(Head {
+        piece: blocks.piece(&[last], &[Cut::Logits])?,
+        narrow: false,
+    })
 }
 
 /// Number of blocks that have to be run to reach a place.
@@ -512,7 +561,7 @@ fn depth(cut: Cut) -> usize {
         | Cut::AttnOut(layer)
         | Cut::Mid(layer)
         | Cut::MlpOut(layer) => layer + 1,
-        Cut::Logits => usize::MAX,
+        Cut::Logits | Cut::SomeLogits => usize::MAX,
     }
 }
 
