@@ -100,6 +100,8 @@ def all_of(arguments):
     yield from heads(arguments)
     yield from forwards(arguments)
     yield from detectors(arguments)
+    if arguments.provider == "cpu":
+        yield from memory(arguments)
     if not arguments.quick:
         yield from growth(arguments)
 
@@ -168,6 +170,15 @@ def detectors(_arguments):
         "detectors.gpt2.8x64", "a probe and 64 features of a 24,576-wide JumpReLU SAE at each of 12 layers, 8 × 64, GPT-2 small", "forward", contenders,
         {"Candor, plain": ("at most", 1.05), "ONNX Runtime": ("at most", 1.05)},
     )
+
+
+def memory(_arguments):
+    """What a sweep takes above the loaded model, against its budget."""
+    for measure, n, title in (("resid_pre", 1, "resid_pre, 12 × 16, one pair"), ("heads", 32, "heads, 12 × 12 over 32 pairs of 16 tokens")):
+        for budget in (64, 512):
+            def contenders(context, measure=measure, n=n, budget=budget):
+                yield "Candor", "candor", candor(context, measure, "gpt2", pairs=pairs("gpt2", n, 16), budget=budget << 20, warm_up=2)
+            yield Measure(f"memory.{measure}.{budget}", f"{title}, budget of {budget} MiB", "memory", contenders, memory=True, budget=budget << 20)
 
 
 def growth(_arguments):

@@ -174,7 +174,7 @@ def interleave(measure, context, runs, versions):
             contenders.append(Contender(name, program, load, context))
             versions.update(contenders[-1].loaded["versions"])
         answers = {contender.name: [] for contender in contenders}
-        for run in range(runs):
+        for run in range(1 if measure.memory else runs):
             # Nobody is always first.
             for place in range(len(contenders)):
                 contender = contenders[(run + place) % len(contenders)]

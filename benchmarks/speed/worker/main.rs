@@ -57,6 +57,9 @@ struct Load {
     /// Bytes of the sweep's activations; Candor's own if absent.
     #[serde(default)]
     budget: Option<usize>,
+    /// Tokens of the first, untimed run where memory is measured.
+    #[serde(default)]
+    warm_up: Option<usize>,
     /// Folder of the SAE, for `detectors`.
     #[serde(default)]
     sae: Option<PathBuf>,
@@ -76,12 +79,24 @@ enum Measure {
 }
 
 /// Prompts of equal length and the two tokens whose logits are compared at the last position.
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
 struct TwoPrompts {
     clean: Vec<i64>,
     corrupt: Vec<i64>,
     answer: usize,
     foil: usize,
+}
+
+impl TwoPrompts {
+    /// The same pair, of its last tokens.
+    fn last(&self, tokens: usize) -> Self {
+        let last = |ids: &[i64]| ids[ids.len().saturating_sub(tokens)..].to_vec();
+        Self {
+            clean: last(&self.clean),
+            corrupt: last(&self.corrupt),
+            ..*self
+        }
+    }
 }
 
 /// Something that can be done again and again; gives numbers by name, to compare with other contenders'.
@@ -152,6 +167,7 @@ fn prepare(load: Load) -> Result<(Runtime, Opened)> {
         pairs: load.pairs,
         layers: load.layers,
         budget: load.budget.unwrap_or(DEFAULT_BUDGET),
+        warm_up: load.warm_up,
     };
     let opened = match load.measure {
         Measure::Forward => forward::plain(&runtime, &model, &arch, load.ids)?,

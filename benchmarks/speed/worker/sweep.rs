@@ -18,6 +18,8 @@ pub struct Sweep {
     pub layers: Option<usize>,
     /// Bytes.
     pub budget: usize,
+    /// Tokens of the only pair of the first, untimed run; the whole sweep if absent.
+    pub warm_up: Option<usize>,
 }
 
 /// Every position of `hook_resid_pre`; metric of each pair by layer, then position.
@@ -50,7 +52,7 @@ pub fn resid_pre(
         sites.iter().zip(clean).flat_map(of_site).collect()
     };
     let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
-    work(engine, choice, sweep.pairs, sites, Box::new(cells))
+    work(engine, choice, sweep, sites, Box::new(cells))
 }
 
 /// Every head, written at all positions; metric of each pair by layer, then head.
@@ -98,7 +100,7 @@ pub fn heads(
         cells
     };
     let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
-    work(engine, choice, sweep.pairs, sites, Box::new(cells))
+    work(engine, choice, sweep, sites, Box::new(cells))
 }
 
 fn sites(arch: &Architecture, point: Point, layers: Option<usize>) -> Vec<SiteName> {
@@ -111,21 +113,18 @@ fn sites(arch: &Architecture, point: Point, layers: Option<usize>) -> Vec<SiteNa
 fn work(
     engine: Box<dyn Runs>,
     choice: Choice,
-    pairs: Vec<TwoPrompts>,
+    sweep: Sweep,
     sites: Vec<SiteName>,
     cells: Box<Cells>,
 ) -> Result<Opened> {
-    let sweep = move || {
+    let run = move |pairs: &[TwoPrompts]| {
         let clean: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.as_slice()).collect();
         let clean = engine.plain_activations(&clean, &sites)?;
         let mut rows = Vec::new();
         for (pair, clean) in pairs.iter().zip(&clean) {
             let last = pair.corrupt.len() - 1;
-            rows.extend(
-                cells(&sites, clean)
-                    .into_iter()
-                    .map(|cell| Row::with(&pair.corrupt, cell, last)),
-            );
+            let cells = cells(&sites, clean).into_iter();
+            rows.extend(cells.map(|cell| Row::with(&pair.corrupt, cell, last)));
         }
         let per_pair = rows.len() / pairs.len();
         let mut metric = vec![0.0; rows.len()];
@@ -141,7 +140,16 @@ fn work(
         })?;
         Ok(Values::from([("metric", metric)]))
     };
-    sweep()?;
-    let work: Work = Box::new(sweep);
+    let first: Vec<TwoPrompts> = match sweep.warm_up {
+        Some(tokens) => sweep
+            .pairs
+            .iter()
+            .take(1)
+            .map(|pair| pair.last(tokens))
+            .collect(),
+        None => sweep.pairs.clone(),
+    };
+    run(&first)?;
+    let work: Work = Box::new(move || run(&sweep.pairs));
     Ok((work, Some(format!("{}: {}", choice.way, choice.why))))
 }
