@@ -5,9 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::mapped::Mapped;
 use super::onnx::tensor_proto::DataLocation;
 use super::onnx::{ModelProto, StringStringEntryProto, TensorProto};
 
@@ -27,13 +30,14 @@ struct OwnFile {
     place: PathBuf,
     /// Its name in the encoder's folder.
     name: String,
-    map: Bytes,
+    changed: Option<SystemTime>,
+    map: Mapped,
 }
 
 impl Encoder {
     /// For a model whose messages view `map`, the map of the file at `path`. `folder` is the one that its external data is
     /// relative to, if it has any.
-    pub(super) fn new(path: &Path, map: &Bytes, folder: Option<&Path>) -> Self {
+    pub(super) fn new(path: &Path, map: &Mapped, folder: Option<&Path>) -> Self {
         let place = path.canonicalize().ok();
         // The runtime follows no link out of its folder.
         let own = place.and_then(|place| {
@@ -41,8 +45,17 @@ impl Encoder {
             let fits = folder
                 .is_none_or(|folder| folder.canonicalize().is_ok_and(|folder| folder == home));
             let name = place.file_name()?.to_str()?.to_owned();
+            let changed = place.metadata().ok()?.modified().ok();
             let map = map.clone();
-            fits.then_some((home, OwnFile { place, name, map }))
+            fits.then_some((
+                home,
+                OwnFile {
+                    place,
+                    name,
+                    changed,
+                    map,
+                },
+            ))
         });
         match own {
             Some((home, own)) => Self {
@@ -67,6 +80,17 @@ impl Encoder {
         &self.folder
     }
 
+    /// All of the model's file through a map of its own, if it has one.
+    pub(super) fn again(&self) -> Option<Bytes> {
+        self.own.as_ref().map(|own| own.map.again())
+    }
+
+    /// A view into the model's file, moved to the map that [`Encoder::again`] gave.
+    pub(super) fn moved(&self, view: &Bytes, again: &Bytes) -> Option<Bytes> {
+        let (start, end) = view_of(&self.own.as_ref()?.map.bytes, view)?;
+        (end <= again.len()).then(|| again.slice(start..end))
+    }
+
     /// The bytes of an `.onnx` file beside which the model's own file has to lie.
     #[must_use]
     pub fn encode(&self, proto: &ModelProto) -> Vec<u8> {
@@ -86,9 +110,11 @@ impl Encoder {
 }
 
 impl OwnFile {
+    /// Whether the file is still the one that was opened.
     fn is_there(&self) -> bool {
-        let found = std::fs::metadata(&self.place);
-        found.is_ok_and(|found| found.len() == self.map.len() as u64)
+        self.place.metadata().is_ok_and(|found| {
+            found.len() == self.map.bytes.len() as u64 && found.modified().ok() == self.changed
+        })
     }
 
     /// Puts a reference in the place of values that lie in the file.
@@ -112,8 +138,14 @@ impl OwnFile {
 
     /// Offset and length of a view into the map, if it is a large one.
     fn extent(&self, raw: &Bytes) -> Option<(usize, usize)> {
-        let offset = (raw.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize)?;
-        let inside = offset.checked_add(raw.len())? <= self.map.len();
-        (inside && raw.len() >= LARGE).then_some((offset, raw.len()))
+        let (start, end) = view_of(&self.map.bytes, raw)?;
+        (raw.len() >= LARGE).then_some((start, end - start))
     }
+}
+
+/// Where a view into a map begins and ends.
+fn view_of(map: &Bytes, view: &Bytes) -> Option<(usize, usize)> {
+    let start = view.as_ptr().addr().checked_sub(map.as_ptr().addr())?;
+    let end = start.checked_add(view.len())?;
+    (end <= map.len()).then_some((start, end))
 }

@@ -12,6 +12,7 @@ use prost::Message;
 use super::digest::{self, FileDigest};
 use super::encoder::Encoder;
 use super::external::{self, DataFile, Files, Roots};
+use super::mapped::Mapped;
 use super::onnx::{GraphProto, ModelProto, TensorProto};
 use super::wire::{self, Flaw};
 use super::{finite, inline, mapped, messages, sound, tensor, trim};
@@ -52,10 +53,10 @@ impl Model {
     /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file; functions cannot be put
     /// in place; or the file would take far more memory than its length.
     pub fn open(path: &Path) -> Result<Self> {
-        let source = mapped::map(path, &opening(path))?;
-        let mut model = Self::from_bytes(source, path)?;
+        let source = Mapped::open(path, &opening(path))?;
+        let mut model = Self::from_bytes(source.bytes.clone(), path)?;
         let folder = (!model.files.is_empty()).then_some(model.folder.as_path());
-        model.encoder = Encoder::new(path, &model.source, folder);
+        model.encoder = Encoder::new(path, &source, folder);
         Ok(model)
     }
 
@@ -182,7 +183,10 @@ impl Model {
     /// An external file cannot be read any more.
     pub fn digests(&self) -> Result<Vec<FileDigest>> {
         let doing = format!("computing the digests of `{}`", self.path.display());
-        let mut all = vec![digest::of_bytes(self.name(), &self.source)];
+        // Read through a map of its own: all of the weights would stay in memory otherwise.
+        let source = self.encoder.again().unwrap_or_else(|| self.source.clone());
+        let mut all = vec![digest::of_bytes(self.name(), &source)];
+        drop(source);
         for file in self.data_files() {
             all.push(digest::of_file(&file.place, file.name.clone(), &doing)?);
         }
@@ -249,9 +253,13 @@ impl Model {
         let doing = format!("checking the weights of `{}`", self.path.display());
         let mut maps = BTreeMap::new();
         let mut data = Vec::new();
+        let again = self.encoder.again();
         for tensor in messages::tensors(&self.proto) {
             if finite::concerns(tensor) {
-                data.push((tensor, self.raw(tensor, &mut maps, &doing)?));
+                let raw = self.raw(tensor, &mut maps, &doing)?;
+                let moved = raw.as_ref().zip(again.as_ref());
+                let moved = moved.and_then(|(raw, again)| self.encoder.moved(raw, again));
+                data.push((tensor, moved.or(raw)));
             }
         }
         finite::check(&data, &doing)
