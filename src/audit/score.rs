@@ -51,6 +51,7 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
     let heads = bench
         .detectors
         .iter()
+        .filter(|detector| rides(detector))
         .filter_map(|detector| detector.head().transpose())
         .collect::<Result<Vec<Head>>>()?;
     Engine::open(runtime, &bench.subject.model, arch, &taps, &taps, heads)
@@ -95,12 +96,13 @@ impl Study<'_> {
             let activations = self.engine.plain_activations(&prompts, &sites)?;
             for (tap, (detector, seen)) in detectors.iter().zip(&mut seen).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
-                let scores = match detector.head()? {
-                    Some(_) => heads.next().unwrap_or_default(),
-                    None => activations
-                        .iter()
+                let scores = if rides(detector) {
+                    heads.next().unwrap_or_default()
+                } else {
+                    let of_prompts = activations.iter();
+                    of_prompts
                         .map(|of_prompt| detector.token_scores(of_prompt[tap].view()))
-                        .collect::<Result<_>>()?,
+                        .collect::<Result<_>>()?
                 };
                 let items = Scored {
                     suite,
@@ -128,6 +130,15 @@ impl Study<'_> {
                 });
         self.fits = fits.collect::<Result<_>>()?;
         Ok(())
+    }
+}
+
+/// Whether a detector is a head of the graph. An encoder whose features compete would run as a whole in every pass of a
+/// patching map; the fit of an SAE encodes the tapped activations anyway.
+fn rides(detector: &Detector) -> bool {
+    match &detector.weights {
+        Loaded::Probe(_) => true,
+        Loaded::Sae(sae) => !detector.card.features.is_empty() && !sae.features_compete(),
     }
 }
 

@@ -72,6 +72,7 @@ impl Engine {
                     value: format!("value.{site}"),
                 })
                 .collect(),
+            ..Plan::default()
         };
         let instrumented = instrument(model, arch, &plan)?;
         let session = Session::open(

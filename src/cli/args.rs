@@ -66,6 +66,10 @@ pub enum Command {
     Generate(super::generate::GenerateArgs),
     /// Patch a pair of prompts at every layer and position.
     Patch(PatchArgs),
+    /// Write the model with one more output, the scores of detectors at every token.
+    Monitor(super::monitor::MonitorArgs),
+    /// Generate while a detector's direction is added to the stream, beside the plain text.
+    Steer(super::steer::SteerArgs),
     /// Train a detector.
     #[command(subcommand)]
     Train(TrainCommand),

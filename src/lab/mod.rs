@@ -1,4 +1,5 @@
-//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, train, find.
+//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, steer, monitor,
+//! train, find.
 //!
 //! `audit` is made of the same verbs.
 
@@ -9,11 +10,16 @@ mod find;
 mod fitting;
 mod folders;
 mod labelled;
+mod monitor;
+mod own;
 mod patch;
 mod progress;
+mod push;
 mod read;
 mod respond;
 mod sites;
+mod steer;
+mod steered;
 mod subject;
 mod train;
 
@@ -21,10 +27,15 @@ pub use capture::{Captured, capture, check_ids};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
+pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
+pub use own::{Drift, drift};
 pub use patch::{PatchFile, patch};
 pub use progress::{Progress, Silent};
+pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;
 pub use sites::select_sites;
+pub use steer::steer;
+pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};

@@ -26,7 +26,7 @@ pub struct Model {
     folder: PathBuf,
     source: Bytes,
     proto: ModelProto,
-    files: Files,
+    pub(super) files: Files,
     encoder: Encoder,
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::Sae;
 use candor::fault::{Fault, Result};
-use candor::instrument::{Activation, Head, Plan, instrument};
+use candor::instrument::{Activation, Head, Normalization, Plan, instrument};
 use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::{Feed, Runtime, Session};
 use ndarray::{Array1, Array2, ArrayViewD, Axis};
@@ -37,15 +37,14 @@ pub fn detectors(
 ) -> Result<Opened> {
     let folder = sae.ok_or_else(|| Fault::usage("loading", "no SAE"))?;
     let sae = Sae::open(&folder)?;
-    let columns = sae
-        .columns(&(0..FEATURES).collect::<Vec<_>>())?
-        .ok_or_else(|| Fault::usage("loading", "an SAE whose features are not element-wise"))?;
+    let columns = sae.columns(&(0..FEATURES).collect::<Vec<_>>())?;
     let mut plan = Plan::default();
     for layer in 0..arch.blocks.len() {
         let site = SiteName::block(layer, Point::ResidPost);
         plan.heads.push(Head {
             id: format!("probe.{layer}"),
             site,
+            normalization: Normalization::None,
             weight: columns.weight.column(0).to_owned().insert_axis(Axis(1)),
             bias: Array1::zeros(1),
             activation: Activation::Linear,
@@ -53,6 +52,7 @@ pub fn detectors(
         plan.heads.push(Head {
             id: format!("sae.{layer}"),
             site,
+            normalization: Normalization::None,
             weight: columns.weight.clone(),
             bias: columns.bias.clone(),
             activation: columns.activation.clone(),
