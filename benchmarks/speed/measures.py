@@ -52,6 +52,8 @@ class Measure:
         return {
             "id": self.id, "title": self.title, "group": self.group, "x": self.x, "contenders": found, "bars": bars,
             "agree": all(difference <= TOLERANCE for difference in differences), "budget": self.budget,
+            # Candor's planner says how it runs the rows, and why.
+            "way": contenders[0].loaded.get("way"),
         }
 
 
@@ -86,8 +88,8 @@ def bare(context, measure, model, **more):
     return {"measure": measure, "model": folder(context, model), "heads": HEADS, "cuda": context.provider == "cuda", **more}
 
 
-def torch(measure, model, **more):
-    return {"measure": measure, "name": model, **more}
+def torch(context, measure, model, **more):
+    return {"measure": measure, "name": model, "device": context.provider, **more}
 
 
 LENS = ("TransformerLens", "with_transformer_lens.py")
@@ -113,9 +115,9 @@ def sweeps(_arguments):
             def contenders(context, model=model, swapped=swapped):
                 load = {"pairs": pairs(model, 1, 16, swapped)}
                 yield "Candor", "candor", candor(context, "resid_pre", model, **load)
-                yield *LENS, torch("resid_pre", model, **load)
-                yield *NNSIGHT, torch("resid_pre", model, **load)
-                yield "nnsight, a layer a batch", NNSIGHT[1], torch("resid_pre", model, batched=True, **load)
+                yield *LENS, torch(context, "resid_pre", model, **load)
+                yield *NNSIGHT, torch(context, "resid_pre", model, **load)
+                yield "nnsight, a layer a batch", NNSIGHT[1], torch(context, "resid_pre", model, batched=True, **load)
                 yield *ORT, bare(context, "resid_pre", model, **load)
                 yield "ONNX Runtime, last token's logits", ORT[1], bare(context, "resid_pre", model, last=True, **load)
             yield Measure(
@@ -135,7 +137,7 @@ def heads(arguments):
             def contenders(context, model=model, swapped=swapped):
                 load = {"pairs": pairs(model, 32, 16, swapped)}
                 yield "Candor", "candor", candor(context, "heads", model, **load)
-                yield *LENS, torch("heads", model, **load)
+                yield *LENS, torch(context, "heads", model, **load)
             yield Measure(
                 f"heads.{model}.{kind}", f"head-output sweep 12 × 12 over 32 pairs of 16 tokens, {SHAPE[model]}, pairs differ {'everywhere' if swapped is None else 'in one token'}",
                 "sweep", contenders, {"TransformerLens": ("at least", 20)},
@@ -165,7 +167,7 @@ def detectors(_arguments):
         yield "Candor", "candor", candor(context, "detectors", "gpt2", sae=sae, **load)
         yield "Candor, plain", "candor", candor(context, "forward", "gpt2", **load)
         yield "ONNX Runtime", ORT[1], bare(context, "forward", "gpt2", spin=False, **load)
-        yield "SAELens, encoding alone", "with_sae_lens.py", torch("detectors", "gpt2", sae=sae, **load)
+        yield "SAELens, encoding alone", "with_sae_lens.py", torch(context, "detectors", "gpt2", sae=sae, **load)
     yield Measure(
         "detectors.gpt2.8x64", "a probe and 64 features of a 24,576-wide JumpReLU SAE at each of 12 layers, 8 × 64, GPT-2 small", "forward", contenders,
         {"Candor, plain": ("at most", 1.05), "ONNX Runtime": ("at most", 1.05)},

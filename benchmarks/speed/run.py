@@ -24,7 +24,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
+# The id of a measure that is no sweep.
+AUDITS = "memory.audits"
 
+import audits
 import measures
 import models
 import plot
@@ -36,14 +39,18 @@ def main():
     if arguments.list:
         for measure in measures.all_of(arguments):
             print(f"{measure.id:32} {measure.title}")
+        print(f"{AUDITS:32} peak memory of whole audits against plain sessions")
         return
     require_packages()
-    worker = arguments.worker or build_worker()
+    if not (arguments.worker and arguments.candor):
+        built = build()
+    worker, candor = arguments.worker or built / "examples" / "speed", arguments.candor or built / "candor"
     folder = models.default_folder()
     prepare(folder)
-    context = Context(worker=worker, folder=folder, threads=arguments.threads, provider=arguments.provider, runtime=runtime_library())
+    context = Context(worker=worker, folder=folder, threads=arguments.threads, provider=arguments.provider, runtime=arguments.runtime or runtime_library())
     chosen = [m for m in measures.all_of(arguments) if not arguments.only or any(re.fullmatch(o, m.id) for o in arguments.only)]
-    if not chosen:
+    with_audits = arguments.provider == "cpu" and (not arguments.only or any(re.fullmatch(o, AUDITS) for o in arguments.only))
+    if not chosen and not with_audits:
         sys.exit(f"no measure matches {' '.join(arguments.only)}; --list shows them")
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -52,14 +59,24 @@ def main():
         print(f"{measure.id}: {measure.title}", flush=True)
         record["measures"].append(interleave(measure, context, arguments.runs, record["versions"]))
         # Written after each measure: an interrupted hour leaves what it has.
-        (out / "speed.json").write_text(json.dumps(record, indent=1) + "\n")
-        (out / "speed.md").write_text(table.markdown(record))
+        write(record, out)
+    if with_audits:
+        print(AUDITS, flush=True)
+        record["audits"] = audits.measure(candor, arguments.threads, context.runtime)
+        write(record, out)
     for name, svg in plot.all_of(record):
         (out / f"{name}.svg").write_text(svg)
     print((out / "speed.md").read_text())
+    if record["measures"] and (way := [f"{m['id']}: {m['way']}" for m in record["measures"] if m["way"]]):
+        print("\n".join(way))
     wrong = [m["id"] for m in record["measures"] if m["agree"] is False]
     if wrong:
         sys.exit(f"numbers do not agree in: {', '.join(wrong)}")
+
+
+def write(record, out):
+    (out / "speed.json").write_text(json.dumps(record, indent=1) + "\n")
+    (out / "speed.md").write_text(table.markdown(record))
 
 
 def parse():
@@ -69,7 +86,9 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="one run each, without the longest measures")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     parser.add_argument("--provider", choices=["cpu", "cuda"], default="cpu", help="where Candor and ONNX Runtime run")
+    parser.add_argument("--runtime", help="ONNX Runtime's library for Candor, if not the one in the Python package")
     parser.add_argument("--worker", type=Path, help="Candor's worker, if it is not to be built here")
+    parser.add_argument("--candor", type=Path, help="the candor binary, if it is not to be built here")
     parser.add_argument("--out", default=ROOT / "benchmarks" / "results" / str(datetime.date.today()))
     parser.add_argument("--list", action="store_true", help="names the measures and ends")
     arguments = parser.parse_args()
@@ -95,15 +114,15 @@ def require_packages():
         )
 
 
-def build_worker():
+def build():
+    """The folder that holds the binary and the worker."""
     try:
-        subprocess.run(["cargo", "build", "--release", "--locked", "--example", "speed"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "candor", "--example", "speed"], cwd=ROOT, check=True)
     except FileNotFoundError:
-        sys.exit("no `cargo` on the path: install Rust (rustup.rs), or name a worker that was built elsewhere with --worker")
+        sys.exit("no `cargo` on the path: install Rust (rustup.rs), or name what was built elsewhere with --worker and --candor")
     except subprocess.CalledProcessError:
-        sys.exit("the worker could not be built: see cargo's message above")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "examples" / ("speed.exe" if os.name == "nt" else "speed")
+        sys.exit("Candor could not be built: see cargo's message above")
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 
 def prepare(folder):
@@ -149,17 +168,18 @@ class Contender:
         self.name = name
         command = [context.worker] if program == "candor" else [sys.executable, HERE / "contenders" / program]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log(name.replace(" ", "-")), text=True)
-        self.loaded = self.ask({"do": "load", "threads": context.threads, **load})
+        self.loaded = self.answer({"do": "load", "threads": context.threads, **load})
 
-    def ask(self, request):
+    def answer(self, request):
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name} ended; its messages are in {models.default_folder()}")
-        answer = json.loads(line)
+        return json.loads(line) if line else {"error": f"ended; its messages are in {models.default_folder()}"}
+
+    def ask(self, request):
+        answer = self.answer(request)
         if "error" in answer:
-            raise RuntimeError(f"{self.name}: {answer['error']}")
+            raise SystemExit(f"{self.name}: {answer['error']}")
         return answer
 
     def end(self):
@@ -168,11 +188,19 @@ class Contender:
 
 
 def interleave(measure, context, runs, versions):
-    contenders = []
+    contenders, failed = [], {}
     try:
         for name, program, load in measure.contenders(context):
-            contenders.append(Contender(name, program, load, context))
-            versions.update(contenders[-1].loaded["versions"])
+            contender = Contender(name, program, load, context)
+            if "error" in contender.loaded:
+                if name == "Candor":
+                    raise SystemExit(f"{name}: {contender.loaded['error']}")
+                print(f"  {name}: not measured: {contender.loaded['error']}", flush=True)
+                failed[name] = contender.loaded["error"]
+                contender.end()
+                continue
+            contenders.append(contender)
+            versions.update(contender.loaded["versions"])
         answers = {contender.name: [] for contender in contenders}
         for run in range(1 if measure.memory else runs):
             # Nobody is always first.
@@ -185,7 +213,7 @@ def interleave(measure, context, runs, versions):
     finally:
         for contender in contenders:
             contender.end()
-    return measure.record(contenders, answers)
+    return {**measure.record(contenders, answers), "not_measured": failed}
 
 
 if __name__ == "__main__":

@@ -37,6 +37,12 @@ def markdown(record):
         chosen = [measure for measure in record["measures"] if measure["group"] == group]
         if chosen:
             lines += [f"## {heading}", ""] + {"memory": memory, "growth": growth}.get(group, compared)(chosen) + [""]
+    if record.get("audits"):
+        lines += ["## Whole audits", "", "| Model | Audit, peak | Plain session, peak | Against it |", "|---|---|---|---|"]
+        for row in record["audits"]:
+            found = f"{row['factor']:.2f}× (bar ≤ {row['bar']}×: {'met' if row['met'] else '**missed**'})"
+            lines.append(f"| {row['name']} | {mebibytes(row['audit'])} | {mebibytes(row['plain'])} | {found} |")
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -52,6 +58,8 @@ def compared(chosen):
                 against = verdict(bar) if bar else f"{ratio:.2f}×"
                 difference = "not compared" if entry["difference"] is None else f"{entry['difference']:.1e}"
             lines.append(f"| {measure['title'] if place == 0 else ''} | {name} | {spread(entry)} | {against} | {difference} |")
+        for name, why in measure.get("not_measured", {}).items():
+            lines.append(f"| | {name} | not measured: {why.splitlines()[0][:160]} | | |")
     lines += ["", "“At least” factors are the contender's time over Candor's, “at most” factors Candor's time over the contender's."]
     return lines
 

@@ -19,12 +19,13 @@ def prepare(load):
 
     torch.set_num_threads(load["threads"])
     torch.set_grad_enabled(False)
-    module = models.build(load["name"])
+    device = load.get("device", "cpu")
+    module = models.build(load["name"]).to(device)
     module.config.use_cache = False
     model = NNsight(module)
     versions = {"nnsight": version("nnsight"), "torch": torch.__version__, "transformers": version("transformers")}
     (pair,) = load["pairs"]
-    clean, corrupt = (torch.tensor([pair[side]]) for side in ("clean", "corrupt"))
+    clean, corrupt = (torch.tensor([pair[side]], device=device) for side in ("clean", "corrupt"))
     answer, foil = pair["answer"], pair["foil"]
     blocks = model.transformer.h if load["name"] == "gpt2" else model.model.layers
     seq = corrupt.shape[1]

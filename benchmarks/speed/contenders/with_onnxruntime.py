@@ -25,7 +25,11 @@ def session(path_or_bytes, load):
         # As Candor's sessions: threads that wait in turns do not take the cores from one another.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CUDAExecutionProvider"] if load.get("cuda") else ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(path_or_bytes, options, providers=providers)
+    opened = onnxruntime.InferenceSession(path_or_bytes, options, providers=providers)
+    if opened.get_providers()[0] != providers[0]:
+        # It goes on with the processor and says nothing.
+        raise RuntimeError(f"this onnxruntime has no {providers[0]}: install onnxruntime-gpu instead")
+    return opened
 
 
 def last_only(path):

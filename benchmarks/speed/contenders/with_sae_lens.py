@@ -21,12 +21,13 @@ def prepare(load):
 
     torch.set_num_threads(load["threads"])
     torch.set_grad_enabled(False)
-    sae = SAE.load_from_disk(load["sae"], device="cpu")
-    module = models.build(load["name"])
+    device = load.get("device", "cpu")
+    sae = SAE.load_from_disk(load["sae"], device=device)
+    module = models.build(load["name"]).to(device)
     kept = []
     for block, _ in models.blocks(module):
         block.register_forward_hook(lambda _m, _i, out: kept.append(out[0] if isinstance(out, tuple) else out))
-    module(input_ids=torch.tensor(load["ids"]), use_cache=False)
+    module(input_ids=torch.tensor(load["ids"], device=device), use_cache=False)
     versions = {"sae-lens": version("sae-lens"), "torch": torch.__version__}
 
     def run():

@@ -16,16 +16,16 @@ import models
 from protocol import serve
 
 
-def hooked(name):
+def hooked(name, device):
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights, convert_llama_weights
 
-    module = models.build(name)
+    module = models.build(name).to(device)
     c = module.config
     if name == "gpt2":
         config = HookedTransformerConfig(
             n_layers=c.n_layer, d_model=c.n_embd, n_heads=c.n_head, d_head=c.n_embd // c.n_head, d_mlp=4 * c.n_embd, n_ctx=c.n_positions,
-            d_vocab=c.vocab_size, act_fn="gelu_new", normalization_type="LN", eps=c.layer_norm_epsilon, device="cpu",
+            d_vocab=c.vocab_size, act_fn="gelu_new", normalization_type="LN", eps=c.layer_norm_epsilon, device=device,
         )
         weights = convert_gpt2_weights(module, config)
     else:
@@ -34,7 +34,7 @@ def hooked(name):
             n_layers=c.num_hidden_layers, d_model=c.hidden_size, n_heads=c.num_attention_heads, d_head=d_head,
             n_key_value_heads=c.num_key_value_heads, d_mlp=c.intermediate_size, n_ctx=c.max_position_embeddings, d_vocab=c.vocab_size,
             act_fn="silu", gated_mlp=True, normalization_type="RMS", positional_embedding_type="rotary", rotary_dim=d_head,
-            rotary_adjacent_pairs=False, rotary_base=int(c.rope_parameters["rope_theta"]), final_rms=True, eps=c.rms_norm_eps, device="cpu",
+            rotary_adjacent_pairs=False, rotary_base=int(c.rope_parameters["rope_theta"]), final_rms=True, eps=c.rms_norm_eps, device=device,
         )
         weights = convert_llama_weights(module, config)
     model = HookedTransformer(config)
@@ -45,20 +45,21 @@ def hooked(name):
 def prepare(load):
     import transformer_lens.patching as patching
 
+    device = load.get("device", "cpu")
     torch.set_num_threads(load["threads"])
     torch.set_grad_enabled(False)
     patching.tqdm = lambda cells, **_: cells
-    model = hooked(load["name"])
+    model = hooked(load["name"], device)
     versions = {"transformer-lens": version("transformer-lens"), "torch": torch.__version__}
     if load["measure"] == "forward":
-        ids = torch.tensor(load["ids"])
+        ids = torch.tensor(load["ids"], device=device)
         model(ids)
         return lambda: {"logits": model(ids)[0, -1, :8].tolist()}, versions
 
     pairs = load["pairs"]
-    clean, corrupt = (torch.tensor([pair[side] for pair in pairs]) for side in ("clean", "corrupt"))
-    answer, foil = (torch.tensor([pair[side] for pair in pairs]) for side in ("answer", "foil"))
-    rows = torch.arange(len(pairs))
+    clean, corrupt = (torch.tensor([pair[side] for pair in pairs], device=device) for side in ("clean", "corrupt"))
+    answer, foil = (torch.tensor([pair[side] for pair in pairs], device=device) for side in ("answer", "foil"))
+    rows = torch.arange(len(pairs), device=device)
     sweep, site = {
         "resid_pre": (patching.get_act_patch_resid_pre, "hook_resid_pre"),
         "heads": (patching.get_act_patch_attn_head_out_all_pos, "hook_z"),

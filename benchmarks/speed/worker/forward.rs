@@ -83,6 +83,7 @@ fn work(
         Path::new(&instrumented.folder),
         arch,
     )?;
+    let placement = placement(&session)?;
     let heads = instrumented.manifest.heads.into_iter();
     let heads = heads.map(|(id, output)| {
         (
@@ -116,7 +117,20 @@ fn work(
     };
     run()?;
     let work: Work = Box::new(run);
-    Ok((work, None))
+    Ok((work, Some(placement)))
+}
+
+/// How many nodes run where.
+fn placement(session: &Session) -> Result<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for node in session.placement()? {
+        *counts.entry(node.provider).or_default() += 1;
+    }
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(provider, count)| format!("{count} on {provider}"))
+        .collect();
+    Ok(counts.join(", "))
 }
 
 fn last_token(values: ArrayViewD<'_, f32>) -> Vec<f64> {
