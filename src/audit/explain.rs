@@ -8,7 +8,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
-use super::study::Study;
+use super::study::{Study, loaded};
 use crate::causal::{
     Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
 };
@@ -45,7 +45,7 @@ impl Study<'_> {
                         seed: self.config.seed,
                         bench: self.bench,
                         suite,
-                        runs: &self.engine,
+                        runs: loaded(self.engine.as_ref())?,
                         pairs: &pairs,
                         control: &control,
                     };

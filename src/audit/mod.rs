@@ -49,7 +49,7 @@ pub fn run(
     let mut evidence = Vec::with_capacity(prepared.benches.len());
     for bench in &prepared.benches {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
-        let mut study = Study::begin(config, &prepared, bench, &runtime, progress)?;
+        let mut study = Study::begin(config, &prepared, bench, progress);
         study.ask(&runtime)?;
         study.read_detectors()?;
         study.explain()?;

@@ -5,7 +5,7 @@ use super::preflight::{Bench, Prepared};
 use super::score::Fit;
 use crate::causal::Engine;
 use crate::evidence::Evidence;
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::lab::Progress;
 use crate::run::Runtime;
 
@@ -19,8 +19,9 @@ pub struct Study<'a> {
     pub bench: &'a Bench,
     /// Told where the work stands.
     pub progress: &'a dyn Progress,
-    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads.
-    pub engine: Engine,
+    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads. Loaded when the plain
+    /// model has answered.
+    pub engine: Option<Engine>,
     /// What was measured so far.
     pub evidence: Evidence,
     /// How the SAEs fit the model.
@@ -28,29 +29,42 @@ pub struct Study<'a> {
 }
 
 impl<'a> Study<'a> {
-    /// Instruments the model.
-    ///
-    /// # Errors
-    /// A site is missing or cannot be written, or the runtime refuses the graph.
+    /// Nothing is known yet.
     pub fn begin(
         config: &'a AuditConfig,
         prepared: &'a Prepared,
         bench: &'a Bench,
-        runtime: &Runtime,
         progress: &'a dyn Progress,
-    ) -> Result<Self> {
-        progress.stage(&format!("{}: instrumenting", bench.subject.name), 1);
-        let engine = super::score::instrument(runtime, bench, &prepared.rules)?;
-        progress.step(1);
-        Ok(Self {
-            engine,
+    ) -> Self {
+        Self {
+            engine: None,
             config,
             prepared,
             bench,
             progress,
             evidence: Evidence::default(),
             fits: Vec::new(),
-        })
+        }
+    }
+
+    /// Instruments the model.
+    ///
+    /// # Errors
+    /// A site is missing or cannot be written, or the runtime refuses the graph.
+    pub fn instrument(&mut self, runtime: &Runtime) -> Result<()> {
+        self.stage("instrumenting", 1);
+        let engine = super::score::instrument(runtime, self.bench, &self.prepared.rules)?;
+        self.engine = Some(engine);
+        self.progress.step(1);
+        Ok(())
+    }
+
+    /// The instrumented graph.
+    ///
+    /// # Errors
+    /// As [`loaded`].
+    pub fn engine(&self) -> Result<&Engine> {
+        loaded(self.engine.as_ref())
     }
 
     /// A stage of the work on this model begins.
@@ -58,4 +72,12 @@ impl<'a> Study<'a> {
         self.progress
             .stage(&format!("{}: {what}", self.bench.subject.name), steps);
     }
+}
+
+/// A study's instrumented graph, for those who write down its evidence meanwhile.
+///
+/// # Errors
+/// Failed: it is not loaded yet.
+pub fn loaded(engine: Option<&Engine>) -> Result<&Engine> {
+    engine.ok_or_else(|| Fault::failed("reading the model", "a graph that is not instrumented yet"))
 }
