@@ -52,7 +52,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
-        Command::Patch(args) => patch::run(args, &cli.runtime)?,
+        Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
         Command::Monitor(args) => monitor::run(args, &cli.runtime)?,
         Command::Steer(args) => steer::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,

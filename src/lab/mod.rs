@@ -29,7 +29,10 @@ pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
-pub use patch::{PatchFile, patch};
+pub use patch::{
+    Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
+    PatchRequest, Patched, Random, Refused, Windows, patch,
+};
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
