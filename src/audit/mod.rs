@@ -51,8 +51,9 @@ pub fn run(
     for bench in &prepared.benches {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study::begin(config, &prepared, bench, progress);
+        let said = study.ask(&runtime)?;
         let engine = study.instrument(&runtime)?;
-        study.ask(&runtime, &engine)?;
+        study.compare(&engine, said)?;
         study.read_detectors(&engine)?;
         study.explain(&runtime, engine)?;
         models.push(study.conclude()?);

@@ -21,7 +21,7 @@ use crate::fault::{Fault, Result};
 use crate::model::onnx::tensor_proto::DataType;
 use crate::model::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::model::{
-    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, SiteName, encode,
+    Architecture, Encoder, Form, GraphIndex, InputRole, Layout, Model, Point, SiteName,
 };
 use region::Region;
 use stand_ins::StandIns;
@@ -65,7 +65,7 @@ pub struct Piece {
 /// Cuts one model.
 pub struct Cutter {
     proto: ModelProto,
-    folder: PathBuf,
+    encoder: Encoder,
     graph: GraphProto,
     elements: Elements,
     cuts: HashMap<Cut, Vec<String>>,
@@ -148,7 +148,7 @@ impl Cutter {
         Ok(Self {
             elements: Elements::of(&graph),
             proto,
-            folder: model.folder().to_path_buf(),
+            encoder: model.encoder().clone(),
             graph,
             cuts,
             why_not,
@@ -201,8 +201,8 @@ impl Cutter {
             ..self.proto.clone()
         };
         Piece {
-            bytes: encode(&proto),
-            folder: self.folder.clone(),
+            bytes: self.encoder.encode(&proto),
+            folder: self.encoder.folder().to_path_buf(),
             given,
             wanted,
         }
