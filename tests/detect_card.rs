@@ -205,8 +205,7 @@ fn an_sae_is_read_as_it_was_written() {
         let scores = read.token_scores(x.view()).unwrap();
         assert_eq!(scores.column(0), acts.column(17));
         assert_eq!(scores.column(1), acts.column(4));
-        let element_wise = ["standard", "jumprelu"].contains(&name);
-        assert_eq!(read.head().unwrap().is_some(), element_wise, "{name}");
+        assert_eq!(read.head().unwrap().unwrap().columns(), 2, "{name}");
         assert_eq!(read.digests.len(), 3);
     }
 }

@@ -99,11 +99,11 @@ fn columns_of_features_equal_the_encoder() {
         let folder = fixture(name);
         let sae = Sae::open(&folder).unwrap();
         let x = matrix(&folder, "recorded.safetensors", "input");
-        let columns = sae.columns(&features).unwrap().unwrap();
+        let columns = sae.columns(&features).unwrap();
         let mut acts = x.dot(&columns.weight) + &columns.bias;
         for mut row in acts.rows_mut() {
             match &columns.activation {
-                Activation::Linear => {}
+                Activation::Linear | Activation::TopK(_) => {}
                 Activation::Relu => row.mapv_inplace(|act| act.max(0.0)),
                 Activation::JumpRelu(threshold) => row.zip_mut_with(threshold, |act, threshold| {
                     *act = if *act > *threshold { act.max(0.0) } else { 0.0 };
@@ -118,9 +118,12 @@ fn columns_of_features_equal_the_encoder() {
             );
         }
     }
-    for name in ["topk", "abstopk", "standard_layer_norm"] {
+    for (name, compete) in [("topk", true), ("abstopk", true), ("gated", false)] {
         let sae = Sae::open(&fixture(name)).unwrap();
-        assert!(sae.columns(&features).unwrap().is_none(), "{name}");
+        assert_eq!(sae.features_compete(), compete, "{name}");
+        let columns = sae.columns(&features).unwrap();
+        let width = if compete { sae.d_sae() } else { features.len() };
+        assert_eq!(columns.weight.ncols(), width, "{name}");
     }
     let sae = Sae::open(&fixture("standard")).unwrap();
     assert!(
@@ -129,6 +132,18 @@ fn columns_of_features_equal_the_encoder() {
             .expected
             .contains("below d_sae = 32")
     );
+}
+
+/// Old configs say by the hook's name alone that heads are laid side by side.
+#[test]
+fn heads_are_read_side_by_side() {
+    let flat = Copy::of("flat_topk");
+    assert!(!Sae::open(flat.0.path()).unwrap().config().flattens_heads);
+    flat.set("hook_point", json!("blocks.0.attn.hook_z"));
+    assert!(Sae::open(flat.0.path()).unwrap().config().flattens_heads);
+    let new = Copy::of("topk");
+    new.set("reshape_activations", json!("hook_z"));
+    assert!(Sae::open(new.0.path()).unwrap().config().flattens_heads);
 }
 
 /// Ablating every feature leaves what a reconstruction from nothing leaves, plus the error term.
@@ -320,12 +335,8 @@ fn messages_for_bad_sae_folders() {
         Copy::of("flat_topk").set("normalize_activations", json!(true)),
     );
     say(
-        "attention heads",
-        copy().set("reshape_activations", json!("hook_z")),
-    );
-    say(
-        "attention heads in an old config",
-        Copy::of("flat_topk").set("hook_point", json!("blocks.0.attn.hook_z")),
+        "heads laid out in another way",
+        copy().set("reshape_activations", json!("hook_q")),
     );
     say("one head", copy().set("metadata.hook_head_index", json!(2)));
     say("a transcoder", copy().set("d_out", json!(24)));

@@ -5,7 +5,7 @@
 #[path = "instrument/tiny.rs"]
 mod tiny;
 
-use candor::instrument::{Activation, ExtraInput, Head, Plan, Write, rewrite};
+use candor::instrument::{Activation, ExtraInput, Head, Normalization, Plan, Write, rewrite};
 use candor::model::onnx::{ModelProto, NodeProto, ValueInfoProto};
 use candor::model::{Layout, Point, SiteName, SiteTensor};
 
@@ -38,6 +38,7 @@ fn head(id: &str, site: SiteName, columns: usize, activation: Activation) -> Hea
     Head {
         id: id.into(),
         site,
+        normalization: Normalization::None,
         weight: Array2::from_elem((tiny::WIDTH, columns), 0.5),
         bias: Array1::zeros(columns),
         activation,

@@ -36,6 +36,7 @@ impl Written {
                 site,
                 value: "v".into(),
             }],
+            ..Plan::default()
         };
         Self {
             prepared: lab.prepare(&plan),

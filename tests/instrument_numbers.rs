@@ -12,7 +12,7 @@ mod lab;
 #[path = "instrument/tiny.rs"]
 mod tiny;
 
-use candor::instrument::{Activation, Head, Plan, Write};
+use candor::instrument::{Activation, Head, Normalization, Plan, Write};
 use candor::model::{Layout, Point, Site, SiteName};
 use candor::run::{Feed, Tensor};
 use lab::{Lab, Prepared, Reading, all_labs, difference};
@@ -68,6 +68,7 @@ impl Stage {
         let plan = Plan {
             taps: sites.clone(),
             heads: vec![],
+            scores: None,
             writes: sites
                 .iter()
                 .flat_map(|&site| [replace(site), project(site)])
@@ -328,6 +329,7 @@ fn heads_are_the_taps_times_the_weights() {
         let head = |id: &str, activation| Head {
             id: id.into(),
             site,
+            normalization: Normalization::None,
             weight: weight.clone(),
             bias: bias.clone(),
             activation,
@@ -340,6 +342,7 @@ fn heads_are_the_taps_times_the_weights() {
                 head("jump", Activation::JumpRelu(thresholds.clone())),
             ],
             writes: vec![],
+            scores: None,
         };
         let read = lab.prepare(&plan).run(&lab.feed());
         let (rows, length) = lab.ids.dim();
@@ -387,6 +390,65 @@ fn tiny_labs() -> Vec<(&'static str, Tiny, f32)> {
     ]
 }
 
+/// In the graph's own precision: a stream of 16 bits is rounded once more.
+#[test]
+fn a_vector_is_added_where_the_mask_says() {
+    for (name, tiny, tolerance) in tiny_labs() {
+        let point = if name.contains("norm") || name.contains("simplified") {
+            Point::ResidMid
+        } else {
+            Point::ResidPost
+        };
+        let site = SiteName::block(0, point);
+        let ids = Array2::from_shape_vec((2, 3), vec![1, 4, 7, 2, 0, 8]).unwrap();
+        let lab = Lab::of_tiny(name, tiny, ids);
+        let plan = Plan {
+            taps: vec![site],
+            writes: vec![Write::Add {
+                site,
+                vector: "v".into(),
+            }],
+            ..Plan::default()
+        };
+        let prepared = lab.prepare(&plan);
+        let vectors = Array2::from_shape_vec((2, 4), numbers(8, 6.0)).unwrap();
+        let run = |vectors: &Array2<f32>, on: &dyn Fn(usize, usize) -> bool| {
+            let feed = lab
+                .feed()
+                .with("candor.in.v", Tensor::F32(vectors.clone().into_dyn()))
+                .with(&prepared.manifest.masks[0].1, mask(&lab, on));
+            prepared.run(&feed)
+        };
+        let none = run(&Array2::from_elem((2, 4), f32::NAN), &|_, _| false);
+        assert!(
+            difference(none.logits(), lab.plain()) <= tolerance,
+            "{name}"
+        );
+        let some = |row: usize, token: usize| row == 1 || token == 2;
+        let added = run(&vectors, &some);
+        let moved = added.tap(site) - none.tap(site);
+        for ((row, token, x), moved) in moved
+            .into_dimensionality::<ndarray::Ix3>()
+            .unwrap()
+            .indexed_iter()
+        {
+            let expected = if some(row, token) {
+                vectors[[row, x]]
+            } else {
+                0.0
+            };
+            assert!(
+                (moved - expected).abs() <= 1e-6 + 2.0 * tolerance,
+                "{name}: {moved} {expected}"
+            );
+        }
+        assert!(
+            difference(added.logits(), lab.plain()) > 1e-3,
+            "{name}: the rest reads it"
+        );
+    }
+}
+
 #[test]
 fn small_graphs_of_every_form_run_and_obey() {
     for (name, tiny, tolerance) in tiny_labs() {
@@ -403,6 +465,7 @@ fn small_graphs_of_every_form_run_and_obey() {
         let head = Head {
             id: "h".into(),
             site,
+            normalization: Normalization::None,
             weight: Array2::eye(tiny::WIDTH),
             bias: Array1::zeros(tiny::WIDTH),
             activation: Activation::JumpRelu(Array1::from_elem(tiny::WIDTH, 0.2)),
@@ -411,6 +474,7 @@ fn small_graphs_of_every_form_run_and_obey() {
             taps: vec![site],
             heads: vec![head],
             writes: vec![replace(site), project(site)],
+            scores: None,
         };
         let values = ArrayD::from_shape_vec(vec![2, 3, 4], numbers(24, 5.0)).unwrap();
         let values = values.mapv(|value| half::f16::from_f32(value).to_f32());

@@ -13,7 +13,7 @@ use crate::interrupt;
 use crate::model::{Architecture, Layout, Model, SiteName};
 use crate::run::{Feed, Runtime, Session, batches};
 
-/// Bytes of activations and logits that one batch may hold.
+/// Bytes of activations and logits that a batch of several rows may hold where nothing else is said.
 const BATCH_BYTES: usize = 128 << 20;
 
 /// An instrumented model on the runtime: every site of `writes` can be changed, every site of `taps` read.
@@ -27,6 +27,7 @@ pub struct Engine {
     taps: Vec<Port>,
     heads: Vec<Port>,
     logits: Port,
+    budget: Option<usize>,
 }
 
 /// A site that can be written.
@@ -47,6 +48,43 @@ pub(super) struct Port {
 }
 
 impl Engine {
+    /// Whether a model can be instrumented so, which takes no runtime and hardly any time.
+    ///
+    /// # Errors
+    /// A site is missing or cannot be written.
+    pub fn check(
+        model: &Model,
+        arch: &Architecture,
+        taps: &[SiteName],
+        writes: &[SiteName],
+        heads: Vec<Head>,
+    ) -> Result<()> {
+        instrument(model, arch, &Self::plan(arch, taps, writes, heads)?).map(|_| ())
+    }
+
+    fn plan(
+        arch: &Architecture,
+        taps: &[SiteName],
+        writes: &[SiteName],
+        heads: Vec<Head>,
+    ) -> Result<Plan> {
+        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
+            return Err(missing(arch, site));
+        }
+        Ok(Plan {
+            taps: taps.to_vec(),
+            heads,
+            writes: writes
+                .iter()
+                .map(|&site| Write::Replace {
+                    site,
+                    value: format!("value.{site}"),
+                })
+                .collect(),
+            ..Plan::default()
+        })
+    }
+
     /// Instruments the model and opens a session on it.
     ///
     /// # Errors
@@ -59,20 +97,7 @@ impl Engine {
         writes: &[SiteName],
         heads: Vec<Head>,
     ) -> Result<Self> {
-        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
-            return Err(missing(arch, site));
-        }
-        let plan = Plan {
-            taps: taps.to_vec(),
-            heads,
-            writes: writes
-                .iter()
-                .map(|&site| Write::Replace {
-                    site,
-                    value: format!("value.{site}"),
-                })
-                .collect(),
-        };
+        let plan = Self::plan(arch, taps, writes, heads)?;
         let instrumented = instrument(model, arch, &plan)?;
         let session = Session::open(
             runtime,
@@ -135,22 +160,38 @@ impl Engine {
                 },
             },
             session,
+            budget: None,
         })
     }
 
+    /// The same, with a batch holding at most so many bytes of activations and logits.
+    #[must_use]
+    pub fn within(mut self, budget: usize) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
     /// How many cells a batch may have, given the length of its longest prompt; 0 stands for prompts one by one.
-    fn max_tokens(&self, longest: usize, written: impl Iterator<Item = Layout>) -> usize {
-        // Some exports round by what else runs beside a prompt, or take one at a time.
-        if self.session.batching().together.is_err() {
-            return 0;
-        }
+    ///
+    /// # Errors
+    /// The budget does not hold one row.
+    fn max_tokens(&self, longest: usize, written: impl Iterator<Item = Layout>) -> Result<usize> {
         let width = |layout: Layout| match layout {
             Layout::Pattern { heads } => heads.saturating_mul(longest),
             fixed => fixed.per_position().unwrap_or(0),
         };
         let read = self.taps.iter().chain(&self.heads).chain([&self.logits]);
         let floats: usize = read.map(|port| port.layout).chain(written).map(width).sum();
-        (BATCH_BYTES / floats.saturating_mul(size_of::<f32>()).max(1)).max(1)
+        let of_token = floats.saturating_mul(size_of::<f32>()).max(1);
+        let of_row = of_token.saturating_mul(longest);
+        if let Some(budget) = self.budget.filter(|budget| *budget < of_row) {
+            return Err(too_small(longest, budget, of_row));
+        }
+        // Some exports round by what else runs beside a prompt, or take one at a time.
+        if self.session.batching().together.is_err() {
+            return Ok(0);
+        }
+        Ok((self.budget.unwrap_or(BATCH_BYTES) / of_token).max(1))
     }
 
     /// Outputs `[seq, k]` of every detector head: one list for each prompt, in the order of the heads.
@@ -215,7 +256,7 @@ impl Engine {
         };
         let written = (0..self.writes.len()).filter(|&port| used(port));
         let written = written.map(|port| self.writes[port].layout);
-        for batch in batches(&prompts, false, self.max_tokens(longest, written)) {
+        for batch in batches(&prompts, false, self.max_tokens(longest, written)?) {
             interrupt::check()?;
             let dim = batch.ids.dim();
             let mut fed = EditFeed::new(&self.writes, dim.0, dim.1);
@@ -289,6 +330,16 @@ impl Runs for Engine {
                 .try_for_each(|&position| see(row, site, position, values.row(position)))
         })
     }
+}
+
+/// A budget that does not hold one row of so many tokens.
+pub(super) fn too_small(seq: usize, budget: usize, needed: usize) -> Fault {
+    Fault::usage(
+        format!("running rows of {seq} tokens"),
+        format!("a budget of {} MiB", budget >> 20),
+    )
+    .expected(format!("at least {} MiB", (needed >> 20) + 1))
+    .hint("give more memory, or shorter prompts")
 }
 
 fn not_opened(site: SiteName, what: &str) -> Fault {

@@ -1,4 +1,4 @@
-//! What is read at the answer's position.
+//! What is read of the logits at one position.
 
 use ndarray::ArrayView1;
 
@@ -6,6 +6,19 @@ use ndarray::ArrayView1;
 #[must_use]
 pub fn logit_difference(logits: ArrayView1<f32>, answer: usize, foil: usize) -> f64 {
     f64::from(logits[answer]) - f64::from(logits[foil])
+}
+
+/// ln of the probability that the next token is `answer`, in nats.
+#[must_use]
+pub fn log_probability(logits: ArrayView1<f32>, answer: usize) -> f64 {
+    log_softmax(logits)[answer]
+}
+
+/// How many tokens have a larger logit than `answer`: 0 where greedy decoding may say it.
+#[must_use]
+pub fn rank(logits: ArrayView1<f32>, answer: usize) -> usize {
+    let own = logits[answer];
+    logits.iter().filter(|logit| **logit > own).count()
 }
 
 /// The token that greedy decoding would choose; the lowest id among equals.
@@ -23,7 +36,12 @@ pub fn top_token(logits: ArrayView1<f32>) -> usize {
 /// KL(plain ‖ edited) of two next-token distributions, in nats.
 #[must_use]
 pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
-    let (p, q) = (log_softmax(plain), log_softmax(edited));
+    divergence_from(&log_softmax(plain), edited)
+}
+
+/// The same, given the logarithms of the plain probabilities.
+pub(super) fn divergence_from(p: &[f64], edited: ArrayView1<f32>) -> f64 {
+    let q = log_softmax(edited);
     let sum: f64 = p
         .iter()
         .zip(&q)
@@ -35,7 +53,8 @@ pub fn kl_divergence(plain: ArrayView1<f32>, edited: ArrayView1<f32>) -> f64 {
     if sum < 0.0 { 0.0 } else { sum }
 }
 
-fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
+/// ln of the probability of every token.
+pub(super) fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
     let largest = logits
         .iter()
         .fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));

@@ -2,12 +2,16 @@
 //!
 //! Denoising and noising, recovery and its denominator: Heimersheim & Nanda (arXiv 2404.15255), Zhang & Nanda (2309.16042).
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array1, Axis};
 
-use super::metric::logit_difference;
+use super::blockwise::DEFAULT_BUDGET;
+use super::grid::{By, Grid};
+use super::intervention::{Intervention, sides};
+use super::measure::{Metric, Question};
 use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
 use super::row::{Change, Row, Runs, To};
+use super::sweep::{CellMap, Sweep, sweep};
 use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
@@ -28,27 +32,50 @@ pub fn patch_map(
     sites: &[SiteName],
     mode: PatchMode,
 ) -> Result<PatchMap> {
-    let mut map = PatchMap {
+    let plan = Sweep {
+        grid: &Grid::of(runs.arch(), sites, By::Position, None)?,
+        intervention: &Intervention::Patch,
+        mode,
+        metric: &Metric::LogitDifference,
+        at: None,
+        controls: 0,
+        seed: 0,
+        budget: DEFAULT_BUDGET,
+        done: &|_| (),
+    };
+    let swept = sweep(runs, pairs, &plan)?;
+    let maps = swept.pairs.into_iter();
+    Ok(PatchMap {
         suite: suite.to_owned(),
         mode,
         sites: sites.to_vec(),
-        pairs: Vec::with_capacity(pairs.len()),
-        refused: Vec::new(),
-    };
-    let plain = Plain::of(runs, pairs, sites)?;
-    for (index, pair) in pairs.iter().enumerate() {
-        let (clean, corrupt) = plain.ends[index];
-        let gap = (clean - corrupt).abs();
-        if gap < MIN_DENOMINATOR || !gap.is_finite() {
-            map.refused.push(Unmeasured {
-                what: format!("patching `{}`", pair.item),
-                why: format!("the clean and the corrupt run differ by {:.2e} logits: no recovery can be read from that", clean - corrupt),
-            });
-            continue;
-        }
-        map.pairs.push(plain.sweep(runs, pair, index, sites, mode)?);
+        pairs: maps
+            .filter_map(|map| Some(pair_map(pairs.get(map.pair)?, map)))
+            .collect(),
+        refused: swept.refused,
+    })
+}
+
+fn pair_map(pair: &Pair, map: CellMap) -> PairMap {
+    PairMap {
+        item: pair.item.clone(),
+        counterpart: pair.counterpart.clone(),
+        group: pair.group.clone(),
+        clean_tokens: pair.clean.tokens.clone(),
+        corrupt_tokens: pair.corrupt.tokens.clone(),
+        answer: pair.answer_text.clone(),
+        foil: pair.foil_text.clone(),
+        clean: map.clean,
+        corrupt: map.corrupt,
+        recovery: map.recovery.unwrap_or_default(),
+        metric: map.metric,
+        differing: pair.differing(),
+        last: pair.last(),
+        self_patch: map.self_patch,
+        whole: map.whole,
+        random: Vec::new(),
+        random_cell: None,
     }
-    Ok(map)
 }
 
 /// How far from all of the other run a patch of the whole stream may leave the metric, as a share of the two runs' gap and in logits:
@@ -81,7 +108,7 @@ pub fn refuse_partial(map: &mut PatchMap) {
     }
 }
 
-fn is_stream(site: SiteName) -> bool {
+pub(super) fn is_stream(site: SiteName) -> bool {
     matches!(
         site.point,
         Point::ResidPre | Point::ResidMid | Point::ResidPost
@@ -100,42 +127,57 @@ pub fn random_control(
     n_directions: usize,
     seed: u64,
 ) -> Result<()> {
-    let Some((site, differs)) = peak_cell(map) else {
+    let Some((row, differs)) = peak_cell(map) else {
         return Ok(());
     };
-    let sites = map.sites.clone();
-    let used: Vec<Pair> = map
-        .pairs
-        .iter()
-        .filter_map(|entry| pairs.iter().find(|pair| pair.item == entry.item).cloned())
-        .collect();
-    let plain = Plain::of(runs, &used, &sites)?;
-    let mode = map.mode;
-    for (index, (pair, entry)) in used.iter().zip(&mut map.pairs).enumerate() {
+    let site = map.sites[row];
+    for entry in &mut map.pairs {
         let position = if differs {
             entry.differing.first().copied()
         } else {
             Some(entry.last)
         };
-        let Some(position) = position else { continue };
-        let (from, into, ids) = plain.direction(index, pair, mode);
-        let own = into[site].row(position);
-        let real = &from[site].row(position) - &own;
+        let pair = pairs.iter().find(|pair| pair.item == entry.item);
+        let (Some(position), Some(pair)) = (position, pair) else {
+            continue;
+        };
+        let (ids, other) = sides(pair, map.mode);
+        let (own, from) = (
+            there(runs, ids, site, position)?,
+            there(runs, other, site, position)?,
+        );
+        let real = &from - &own;
         let directions = unit_directions(n_directions, real.len(), seed);
         let rows: Vec<Row<'_>> = norm_matched(&directions, &real)
             .into_iter()
             .map(|random| {
                 let value = To::Values((&own + &random).insert_axis(Axis(0)));
-                Row::with(ids, Change::at(sites[site], position, value), pair.last())
+                Row::with(ids, Change::at(site, position, value), pair.last())
             })
             .collect();
-        entry.random = differences(runs, &rows, &vec![pair; rows.len()])?
+        let question = [Question::of(pair)];
+        entry.random = Metric::LogitDifference
+            .measure(runs, &rows, &question, &|_| 0)?
             .into_iter()
             .map(|value| (value - entry.corrupt) / (entry.clean - entry.corrupt))
             .collect();
-        entry.random_cell = Some((site, position));
+        entry.random_cell = Some((row, position));
     }
     Ok(())
+}
+
+/// What a plain run has at a place.
+fn there(runs: &dyn Runs, ids: &[i64], site: SiteName, position: usize) -> Result<Array1<f32>> {
+    let row = Row {
+        read: vec![position],
+        ..Row::plain(ids)
+    };
+    let mut there = None;
+    runs.each_activation(&[row], &[site], &mut |_, _, _, x| {
+        there = Some(x.to_owned());
+        Ok(())
+    })?;
+    there.ok_or_else(|| Fault::failed(format!("reading `{site}`"), "no activation"))
 }
 
 /// The interior row (not the first: there the patch replaces the input itself) and position class with the largest mean effect.
@@ -163,140 +205,4 @@ fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
     (1..map.sites.len())
         .flat_map(|site| [(site, true), (site, false)])
         .max_by(|&(a, da), &(b, db)| mean_effect(a, da).total_cmp(&mean_effect(b, db)))
-}
-
-fn difference(logits: ArrayView1<f32>, pair: &Pair) -> f64 {
-    let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
-    logit_difference(logits, index(pair.answer), index(pair.foil))
-}
-
-/// The logit difference of every row, each with its pair.
-fn differences(runs: &dyn Runs, rows: &[Row<'_>], pairs: &[&Pair]) -> Result<Vec<f64>> {
-    let mut all = vec![f64::NAN; rows.len()];
-    runs.each_logits(rows, &mut |row, _, logits| {
-        all[row] = difference(logits, pairs[row]);
-        Ok(())
-    })?;
-    Ok(all)
-}
-
-/// Activations and logit differences of the unpatched runs.
-struct Plain {
-    clean: Vec<Vec<Array2<f32>>>,
-    corrupt: Vec<Vec<Array2<f32>>>,
-    ends: Vec<(f64, f64)>,
-}
-
-impl Plain {
-    fn of(runs: &dyn Runs, pairs: &[Pair], sites: &[SiteName]) -> Result<Self> {
-        let vocab = runs.arch().vocab_size;
-        for id in pairs.iter().flat_map(|pair| [pair.answer, pair.foil]) {
-            if usize::try_from(id).map_or(true, |id| id >= vocab) {
-                return Err(
-                    Fault::usage("reading a logit difference", format!("token id {id}"))
-                        .expected(format!("an id below {vocab}, the model's vocabulary")),
-                );
-            }
-        }
-        let clean_ids: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.ids.as_slice()).collect();
-        let corrupt_ids: Vec<&[i64]> = pairs
-            .iter()
-            .map(|pair| pair.corrupt.ids.as_slice())
-            .collect();
-        let rows: Vec<Row<'_>> = clean_ids
-            .iter()
-            .zip(&corrupt_ids)
-            .flat_map(|(clean, corrupt)| [Row::plain(clean), Row::plain(corrupt)])
-            .collect();
-        let twice: Vec<&Pair> = pairs.iter().flat_map(|pair| [pair, pair]).collect();
-        let ends = differences(runs, &rows, &twice)?;
-        Ok(Self {
-            clean: runs.plain_activations(&clean_ids, sites)?,
-            corrupt: runs.plain_activations(&corrupt_ids, sites)?,
-            ends: ends.chunks_exact(2).map(|two| (two[0], two[1])).collect(),
-        })
-    }
-
-    /// Activations that are taken, activations of the run that receives them, and that run's ids.
-    fn direction<'a>(
-        &'a self,
-        index: usize,
-        pair: &'a Pair,
-        mode: PatchMode,
-    ) -> (&'a [Array2<f32>], &'a [Array2<f32>], &'a [i64]) {
-        match mode {
-            PatchMode::Denoising => (&self.clean[index], &self.corrupt[index], &pair.corrupt.ids),
-            PatchMode::Noising => (&self.corrupt[index], &self.clean[index], &pair.clean.ids),
-        }
-    }
-
-    fn sweep(
-        &self,
-        runs: &dyn Runs,
-        pair: &Pair,
-        index: usize,
-        sites: &[SiteName],
-        mode: PatchMode,
-    ) -> Result<PairMap> {
-        let (from, into, ids) = self.direction(index, pair, mode);
-        let (clean, corrupt) = self.ends[index];
-        let seq = ids.len();
-        let change = |site: SiteName, positions: Vec<usize>, values: Array2<f32>| {
-            let change = Change {
-                site,
-                positions,
-                heads: None,
-                to: To::Values(values),
-            };
-            Row::with(ids, change, pair.last())
-        };
-        let grid = sites.iter().enumerate().flat_map(|(row, &site)| {
-            (0..seq).map(move |position| {
-                let value = from[row].row(position).to_owned();
-                change(site, vec![position], value.insert_axis(Axis(0)))
-            })
-        });
-        let all =
-            |values: &Array2<f32>, site: SiteName| change(site, (0..seq).collect(), values.clone());
-        let own = into.iter().zip(sites).map(|(own, &site)| all(own, site));
-        let whole = from.iter().zip(sites).map(|(from, &site)| all(from, site));
-        let rows: Vec<Row<'_>> = grid.chain(own).chain(whole).collect();
-        let values = differences(runs, &rows, &vec![pair; rows.len()])?;
-        let (cells, rest) = values.split_at(sites.len() * seq);
-        let (own, whole) = rest.split_at(sites.len());
-        let untouched = match mode {
-            PatchMode::Denoising => corrupt,
-            PatchMode::Noising => clean,
-        };
-        let metric = Array2::from_shape_fn((sites.len(), seq), |(site, position)| {
-            cells[site * seq + position]
-        });
-        Ok(PairMap {
-            item: pair.item.clone(),
-            counterpart: pair.counterpart.clone(),
-            group: pair.group.clone(),
-            clean_tokens: pair.clean.tokens.clone(),
-            corrupt_tokens: pair.corrupt.tokens.clone(),
-            answer: pair.answer_text.clone(),
-            foil: pair.foil_text.clone(),
-            clean,
-            corrupt,
-            recovery: metric.mapv(|value| (value - corrupt) / (clean - corrupt)),
-            metric,
-            differing: pair.differing(),
-            last: pair.last(),
-            self_patch: own.iter().fold(0.0, |worst: f64, value| {
-                worst.max((value - untouched).abs())
-            }),
-            whole: sites
-                .iter()
-                .zip(whole)
-                .map(|(site, value)| {
-                    is_stream(*site).then_some((value - corrupt) / (clean - corrupt))
-                })
-                .collect(),
-            random: Vec::new(),
-            random_cell: None,
-        })
-    }
 }

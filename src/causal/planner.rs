@@ -144,5 +144,5 @@ pub fn open(
     }
     tracing::info!("{}: {}", choice.way, choice.why);
     let engine = Engine::open(runtime, model, arch, sites, sites, Vec::new())?;
-    Ok((Box::new(engine), choice))
+    Ok((Box::new(engine.within(budget)), choice))
 }

@@ -177,6 +177,17 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// How many numbers its changes hold.
+    pub(super) fn floats(&self) -> usize {
+        let held = self.changes.iter().map(|change| match &change.to {
+            To::Values(values) => values.len(),
+            To::Add(vector) => vector.len(),
+            To::Project { direction, .. } => direction.len(),
+            To::Map(_) => 0,
+        });
+        held.sum()
+    }
+
     /// Whether every position lies within the prompt, every change fits its site, and every site is one of the model's.
     ///
     /// # Errors

@@ -87,13 +87,11 @@ impl Pending<'_> {
                 }),
                 _ => None,
             });
-            match known.collect::<Option<Vec<Fixed>>>() {
-                Some(fixed) => self.pass.fixed.extend(fixed),
-                None => {
-                    self.waits = Some(place);
-                    break;
-                }
-            }
+            let Some(fixed) = known.collect::<Option<Vec<Fixed>>>() else {
+                self.waits = Some(place);
+                break;
+            };
+            self.pass.fixed.extend(fixed);
         }
         Ok(())
     }
@@ -152,11 +150,14 @@ fn read(engine: &Engine, pending: &mut [Pending<'_>]) -> Result<()> {
 
 /// The write of a place: sites that share a tensor are written as one, in the order of the changes.
 fn port(engine: &Engine, place: &[&Change<'_>]) -> Result<usize> {
-    let sites = place.iter().map(|change| change.site);
-    sites.map(|site| engine.write(site)).fold(
-        Err(Fault::failed("patching", "a place without a change")),
-        |first, next| first.or(next),
-    )
+    let mut refused = Fault::failed("patching", "a place without a change");
+    for change in place {
+        match engine.write(change.site) {
+            Ok(port) => return Ok(port),
+            Err(fault) => refused = fault,
+        }
+    }
+    Err(refused)
 }
 
 /// What the changes of one place, in their order, make of what is there (`[seq, width]`).

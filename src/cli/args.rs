@@ -64,8 +64,13 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Continue prompts, greedily or sampling, with activations if wanted.
     Generate(super::generate::GenerateArgs),
-    /// Patch a pair of prompts at every layer and position.
-    Patch(PatchArgs),
+    /// Patch, ablate or steer pairs of prompts at every layer and position, head or window.
+    #[command(long_about = super::patch::LONG)]
+    Patch(Box<super::patch::PatchArgs>),
+    /// Write the model with one more output, the scores of detectors at every token.
+    Monitor(super::monitor::MonitorArgs),
+    /// Generate while a detector's direction is added to the stream, beside the plain text.
+    Steer(super::steer::SteerArgs),
     /// Find the heads, MLPs and edges that carry an effect, and draw them.
     Circuit(super::circuit::CircuitArgs),
     /// Train a detector.
@@ -175,78 +180,6 @@ pub struct CaptureArgs {
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-}
-
-/// `candor patch`
-#[derive(Debug, Args)]
-pub struct PatchArgs {
-    /// The exported model.
-    pub model: PathBuf,
-    /// Token ids of the clean prompt as JSON: `[1,2,3]`.
-    #[arg(
-        long,
-        value_name = "JSON",
-        requires = "corrupt_ids",
-        required_unless_present = "clean"
-    )]
-    pub clean_ids: Option<String>,
-    /// Token ids of the corrupt prompt.
-    #[arg(long, value_name = "JSON", requires = "clean_ids")]
-    pub corrupt_ids: Option<String>,
-    /// The clean prompt.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        requires = "corrupt",
-        conflicts_with = "clean_ids"
-    )]
-    pub clean: Option<String>,
-    /// The corrupt prompt, of equal length in tokens.
-    #[arg(long, value_name = "TEXT", requires = "clean")]
-    pub corrupt: Option<String>,
-    /// Its tokenizer.json (default: beside the model).
-    #[arg(long, value_name = "FILE")]
-    pub tokenizer: Option<PathBuf>,
-    /// Sites to patch, by name or glob.
-    #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_pre")])]
-    pub sites: Vec<String>,
-    /// First side of the logit difference, as the one token that follows the prompt.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        requires = "foil",
-        required_unless_present = "answer_id"
-    )]
-    pub answer: Option<String>,
-    /// Second side of the logit difference.
-    #[arg(long, value_name = "TEXT", requires = "answer")]
-    pub foil: Option<String>,
-    /// First side of the logit difference, as a token id.
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "foil_id",
-        conflicts_with = "answer"
-    )]
-    pub answer_id: Option<i64>,
-    /// Second side of the logit difference, as a token id.
-    #[arg(long, value_name = "N", requires = "answer_id")]
-    pub foil_id: Option<i64>,
-    /// Which run receives the activation.
-    #[arg(long, value_enum, default_value_t = ModeArg::Denoising)]
-    pub mode: ModeArg,
-    /// The JSON file to write.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Patching modes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// Clean activations into the corrupt run: sufficient?
-    Denoising,
-    /// Corrupt activations into the clean run: necessary?
-    Noising,
 }
 
 /// A model and labelled items for it.

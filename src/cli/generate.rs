@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use ndarray::{Array2, ArrayD, Axis};
 
 use super::args::RuntimeArgs;
+use super::sampling::SamplingArgs;
 use super::{obtain, prompts, terminal};
 use crate::fault::{Fault, Result};
 use crate::files;
@@ -13,7 +14,7 @@ use crate::instrument::{Plan, instrument};
 use crate::lab::{Captured, check_ids, select_sites};
 use crate::model::{Architecture, Model, Point, SiteName};
 use crate::report::counted;
-use crate::run::{Budget, Generation, Sampling, Session, Written, generate};
+use crate::run::{Budget, Generation, Session, Written, generate};
 use crate::tokens::{Encoded, Tokenizer};
 
 /// `candor generate`
@@ -40,23 +41,9 @@ pub struct GenerateArgs {
     /// At most so many new tokens.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_new_tokens: usize,
-    /// Draw tokens at this temperature; 0 takes the likeliest (default: 1 with --top-k or --top-p, else 0).
-    #[arg(
-        long,
-        value_name = "T",
-        allow_negative_numbers = true,
-        help_heading = "Sampling"
-    )]
-    pub temperature: Option<f32>,
-    /// Draw from the likeliest tokens that have this probability together.
-    #[arg(long, value_name = "P", help_heading = "Sampling")]
-    pub top_p: Option<f32>,
-    /// Draw from so many of the likeliest tokens.
-    #[arg(long, value_name = "K", help_heading = "Sampling")]
-    pub top_k: Option<usize>,
-    /// Seeds the draws of each prompt.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
-    pub seed: u64,
+    /// How tokens are drawn.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
     /// Sites to read at every token, by name or glob.
     #[arg(long, value_name = "GLOB", num_args = 1.., requires = "out")]
     pub sites: Vec<String>,
@@ -75,7 +62,7 @@ pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
     if let Some(out) = &args.out {
         files::writable(out)?;
     }
-    let sampling = sampling(args)?;
+    let sampling = args.sampling.chosen()?;
     let model = Model::open(&args.model)?;
     let arch = Architecture::find(&model)?;
     let sites = select_sites(&arch, &args.sites)?;
@@ -112,6 +99,7 @@ pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
         max_new_tokens: args.max_new_tokens,
         stop: &stop,
         sampling,
+        same_draws: false,
         cache: !args.no_cache,
         outputs: &outputs,
         budget: Budget {
@@ -135,23 +123,6 @@ pub fn run(args: &GenerateArgs, runtime: &RuntimeArgs) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// A temperature of 0 is no sampling.
-fn sampling(args: &GenerateArgs) -> Result<Option<Sampling>> {
-    let narrowed = args.top_k.is_some() || args.top_p.is_some();
-    let temperature = args.temperature.unwrap_or(if narrowed { 1.0 } else { 0.0 });
-    if temperature == 0.0 {
-        return Ok(None);
-    }
-    let sampling = Sampling {
-        temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        seed: args.seed,
-    };
-    sampling.check()?;
-    Ok(Some(sampling))
 }
 
 fn texts(args: &GenerateArgs, tokenizer: Option<&Tokenizer>) -> Result<Vec<Encoded>> {

@@ -7,10 +7,13 @@ mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
+mod monitor;
 mod patch;
 mod prompts;
 mod report;
 mod rules;
+mod sampling;
+mod steer;
 mod terminal;
 mod train;
 
@@ -51,7 +54,9 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
         Command::Circuit(args) => circuit::run(args, cli)?,
-        Command::Patch(args) => patch::run(args, &cli.runtime)?,
+        Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
+        Command::Monitor(args) => monitor::run(args, &cli.runtime)?,
+        Command::Steer(args) => steer::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
         Command::Detectors(args) => detectors::run(args, cli)?,

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::card::{self, Card, DetectorKind};
 use super::probe::LinearProbe;
-use super::sae::{self, Sae};
+use super::sae::{self, Columns, Normalization, Sae};
 use super::tensors::{self, Tensors};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
@@ -162,31 +162,43 @@ impl Detector {
         }
     }
 
-    /// The same read-out as a head inside the graph; `None` for an SAE that needs its whole encoder (top-k) or a
-    /// row-wise normalisation, or that has no features selected.
+    /// The same read-out as a head inside the graph; `None` for an SAE without selected features. Where features compete
+    /// (top-k) it holds the whole encoder.
     ///
     /// # Errors
     /// None for a detector that was opened.
     pub fn head(&self) -> Result<Option<Head>> {
-        let (weight, bias, activation) = match &self.weights {
-            Loaded::Probe(probe) => (
-                probe.weight.clone().insert_axis(Axis(1)),
-                Array1::from_elem(1, probe.bias),
-                Activation::Linear,
-            ),
-            Loaded::Sae(_) if self.card.features.is_empty() => return Ok(None),
-            Loaded::Sae(sae) => match sae.columns(&self.features())? {
-                Some(columns) => (columns.weight, columns.bias, columns.activation),
-                None => return Ok(None),
-            },
+        let features = self.features();
+        if features.is_empty() && matches!(self.weights, Loaded::Sae(_)) {
+            return Ok(None);
+        }
+        self.head_of(&features).map(Some)
+    }
+
+    /// A head that puts out these features of an SAE in this order, or the score of a probe, which has none.
+    ///
+    /// # Errors
+    /// A feature that the SAE lacks.
+    pub fn head_of(&self, features: &[usize]) -> Result<Head> {
+        let (normalization, columns) = match &self.weights {
+            Loaded::Probe(probe) => {
+                let columns = Columns {
+                    weight: probe.weight.clone().insert_axis(Axis(1)),
+                    bias: Array1::from_elem(1, probe.bias),
+                    activation: Activation::Linear,
+                };
+                (Normalization::None, columns)
+            }
+            Loaded::Sae(sae) => (sae.config().normalization, sae.columns(features)?),
         };
-        Ok(Some(Head {
+        Ok(Head {
             id: self.card.id.clone(),
             site: self.card.site,
-            weight,
-            bias,
-            activation,
-        }))
+            normalization,
+            weight: columns.weight,
+            bias: columns.bias,
+            activation: columns.activation,
+        })
     }
 
     /// Indices of the card's features, in the card's order.

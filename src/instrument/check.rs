@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::plan::{Activation, ExtraInput, Head, Plan, Write};
+use super::plan::{Activation, ExtraInput, Head, Plan, Scores, Write};
 use super::sites;
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Layout};
@@ -21,6 +21,9 @@ pub(super) fn plan(plan: &Plan, arch: &Architecture) -> Result<()> {
                 of_head(head, "a second head with this id").expected("one id for each head")
             );
         }
+    }
+    if let Some(joined) = &plan.scores {
+        scores(joined, plan)?;
     }
     let mut inputs = HashMap::new();
     for write in &plan.writes {
@@ -57,7 +60,7 @@ fn head(head: &Head, layout: Layout) -> Result<()> {
             ))
             .hint("the detector was made for another model, or its weights are transposed"));
     }
-    if columns == 0 {
+    if head.columns() == 0 {
         return Err(of_head(head, "weights without a column").expected("[d_model, k] with k ≥ 1"));
     }
     let per_column = |what: &str, length: usize| {
@@ -85,7 +88,39 @@ fn head(head: &Head, layout: Layout) -> Result<()> {
             return Err(of_head(head, "a threshold that is not a number"));
         }
     }
+    if let Activation::TopK(top) = &head.activation {
+        if !(1..=columns).contains(&top.k) {
+            return Err(of_head(head, format!("the {} largest of {columns}", top.k))
+                .expected(format!("from 1 to {columns}")));
+        }
+        if let Some(column) = top.columns.iter().find(|&&column| column >= columns) {
+            return Err(of_head(head, format!("the column {column} of {columns}"))
+                .expected(format!("columns from 0 to {}", columns - 1)));
+        }
+    }
     Ok(())
+}
+
+fn scores(joined: &Scores, plan: &Plan) -> Result<()> {
+    let doing = || format!("joining the heads in `{}`", joined.output);
+    let columns: usize = plan.heads.iter().map(Head::columns).sum();
+    if columns == 0 {
+        return Err(Fault::usage(doing(), "no head").expected("at least one"));
+    }
+    if joined.factors.len() != columns {
+        return Err(
+            Fault::usage(doing(), format!("{} factors", joined.factors.len()))
+                .expected(format!("{columns}, one for each column")),
+        );
+    }
+    if joined.factors.iter().all(|factor| factor.is_finite()) {
+        Ok(())
+    } else {
+        Err(Fault::usage(
+            doing(),
+            "a factor that is not a finite number",
+        ))
+    }
 }
 
 fn of_head(head: &Head, found: impl Into<String>) -> Fault {
@@ -96,10 +131,14 @@ fn of_head(head: &Head, found: impl Into<String>) -> Fault {
 }
 
 fn write(write: &Write, layout: Layout, d_model: usize) -> Result<()> {
-    let along = matches!(write, Write::Project { .. });
-    if along && layout != (Layout::Token { width: d_model }) {
+    let what = match write {
+        Write::Replace { .. } => return Ok(()),
+        Write::Project { .. } => "a projection",
+        Write::Add { .. } => "an addition",
+    };
+    if layout != (Layout::Token { width: d_model }) {
         return Err(Fault::usage(
-            format!("planning a projection at `{}`", write.site()),
+            format!("planning {what} at `{}`", write.site()),
             "a site that is no vector of the residual stream's width",
         )
         .expected("a site on the stream or on a branch that is added to it"));
@@ -120,6 +159,7 @@ impl Write {
                     (target, ExtraInput::Target),
                 ]
             }
+            Self::Add { vector, .. } => vec![(vector, ExtraInput::Direction)],
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Editor {
     integers: HashMap<Vec<i64>, String>,
     tokens: String,
     sizes: Option<String>,
-    floats: HashMap<String, String>,
+    casts: HashMap<String, String>,
     batch: Dimension,
     sequence: Dimension,
 }
@@ -78,7 +78,7 @@ impl Editor {
                 .find(|port| port.role == InputRole::TokenIds)
                 .map_or_else(String::new, |port| port.name.clone()),
             sizes: None,
-            floats: HashMap::new(),
+            casts: HashMap::new(),
             batch,
             sequence,
             model,
@@ -196,23 +196,47 @@ impl Editor {
         if self.element(tensor) == Some(DataType::Float) {
             return tensor.to_owned();
         }
-        if let Some(float) = self.floats.get(tensor) {
+        if let Some(float) = self.casts.get(tensor) {
             return float.clone();
         }
         let place = self.place(tensor);
         let float = self.cast(place, tensor, DataType::Float, "candor.float");
-        self.floats.insert(tensor.to_owned(), float.clone());
+        self.casts.insert(tensor.to_owned(), float.clone());
         float
     }
 
     /// Adds a concatenation of one-dimensional tensors.
     pub(super) fn concat(&mut self, place: Place, parts: &[&str], stem: &str) -> String {
         let output = self.fresh(stem);
-        let name = self.fresh(&format!("{output}/Concat"));
-        let mut node = build::node(name, "Concat", parts, output.clone());
-        node.attribute.push(build::int_attribute("axis", 0));
+        self.along(place, "Concat", 0, parts, output)
+    }
+
+    /// Adds a node that works along an axis and whose output is `output`; returns that name.
+    pub(super) fn along(
+        &mut self,
+        place: Place,
+        op: &str,
+        axis: i64,
+        inputs: &[&str],
+        output: String,
+    ) -> String {
+        let name = self.fresh(&format!("{output}/{op}"));
+        let mut node = build::node(name, op, inputs, output.clone());
+        node.attribute.push(build::int_attribute("axis", axis));
         self.push(place, node);
         output
+    }
+
+    /// A float32 constant.
+    pub(super) fn floats(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        values: impl Iterator<Item = f32>,
+    ) -> String {
+        let name = self.fresh(name);
+        self.initializer(build::float_tensor(name.clone(), dims, values));
+        name
     }
 
     pub(super) fn unsqueeze(

@@ -12,9 +12,11 @@ mod check;
 mod cut;
 mod editor;
 mod element;
+mod head;
 mod layout;
 mod names;
 mod narrow;
+mod normalize;
 mod plan;
 mod read;
 mod sites;
@@ -23,24 +25,27 @@ mod write;
 
 pub use cut::{Cut, Cutter, Piece};
 pub use narrow::TOKENS;
-pub use plan::{Activation, ExtraInput, Head, Manifest, Plan, Write};
+pub use plan::{
+    Activation, ExtraInput, Head, Manifest, Normalization, Plan, Ranking, Scores, TopK, Write,
+};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use editor::Editor;
+use head::Heads;
 use sites::Held;
 
 use crate::fault::{Fault, Result};
 use crate::model::onnx::ModelProto;
-use crate::model::{Architecture, Model, SiteName, encode};
+use crate::model::{Architecture, Model, SiteName};
 
 /// A rewritten model, ready for a session.
 #[derive(Debug, Clone)]
 pub struct Instrumented {
-    /// The encoded ONNX model; external tensors still refer to files in `folder`.
+    /// The encoded ONNX model; tensors refer to files in `folder`, large ones of the model's own file to that.
     pub bytes: Vec<u8>,
-    /// Where external data lies.
+    /// Where those files lie.
     pub folder: PathBuf,
     /// Where the additions are fed and read.
     pub manifest: Manifest,
@@ -53,8 +58,8 @@ pub struct Instrumented {
 pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Instrumented> {
     let (proto, manifest) = rewrite(model.proto(), arch, plan)?;
     Ok(Instrumented {
-        bytes: encode(&proto),
-        folder: model.folder().to_path_buf(),
+        bytes: model.encoder().encode(&proto),
+        folder: model.encoder().folder().to_path_buf(),
         manifest,
     })
 }
@@ -62,7 +67,8 @@ pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Ins
 /// Adds a plan to a model. An empty plan gives an equal model.
 ///
 /// Added outputs are float32: taps `candor.tap.<site>` in the site's layout and heads `candor.head.<id>`
-/// `[batch, seq, k]`, computed in float32 whatever the stream is. Added inputs are a mask for each write,
+/// `[batch, seq, k]`, or one output for all heads, computed in float32 whatever the stream is. They follow the model's own.
+/// Added inputs are a mask for each write,
 /// `candor.mask.<site>.<index of the write>` (bool, 1 wide), and `candor.in.<name in the plan>` for its
 /// values. A suffix is added where the graph has such a name already; the [`Manifest`] has the final ones.
 ///
@@ -70,8 +76,8 @@ pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Ins
 ///
 /// # Errors
 /// Usage: a site that the model lacks; a head of the wrong width, with numbers that are not finite or with the id of
-/// another; one input name with two meanings; a write at a tensor that is not computed, or at one whose edit other
-/// outputs of a fused operator would escape; a projection off the stream; an operator set before 9.
+/// another; a rank or a column that the weights lack; one input name with two meanings; a write at a tensor that is not computed, or at one whose edit other
+/// outputs of a fused operator would escape; a projection or an addition off the stream; an operator set before 9.
 pub fn rewrite(
     proto: &ModelProto,
     arch: &Architecture,
@@ -115,9 +121,13 @@ pub fn rewrite(
         };
         manifest.taps.push((site, output));
     }
+    let mut heads = Heads::default();
     for head in &plan.heads {
-        let output = read::head(&mut editor, head, held(head.site)?);
-        manifest.heads.push((head.id.clone(), output));
+        heads.add(&mut editor, head, held(head.site)?);
+    }
+    match &plan.scores {
+        Some(scores) => manifest.scores = Some(heads.join(&mut editor, scores)),
+        None => manifest.heads = heads.declare(&mut editor),
     }
     Ok((editor.finish(), manifest))
 }

@@ -13,25 +13,46 @@ pub struct Plan {
     pub heads: Vec<Head>,
     /// Places where the stream can be overwritten.
     pub writes: Vec<Write>,
+    /// Whether all heads leave side by side in one output instead of one each.
+    pub scores: Option<Scores>,
 }
 
-/// A small affine read-out that stays in the graph: `[batch, seq, d] → [batch, seq, k]`, with the heads of `hook_z` side by
-/// side in `d`.
+/// A read-out that stays in the graph: `[batch, seq, d] → [batch, seq, k]`, with the heads of `hook_z` side by side in `d`.
+///
+/// `activation(N(x)·weight + bias)`. All is computed in float32.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// Names the output; unique within a plan.
     pub id: String,
     /// What it reads.
     pub site: SiteName,
-    /// Weights `[d, k]`.
+    /// What is done to the values of each position first.
+    pub normalization: Normalization,
+    /// Weights `[d, n]`; `n` is `k` unless the activation chooses among the columns.
     pub weight: Array2<f32>,
-    /// Biases `[k]`.
+    /// Biases `[n]`.
     pub bias: Array1<f32>,
-    /// Element-wise activation.
+    /// What follows.
     pub activation: Activation,
 }
 
-/// The element-wise activation of a [`Head`].
+/// Normalisation of the values `x` `[d]` of each position, as SAELens defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalization {
+    /// None.
+    None,
+    /// `x·√d/‖x‖`.
+    ConstantNormRescale,
+    /// `(x − μ)/(σ + ε)` with the unbiased σ and [`Normalization::EPSILON`].
+    LayerNorm,
+}
+
+impl Normalization {
+    /// The ε of [`Normalization::LayerNorm`].
+    pub const EPSILON: f32 = 1e-5;
+}
+
+/// The activation of a [`Head`] on `h` `[n]`.
 #[derive(Debug, Clone)]
 pub enum Activation {
     /// None: a linear probe.
@@ -40,6 +61,39 @@ pub enum Activation {
     Relu,
     /// `h` where `h > threshold` (strictly) and `h > 0`, else 0; thresholds `[k]`.
     JumpRelu(Array1<f32>),
+    /// Features that compete: all `n` columns are computed, a few are put out.
+    TopK(TopK),
+}
+
+/// Of all columns those of the `k` highest ranks keep their value, of equals those with the lower index; the others are 0.
+///
+/// Heads of a site with equal weights, biases and normalisation share one product, and those of an equal rank its threshold.
+#[derive(Debug, Clone)]
+pub struct TopK {
+    /// How many are kept, from 1 to `n`.
+    pub k: usize,
+    /// By what they are ranked.
+    pub ranking: Ranking,
+    /// The columns that are put out, in this order.
+    pub columns: Vec<usize>,
+}
+
+/// By what columns are ranked, and what is kept of those that are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranking {
+    /// By value; `max(h, 0)` is kept (Gao et al. 2024).
+    Largest,
+    /// By magnitude; `h` is kept with its sign (arXiv 2510.00404).
+    Magnitude,
+}
+
+/// One output for all heads of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// The output's name.
+    pub output: String,
+    /// What each column is multiplied by, one factor for each column of each head, in the order of the plan.
+    pub factors: Vec<f32>,
 }
 
 /// An intervention on a site.
@@ -62,6 +116,24 @@ pub enum Write {
         /// Name of the float32 input `[batch]` that holds each row's target `c`; may be shared.
         target: String,
     },
+    /// On the stream and its branches: `x + mask·v` adds a vector, row by row.
+    Add {
+        /// Where.
+        site: SiteName,
+        /// Name of the float32 input `[batch, d_model]` that holds each row's `v`; may be shared.
+        vector: String,
+    },
+}
+
+impl Head {
+    /// Columns that it puts out.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        match &self.activation {
+            Activation::TopK(top) => top.columns.len(),
+            _ => self.weight.ncols(),
+        }
+    }
 }
 
 impl Write {
@@ -69,7 +141,9 @@ impl Write {
     #[must_use]
     pub fn site(&self) -> SiteName {
         match self {
-            Self::Replace { site, .. } | Self::Project { site, .. } => *site,
+            Self::Replace { site, .. } | Self::Project { site, .. } | Self::Add { site, .. } => {
+                *site
+            }
         }
     }
 }
@@ -79,12 +153,14 @@ impl Write {
 pub struct Manifest {
     /// Site → name of its float32 output, one entry for each tap of the plan in its order.
     pub taps: Vec<(SiteName, String)>,
-    /// Head id → name of its float32 output `[batch, seq, k]`, in the order of the plan.
+    /// Head id → name of its float32 output `[batch, seq, k]`, in the order of the plan; empty where [`Plan::scores`] joins them.
     pub heads: Vec<(String, String)>,
+    /// The float32 output `[batch, seq, columns of all heads]`, where the plan asks for one.
+    pub scores: Option<String>,
     /// One boolean mask input for each write, in the order of the plan: the site's [`Layout`] with 1 as its last axis.
     pub masks: Vec<(SiteName, String)>,
     /// The distinct value, direction and target inputs with their kind, in the order in which the plan's writes first
-    /// name them (a [`Write::Project`] names its direction, then its target).
+    /// name them (a [`Write::Project`] names its direction, then its target; the vector of a [`Write::Add`] is a direction).
     pub inputs: Vec<(String, ExtraInput)>,
 }
 

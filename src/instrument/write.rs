@@ -237,6 +237,10 @@ fn edit(
         Write::Project {
             direction, target, ..
         } => project(editor, place, x, inputs.get(direction), inputs.get(target)),
+        Write::Add { vector, .. } => {
+            let row = editor.unsqueeze(place, inputs.get(vector), &[1], "candor.row");
+            editor.compute(place, "Add", &[x, &row], "candor.sum")
+        }
     };
     // A selection, and not arithmetic with the mask: where nothing is written the value keeps its bits.
     editor.compute_as(place, "Where", &[mask, &edited, x], output)

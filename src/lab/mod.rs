@@ -1,4 +1,5 @@
-//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, train, find.
+//! The researcher's verbs, each a function over one opened model: respond, read, capture, patch, steer, monitor,
+//! train, find.
 //!
 //! `audit` is made of the same verbs.
 
@@ -10,12 +11,17 @@ mod find;
 mod fitting;
 mod folders;
 mod labelled;
+mod monitor;
+mod own;
 mod pairs;
 mod patch;
 mod progress;
+mod push;
 mod read;
 mod respond;
 mod sites;
+mod steer;
+mod steered;
 mod subject;
 mod train;
 
@@ -24,11 +30,19 @@ pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
+pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
+pub use own::{Drift, drift};
 pub use pairs::{Side, Sides, bare, read_pairs, single_token};
-pub use patch::{PatchFile, patch};
+pub use patch::{
+    Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
+    PatchRequest, Patched, Random, Refused, Windows, patch,
+};
 pub use progress::{Progress, Silent};
+pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;
 pub use sites::select_sites;
+pub use steer::steer;
+pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};

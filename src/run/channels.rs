@@ -173,7 +173,8 @@ impl Probe<'_> {
     }
 }
 
-/// How many values of one head differ.
+/// How many values of one head differ, be it by a bit.
 fn apart(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> usize {
-    a.iter().zip(b).filter(|(a, b)| a != b).count()
+    let differ = |(a, b): &(&f32, &f32)| a.to_bits() != b.to_bits();
+    a.iter().zip(b).filter(differ).count()
 }

@@ -17,6 +17,8 @@ pub struct Generation<'a> {
     pub stop: &'a [i64],
     /// How tokens are drawn; without it the likeliest is taken (of equals, the one with the lowest id).
     pub sampling: Option<Sampling>,
+    /// Whether all prompts draw the same numbers, as the first one does; otherwise each has its own.
+    pub same_draws: bool,
     /// Whether the key/value cache may be used.
     pub cache: bool,
     /// Outputs `[batch, seq, …]` to read at every token of prompt and response.
@@ -34,6 +36,7 @@ impl Default for Generation<'_> {
             max_new_tokens: 1,
             stop: &[],
             sampling: None,
+            same_draws: false,
             cache: true,
             outputs: &[],
             budget: Budget::default(),
@@ -134,8 +137,9 @@ pub(super) struct Text {
 
 impl Text {
     pub fn new(how: &Generation<'_>, prompt: usize) -> Self {
+        let stream = if how.same_draws { 0 } else { prompt };
         Self {
-            chooser: Chooser::new(how.sampling, prompt),
+            chooser: Chooser::new(how.sampling, stream),
             ids: Vec::new(),
             stopped: false,
         }

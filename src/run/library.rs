@@ -1,6 +1,6 @@
 //! Looking at a library file before it is used: is it ONNX Runtime, and which version?
 //!
-//! One of the two files of the crate with `unsafe` code: a dynamic library can be opened in no other way.
+//! One of the three files of the crate with `unsafe` code: a dynamic library can be opened in no other way.
 
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! ONNX Runtime: finding and loading the library, sessions, batches, caches, generation. The only room that names `ort`.
 
 mod abilities;
+mod arena;
 mod batch;
 mod blocks;
 mod budget;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewD, IxDyn};
+use ort::session::builder::SessionBuilder;
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
 use super::feed::{self, Feed, Tensor};
@@ -146,7 +147,15 @@ impl PieceSession {
         let inner = if piece.wanted.is_empty() {
             None
         } else {
-            Some(load(runtime, &piece.bytes, &piece.folder)?)
+            // Weights lie apart from the pool that activations of all pieces share.
+            let shared = |builder: SessionBuilder| {
+                builder
+                    .with_env_allocators()?
+                    .with_device_allocated_initializers()?
+                    .with_memory_pattern(false)
+                    .map_err(ort::Error::from)
+            };
+            Some(load(runtime, &piece.bytes, &piece.folder, shared)?)
         };
         Ok(Self {
             inputs: inner.as_ref().map_or_else(|| Ok(Vec::new()), inputs_of)?,

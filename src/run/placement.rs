@@ -1,7 +1,7 @@
 //! Which provider the nodes of a graph run on.
 //!
 //! ONNX Runtime runs what a provider does not support on the processor and says nothing. `ort` does not wrap the query, so
-//! it is asked for through the C interface: one of the two files of the crate with `unsafe` code.
+//! it is asked for through the C interface: one of the three files of the crate with `unsafe` code.
 
 use std::ffi::{CStr, c_char};
 

@@ -10,6 +10,7 @@ use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 
 use super::Search;
+use super::arena;
 use super::library;
 use crate::fault::{Fault, Result};
 
@@ -209,6 +210,7 @@ impl Loaded {
             .build()
             .map_err(failed)?;
         environment.set_log_level(LogLevel::Warning);
+        arena::register(&environment).map_err(failed)?;
         Ok(Self {
             environment,
             library,

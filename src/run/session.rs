@@ -65,7 +65,7 @@ impl Session {
         external_folder: &Path,
         arch: &Architecture,
     ) -> Result<Self> {
-        let inner = load(runtime, bytes, external_folder)?;
+        let inner = load(runtime, bytes, external_folder, Ok)?;
         let inputs = inputs_of(&inner)?;
         let precision = Precision::of(&inner)?;
         let outputs = inner
@@ -215,11 +215,12 @@ impl Session {
     }
 }
 
-/// Loads a graph into the runtime.
+/// Loads a graph into the runtime, set up as all sessions are and `further`.
 pub(super) fn load(
     runtime: &Runtime,
     bytes: &[u8],
     external_folder: &Path,
+    further: impl Fn(SessionBuilder) -> ort::Result<SessionBuilder>,
 ) -> Result<ort::session::Session> {
     let folder = external_folder_name(external_folder)?;
     let configure = || {
@@ -232,7 +233,9 @@ pub(super) fn load(
             .with_config_entry("session.record_ep_graph_assignment_info", "1")
             .map_err(ort::Error::from)
     };
-    let mut builder = configure().map_err(|error| refused(&error))?;
+    let mut builder = configure()
+        .and_then(further)
+        .map_err(|error| refused(&error))?;
     runtime.register(&mut builder)?;
     let inner = builder
         .commit_from_memory(bytes)

@@ -60,7 +60,7 @@ struct Layer {
 }
 
 /// How much of what is held a piece of the model may take beside it on its way.
-const SHARE: usize = 4;
+const SHARE: usize = 8;
 
 impl<'b> Pass<'b> {
     /// Loads the pieces between the places at which rows are changed or read.

@@ -188,6 +188,7 @@ mod tests {
                 Block {
                     parallel: false,
                     attention: "Softmax".into(),
+                    crossing: Vec::new(),
                     facts,
                 }
             })

@@ -4,7 +4,7 @@ mod blocks;
 mod json;
 mod layers;
 mod page;
-mod paint;
+pub(super) mod paint;
 mod ports;
 mod sites;
 mod stream;

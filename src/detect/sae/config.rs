@@ -10,6 +10,7 @@ use crate::fault::{Fault, Result};
 
 /// What `cfg.json` says, as far as it matters for encoding.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of the file")]
 pub struct SaeConfig {
     /// A name in [`ARCHITECTURES`].
     pub architecture: &'static str,
@@ -27,6 +28,8 @@ pub struct SaeConfig {
     pub k: Option<usize>,
     /// Whether top-k ranks activations by decoder norm.
     pub rescale_acts_by_decoder_norm: bool,
+    /// Whether it reads the heads of `hook_z` side by side.
+    pub flattens_heads: bool,
     /// Where it was trained, as the file spells it.
     pub hook_name: Option<String>,
 }
@@ -64,6 +67,7 @@ impl SaeConfig {
             unfolded,
             k: fields.k()?,
             rescale_acts_by_decoder_norm: fields.flag("rescale_acts_by_decoder_norm", false)?,
+            flattens_heads: fields.flattens_heads()?,
             hook_name: fields.hook_name(),
         })
     }
@@ -83,7 +87,7 @@ impl SaeConfig {
             "device": "cpu",
             "apply_b_dec_to_input": self.apply_b_dec_to_input,
             "normalize_activations": normalization,
-            "reshape_activations": "none",
+            "reshape_activations": if self.flattens_heads { "hook_z" } else { "none" },
             // SAELens takes a config without a version for one older than 6.0.
             "metadata": { "sae_lens_version": "6.0.0", "hook_name": self.hook_name },
         });
@@ -177,21 +181,6 @@ impl Fields<'_> {
             )
             .expected("`relu` or `topk`"));
         }
-        let reshape = self.get("reshape_activations").and_then(Value::as_str);
-        let inferred = self.top.get("metadata").is_none()
-            && self.hook_name().is_some_and(|name| name.contains("hook_z"));
-        match reshape {
-            None | Some("none") if !(reshape.is_none() && inferred) => {}
-            other => {
-                let other = other.unwrap_or("hook_z");
-                return Err(Fault::usage(
-                    doing(self.path),
-                    format!("`reshape_activations`: {other}"),
-                )
-                .expected("`none`: attention heads (`hook_z`) are not a site that Candor reads yet")
-                .hint("use an SAE of the residual stream, of attn_out or of mlp_out"));
-            }
-        }
         let head = ["hook_head_index", "hook_point_head_index"]
             .iter()
             .find_map(|name| self.metadata(name));
@@ -212,6 +201,18 @@ impl Fields<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Whether heads are laid side by side before the encoder: said, or told by the hook's name in older files.
+    fn flattens_heads(&self) -> Result<bool> {
+        let found = self.get("reshape_activations");
+        match found.map(Value::as_str) {
+            Some(Some("none")) => Ok(false),
+            Some(Some("hook_z")) => Ok(true),
+            None => Ok(self.top.get("metadata").is_none()
+                && self.hook_name().is_some_and(|name| name.contains("hook_z"))),
+            Some(_) => Err(self.wrong("reshape_activations", found, "`none` or `hook_z`")),
+        }
     }
 
     fn normalization(&self) -> Result<(Normalization, bool)> {

@@ -44,12 +44,12 @@ pub struct Reconstruction {
     pub error: Array2<f32>,
 }
 
-/// The encoder columns of a few features as an affine map with an element-wise activation.
+/// What computes the activations of a few features: `activation(N(x)·weight + bias)`.
 #[derive(Debug, Clone)]
 pub struct Columns {
-    /// `[d_in, k]`.
+    /// `[d_in, k]`, or `[d_in, d_sae]` where features compete.
     pub weight: Array2<f32>,
-    /// `[k]`, with `b_dec` folded in.
+    /// One for each column, with `b_dec` folded in.
     pub bias: Array1<f32>,
     /// What follows.
     pub activation: Activation,
@@ -161,20 +161,18 @@ impl Sae {
         Some(&row * scale)
     }
 
-    /// The encoder columns of `features`, if their activations can be computed one by one: `None` where the input is
-    /// normalised row by row or the activation compares features with each other (top-k).
+    /// What computes the activations of `features`: their own columns of the encoder, or the whole encoder where features
+    /// compete (top-k). Its input is normalised as the config says.
     ///
     /// # Errors
     /// A feature that the SAE lacks.
-    pub fn columns(&self, features: &[usize]) -> Result<Option<Columns>> {
+    pub fn columns(&self, features: &[usize]) -> Result<Columns> {
         self.check_features(features)?;
-        if self.config.normalization != Normalization::None {
-            return Ok(None);
-        }
-        let Some(part) = self.encoder.element_wise(features) else {
-            return Ok(None);
+        let part = self.encoder.part(features);
+        let mut weight = match &part.activation {
+            Activation::TopK(_) => self.w_enc.clone(),
+            _ => self.w_enc.select(Axis(1), features),
         };
-        let mut weight = self.w_enc.select(Axis(1), features);
         if let Some(scale) = &part.scale {
             weight *= scale;
         }
@@ -182,11 +180,17 @@ impl Sae {
         if self.config.apply_b_dec_to_input {
             bias = bias - self.b_dec.dot(&weight);
         }
-        Ok(Some(Columns {
+        Ok(Columns {
             weight,
             bias,
             activation: part.activation,
-        }))
+        })
+    }
+
+    /// Whether the activation of one feature depends on the others.
+    #[must_use]
+    pub fn features_compete(&self) -> bool {
+        matches!(self.encoder.part(&[]).activation, Activation::TopK(_))
     }
 
     fn scaled(&self, feature_acts: ArrayView2<f32>) -> Array2<f32> {

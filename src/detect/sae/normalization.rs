@@ -1,4 +1,5 @@
-//! How an SAE normalises each activation before encoding, and how its reconstruction is brought back.
+//! How an SAE normalises each activation before encoding, and how its reconstruction is brought back. An
+//! `expected_average_only_in` scaling is folded into the weights and is then none.
 #![allow(
     clippy::cast_precision_loss,
     reason = "widths of activations are far below 2^23"
@@ -7,20 +8,7 @@
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use crate::fault::{Fault, Result};
-
-/// Normalisation of each row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Normalization {
-    /// None. An `expected_average_only_in` scaling is folded into the weights and is then none as well.
-    None,
-    /// `x·√d/‖x‖`, undone on the output.
-    ConstantNormRescale,
-    /// `(x − μ)/(σ + 1e-5)` with the unbiased σ; the output is `·σ + μ`.
-    LayerNorm,
-}
-
-/// SAELens's ε of `layer_norm`.
-const EPSILON: f32 = 1e-5;
+pub use crate::instrument::Normalization;
 
 impl Normalization {
     pub(super) fn apply(self, x: ArrayView2<f32>) -> Result<Array2<f32>> {
@@ -35,7 +23,7 @@ impl Normalization {
                 Self::LayerNorm => {
                     let (mean, spread) = moments(row.view());
                     row -= mean;
-                    row /= spread + EPSILON;
+                    row /= spread + Self::EPSILON;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis, Zip};
 
-use super::{Architecture, ElementWise, Encoder};
+use super::{Architecture, Encoder, Part};
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -40,15 +40,15 @@ impl Encoder for Gated {
     }
 
     /// The gate `h + b_gate > 0` is `m > b_mag − exp(r_mag)·b_gate` for the magnitude `m = h·exp(r_mag) + b_mag`.
-    fn element_wise(&self, features: &[usize]) -> Option<ElementWise> {
+    fn part(&self, features: &[usize]) -> Part {
         let scale = self.r_mag.select(Axis(0), features).exp();
         let bias = self.b_mag.select(Axis(0), features);
         let threshold = &bias - &scale * &self.b_gate.select(Axis(0), features);
-        Some(ElementWise {
+        Part {
             scale: Some(scale),
             bias,
             activation: Activation::JumpRelu(threshold),
-        })
+        }
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis, Zip};
 
-use super::{Architecture, ElementWise, Encoder};
+use super::{Architecture, Encoder, Part};
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -32,12 +32,12 @@ impl Encoder for JumpRelu {
         acts
     }
 
-    fn element_wise(&self, features: &[usize]) -> Option<ElementWise> {
-        Some(ElementWise {
+    fn part(&self, features: &[usize]) -> Part {
+        Part {
             scale: None,
             bias: self.b_enc.select(Axis(0), features),
             activation: Activation::JumpRelu(self.threshold.select(Axis(0), features)),
-        })
+        }
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

@@ -40,8 +40,8 @@ pub(super) trait Encoder: fmt::Debug + Send + Sync {
     /// Feature activations `[n, d_sae]` from `x̂·W_enc` `[n, d_sae]`.
     fn activate(&self, hidden: Array2<f32>) -> Array2<f32>;
 
-    /// The activation of a few features by themselves; `None` if features compete.
-    fn element_wise(&self, features: &[usize]) -> Option<ElementWise>;
+    /// What computes a few features.
+    fn part(&self, features: &[usize]) -> Part;
 
     /// What activations are multiplied by before `W_dec`, `[d_sae]`; `None` for 1.
     fn decoder_scale(&self) -> Option<Array1<f32>> {
@@ -52,11 +52,11 @@ pub(super) trait Encoder: fmt::Debug + Send + Sync {
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)>;
 }
 
-/// `activation((x̂·W_enc[:, features])·scale + bias)`.
-pub(super) struct ElementWise {
-    /// `[k]`; `None` for 1.
+/// `activation((x̂·W)·scale + bias)`, with the columns of the features for `W`, or all columns where features compete.
+pub(super) struct Part {
+    /// One for each column; `None` for 1.
     pub(super) scale: Option<Array1<f32>>,
-    /// `[k]`.
+    /// One for each column.
     pub(super) bias: Array1<f32>,
     pub(super) activation: Activation,
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Architecture, ElementWise, Encoder};
+use super::{Architecture, Encoder, Part};
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -23,12 +23,12 @@ impl Encoder for Standard {
         (hidden + &self.b_enc).mapv_into(|value| value.max(0.0))
     }
 
-    fn element_wise(&self, features: &[usize]) -> Option<ElementWise> {
-        Some(ElementWise {
+    fn part(&self, features: &[usize]) -> Part {
+        Part {
             scale: None,
             bias: self.b_enc.select(Axis(0), features),
             activation: Activation::Relu,
-        })
+        }
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

@@ -3,28 +3,16 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut1};
 
-use super::{Architecture, ElementWise, Encoder};
+use super::{Architecture, Encoder, Part};
 use crate::detect::sae::config::SaeConfig;
 use crate::detect::tensors::Tensors;
 use crate::fault::{Fault, Result};
+use crate::instrument::{self, Activation, Ranking};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "topk",
-    load: |config, tensors, w_dec| {
-        let largest = Ranking {
-            key: |value| value,
-            kept: |value| value.max(0.0),
-        };
-        TopK::load(config, tensors, w_dec, largest)
-    },
+    load: |config, tensors, w_dec| TopK::load(config, tensors, w_dec, Ranking::Largest),
 };
-
-/// By what the features of a row are ranked, and what is made of those that are kept.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ranking {
-    pub(super) key: fn(f32) -> f32,
-    pub(super) kept: fn(f32) -> f32,
-}
 
 #[derive(Debug)]
 pub(super) struct TopK {
@@ -75,7 +63,10 @@ impl TopK {
 
     /// Ties go to the lower index.
     fn keep_largest(&self, mut row: ArrayViewMut1<f32>) {
-        let Ranking { key, kept } = self.ranking;
+        let key: fn(f32) -> f32 = match self.ranking {
+            Ranking::Largest => |value| value,
+            Ranking::Magnitude => f32::abs,
+        };
         let mut order: Vec<(usize, f32)> =
             row.iter().map(|value| key(*value)).enumerate().collect();
         let by_rank = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
@@ -87,7 +78,9 @@ impl TopK {
                 }
             }
         }
-        row.mapv_inplace(kept);
+        if self.ranking == Ranking::Largest {
+            row.mapv_inplace(|value| value.max(0.0));
+        }
     }
 }
 
@@ -103,8 +96,20 @@ impl Encoder for TopK {
         acts
     }
 
-    fn element_wise(&self, _features: &[usize]) -> Option<ElementWise> {
-        None
+    fn part(&self, features: &[usize]) -> Part {
+        let mut bias = self.b_enc.clone();
+        if let Some(norms) = &self.decoder_norms {
+            bias *= norms;
+        }
+        Part {
+            scale: self.decoder_norms.clone(),
+            bias,
+            activation: Activation::TopK(instrument::TopK {
+                k: self.k,
+                ranking: self.ranking,
+                columns: features.to_vec(),
+            }),
+        }
     }
 
     fn decoder_scale(&self) -> Option<Array1<f32>> {
