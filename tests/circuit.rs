@@ -10,14 +10,15 @@ use candor::causal::circuit::{
 };
 use candor::causal::{Through, path_patch};
 use candor::lab::{CircuitRequest, Silent, find_circuit};
-use candor::stats::auroc;
+use candor::stats::{auroc, mean};
 use ndarray::Array2;
 use proptest::prelude::*;
 
 use fixture::{KNOWN, Known, RANDOM, Random, blocks, circuit, pairs, pieces, told};
 
 fn mean_absolute(effects: &[f64]) -> f64 {
-    effects.iter().map(|effect| effect.abs()).sum::<f64>() / effects.len() as f64
+    let absolute: Vec<f64> = effects.iter().map(|effect| effect.abs()).collect();
+    mean(&absolute).unwrap()
 }
 
 #[test]
@@ -252,7 +253,9 @@ proptest! {
         let n = busy.graph().n_edges();
         let without = |edges: &[usize]| {
             let mut circuit = Circuit::full(n);
-            edges.iter().for_each(|edge| circuit.set(edge % n, false));
+            for edge in edges {
+                circuit.set(edge % n, false);
+            }
             circuit
         };
         busy.rebase(&without(&base)).unwrap();

@@ -14,6 +14,8 @@ mod audits;
 mod detectors;
 #[path = "bad_input/models.rs"]
 mod models;
+#[path = "bad_input/pairs.rs"]
+mod pairs;
 #[path = "bad_input/patches.rs"]
 mod patches;
 #[path = "bad_input/prompts.rs"]

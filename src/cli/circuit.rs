@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::Cli;
 use super::{name_of, obtain, prompts, terminal};
-use crate::causal::circuit::{Ablation, BlockPieces, Goal};
+use crate::causal::circuit::{Ablation, BlockPieces, Goal, enough};
 use crate::fault::{Fault, Result};
 use crate::files::{self, Staged};
 use crate::lab::{
@@ -75,7 +75,6 @@ const RESAMPLES: usize = 1000;
 
 pub fn run(args: &CircuitArgs, cli: &Cli) -> Result<()> {
     let ablation: Ablation = args.ablation.parse()?;
-    files::prepare(&args.out)?;
     let model = Model::open(&args.model)?;
     let arch = Architecture::find(&model)?;
     let sides = Sides {
@@ -95,6 +94,10 @@ pub fn run(args: &CircuitArgs, cli: &Cli) -> Result<()> {
         resamples: RESAMPLES,
         seed: args.seed,
     };
+    request.goal.check()?;
+    let groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
+    enough(&groups)?;
+    files::prepare(&args.out)?;
     let runtime = obtain(&cli.runtime)?;
     let blocks = Blocks::open(&runtime, &model, &arch)?;
     let pieces = BlockPieces::new(&blocks)?;

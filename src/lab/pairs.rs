@@ -46,7 +46,7 @@ pub struct Sides {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a text or a list of token ids")]
+#[serde(untagged, expecting = "neither a text nor a list of token ids")]
 enum Given {
     Ids(Vec<i64>),
     Text(String),
@@ -194,9 +194,9 @@ impl Reader<'_> {
             );
         }
         let (clean, corrupt) = (self.prompt(line.clean)?, self.prompt(line.corrupt)?);
-        equal_length(("clean", &clean), ("corrupt", &corrupt))?;
         let prompts = [clean.ids.clone(), corrupt.ids.clone()];
         check_ids(self.arch, &prompts)?;
+        equal_length(("clean", &clean), ("corrupt", &corrupt))?;
         let own = || format!("line {number}");
         let item = line.id.unwrap_or_else(own);
         Ok(Pair {

@@ -151,14 +151,13 @@ pub fn enough(clusters: &[&str]) -> Result<()> {
     groups.sort_unstable();
     groups.dedup();
     if groups.len() < MIN_GROUPS {
-        return Err(Fault::usage(
-            "measuring a circuit",
-            format!("{} pairs of {} groups", clusters.len(), groups.len()),
-        )
-        .expected(format!(
-            "at least {MIN_GROUPS} groups, which intervals are made from"
-        ))
-        .hint("add pairs; those without a `group` are a group each"));
+        return Err(
+            Fault::usage("counting the groups of the pairs", groups.len().to_string())
+                .expected(format!(
+                    "at least {MIN_GROUPS}, which intervals are made from"
+                ))
+                .hint("add pairs; those without a `group` are a group each"),
+        );
     }
     Ok(())
 }

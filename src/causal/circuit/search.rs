@@ -43,23 +43,31 @@ const BATCH: (usize, usize) = (4, 64);
 /// Usage: a threshold or faithfulness that is no sensible number, or a faithfulness that no threshold tried reaches. Failed: a
 /// run fails.
 pub fn discover(bench: &mut Bench<'_>, goal: Goal, weights: Option<&[f64]>) -> Result<Discovered> {
+    goal.check()?;
     match goal {
-        Goal::Threshold(threshold) if threshold > 0.0 && threshold.is_finite() => {
-            at(bench, threshold, weights)
+        Goal::Threshold(threshold) => at(bench, threshold, weights),
+        Goal::Faithfulness(target) => to_faithfulness(bench, target, weights),
+    }
+}
+
+impl Goal {
+    /// Whether it can be a goal.
+    ///
+    /// # Errors
+    /// Usage: a threshold that is not above 0, or a faithfulness outside 0 to 1.
+    pub fn check(self) -> Result<()> {
+        let doing = "finding a circuit";
+        match self {
+            Self::Threshold(threshold) if !(threshold > 0.0 && threshold.is_finite()) => {
+                Err(Fault::usage(doing, format!("a threshold of {threshold}"))
+                    .expected("a share of the whole effect above 0, such as 0.02"))
+            }
+            Self::Faithfulness(target) if !(target > 0.0 && target <= 1.0) => {
+                Err(Fault::usage(doing, format!("a faithfulness of {target}"))
+                    .expected("a share of the whole effect above 0 and up to 1, such as 0.9"))
+            }
+            Self::Threshold(_) | Self::Faithfulness(_) => Ok(()),
         }
-        Goal::Faithfulness(target) if target > 0.0 && target <= 1.0 => {
-            to_faithfulness(bench, target, weights)
-        }
-        Goal::Threshold(wrong) => Err(Fault::usage(
-            "finding a circuit",
-            format!("a threshold of {wrong}"),
-        )
-        .expected("a share of the whole effect above 0, such as 0.02")),
-        Goal::Faithfulness(wrong) => Err(Fault::usage(
-            "finding a circuit",
-            format!("a faithfulness of {wrong}"),
-        )
-        .expected("a share of the whole effect above 0 and up to 1, such as 0.9")),
     }
 }
 

@@ -65,6 +65,7 @@ pub fn find_circuit(
     request: &CircuitRequest,
     progress: &dyn Progress,
 ) -> Result<CircuitStudy> {
+    request.goal.check()?;
     let groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
     enough(&groups)?;
     progress.stage("running the whole model", 1);
