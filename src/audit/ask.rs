@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use ndarray::Array2;
 
 use super::study::Study;
-use crate::causal::{Row, Runs as _};
+use crate::causal::{Engine, Row, Runs as _};
 use crate::fault::{Fault, Result};
 use crate::instrument::{Plan, instrument};
 use crate::lab::respond;
@@ -13,12 +13,11 @@ use crate::run::{Runtime, Session, last_logits};
 use crate::tokens::Suite;
 
 impl Study<'_> {
-    /// Asks every suite on the plain model, and then compares the instrumented model's logits on the same prompts. One of the two
-    /// is loaded at a time: in between the plain model's logits wait on the disk.
+    /// Asks every suite on the plain model, which is closed again; its logits after every prompt wait on the disk.
     ///
     /// # Errors
     /// A run fails, or the disk is full.
-    pub(super) fn ask(&mut self, runtime: &Runtime) -> Result<()> {
+    pub(super) fn ask(&mut self, runtime: &Runtime) -> Result<Logits> {
         let (bench, prepared) = (self.bench, self.prepared);
         let subject = &bench.subject;
         super::score::check(bench, &prepared.rules)?;
@@ -30,20 +29,23 @@ impl Study<'_> {
         for suite in &prepared.suites {
             let responses = respond(subject, &session, suite)?;
             self.evidence.responses.extend(responses);
-            said.put(&last_logits(
-                &session,
-                &subject.arch,
-                &self.prompts(suite)?,
-            )?)?;
+            let logits = last_logits(&session, &subject.arch, &self.prompts(suite)?)?;
+            said.put(&logits)?;
             self.progress.step(1);
         }
-        drop(session);
-        self.instrument(runtime)?;
+        Ok(said)
+    }
+
+    /// Compares the instrumented model's logits with what the plain one has said.
+    ///
+    /// # Errors
+    /// A run fails, or the disk cannot be read.
+    pub(super) fn compare(&mut self, engine: &Engine, mut said: Logits) -> Result<()> {
         let (mut difference, mut before): (f64, _) = (0.0, 0);
-        for suite in &prepared.suites {
+        for suite in &self.prepared.suites {
             let prompts = self.prompts(suite)?;
             let rows: Vec<Row<'_>> = prompts.iter().map(|ids| Row::plain(ids)).collect();
-            self.engine()?.each_logits(&rows, &mut |row, _, logits| {
+            engine.each_logits(&rows, &mut |row, _, logits| {
                 for (a, b) in logits.iter().zip(said.row(before + row)?) {
                     difference = difference.max(f64::from((a - b).abs()));
                 }
@@ -64,7 +66,7 @@ impl Study<'_> {
 }
 
 /// Logits on their way through a file without a name: those of every prompt of an audit may take more memory than the model.
-struct Logits {
+pub(super) struct Logits {
     file: std::fs::File,
     vocab: usize,
 }

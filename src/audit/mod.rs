@@ -10,6 +10,7 @@ mod preflight;
 mod record;
 mod score;
 mod study;
+mod way;
 
 pub use config::{AuditConfig, ModelConfig};
 
@@ -50,9 +51,11 @@ pub fn run(
     for bench in &prepared.benches {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study::begin(config, &prepared, bench, progress);
-        study.ask(&runtime)?;
-        study.read_detectors()?;
-        study.explain()?;
+        let said = study.ask(&runtime)?;
+        let engine = study.instrument(&runtime)?;
+        study.compare(&engine, said)?;
+        study.read_detectors(&engine)?;
+        study.explain(&runtime, engine)?;
         models.push(study.conclude()?);
         evidence.push((bench.subject.name.clone(), study.evidence));
     }

@@ -84,7 +84,7 @@ impl Study<'_> {
     ///
     /// # Errors
     /// A run fails, or a score is not finite.
-    pub(super) fn read_detectors(&mut self) -> Result<()> {
+    pub(super) fn read_detectors(&mut self, engine: &Engine) -> Result<()> {
         self.stage("reading detectors", self.prepared.suites.len());
         let detectors = &self.bench.detectors;
         for detector in detectors {
@@ -113,9 +113,9 @@ impl Study<'_> {
                 .iter()
                 .map(|reading| reading.encoded.ids.as_slice())
                 .collect();
-            let mut heads = columns_of(self.engine()?.head_scores(&prompts)?);
+            let mut heads = columns_of(engine.head_scores(&prompts)?);
             let sites: Vec<SiteName> = detectors.iter().map(|one| one.card.site).collect();
-            let activations = self.engine()?.plain_activations(&prompts, &sites)?;
+            let activations = engine.plain_activations(&prompts, &sites)?;
             for (tap, (detector, seen)) in detectors.iter().zip(&mut seen).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
                 let scores = if rides(detector) {

@@ -1,11 +1,11 @@
-//! One model under audit: what is known of it so far, and the instrumented graph that measures the rest.
+//! One model under audit: what is known of it so far.
 
 use super::config::AuditConfig;
 use super::preflight::{Bench, Prepared};
 use super::score::Fit;
 use crate::causal::Engine;
 use crate::evidence::Evidence;
-use crate::fault::{Fault, Result};
+use crate::fault::Result;
 use crate::lab::Progress;
 use crate::run::Runtime;
 
@@ -19,9 +19,6 @@ pub struct Study<'a> {
     pub bench: &'a Bench,
     /// Told where the work stands.
     pub progress: &'a dyn Progress,
-    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads. Loaded when the plain
-    /// model has answered.
-    pub engine: Option<Engine>,
     /// What was measured so far.
     pub evidence: Evidence,
     /// How the SAEs fit the model.
@@ -37,7 +34,6 @@ impl<'a> Study<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         Self {
-            engine: None,
             config,
             prepared,
             bench,
@@ -47,24 +43,15 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// Instruments the model.
+    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads.
     ///
     /// # Errors
     /// A site is missing or cannot be written, or the runtime refuses the graph.
-    pub fn instrument(&mut self, runtime: &Runtime) -> Result<()> {
+    pub fn instrument(&self, runtime: &Runtime) -> Result<Engine> {
         self.stage("instrumenting", 1);
         let engine = super::score::instrument(runtime, self.bench, &self.prepared.rules)?;
-        self.engine = Some(engine);
         self.progress.step(1);
-        Ok(())
-    }
-
-    /// The instrumented graph.
-    ///
-    /// # Errors
-    /// As [`loaded`].
-    pub fn engine(&self) -> Result<&Engine> {
-        loaded(self.engine.as_ref())
+        Ok(engine)
     }
 
     /// A stage of the work on this model begins.
@@ -72,12 +59,4 @@ impl<'a> Study<'a> {
         self.progress
             .stage(&format!("{}: {what}", self.bench.subject.name), steps);
     }
-}
-
-/// A study's instrumented graph, for those who write down its evidence meanwhile.
-///
-/// # Errors
-/// Failed: it is not loaded yet.
-pub fn loaded(engine: Option<&Engine>) -> Result<&Engine> {
-    engine.ok_or_else(|| Fault::failed("reading the model", "a graph that is not instrumented yet"))
 }
