@@ -1,7 +1,7 @@
 //! A circuit as a drawing: layers upwards, only what is kept. Where a sender's edges pass a row they share one way between the
 //! nodes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::file::{CircuitFile, EdgeLine, NodeLine};
@@ -10,6 +10,11 @@ use super::layers::{Item, arrange};
 /// Room for a node and for a way, and the size of a node's box.
 const CELL: f64 = 92.0;
 const WAY: f64 = 26.0;
+/// Where many ways pass a row, they stand closer, to be about so wide together, but not closer than lines can be told apart.
+const WAYS: f64 = 560.0;
+const CLOSE: f64 = 9.0;
+/// Of a larger circuit the strongest edges are drawn: more cannot be followed.
+const DRAWN: usize = 100;
 const BOX: (f64, f64) = (70.0, 38.0);
 /// From one row to the next.
 const ROW: f64 = 104.0;
@@ -25,6 +30,8 @@ pub(super) struct Drawing {
     pub rows: Vec<RowLabel>,
     pub edges: Vec<Curve>,
     pub nodes: Vec<Place>,
+    /// Edges that are too many to be drawn.
+    pub left_out: usize,
 }
 
 /// The name of a row.
@@ -70,14 +77,24 @@ struct Stand {
 }
 
 impl Stand {
-    fn of(file: &CircuitFile) -> Self {
+    /// Those that a drawn edge touches.
+    fn of(file: &CircuitFile, edges: &[&EdgeLine]) -> Self {
+        let mut touched: HashSet<String> = HashSet::new();
+        for edge in edges {
+            touched.insert(edge.sender.clone());
+            touched.extend(readers(&edge.receiver).into_iter().map(|(name, _)| name));
+        }
         // Within a block the MLP stands above the heads.
         let level = |node: &NodeLine| match (node.layer, node.head) {
             (Some(layer), head) => (layer + 1, head.is_none()),
             (None, _) => (0, false),
         };
         let mut by_level: BTreeMap<(usize, bool), Vec<String>> = BTreeMap::new();
-        for node in &file.nodes {
+        for node in file
+            .nodes
+            .iter()
+            .filter(|node| touched.contains(&node.name))
+        {
             let row = by_level.entry(level(node)).or_default();
             row.push(node.name.clone());
         }
@@ -112,8 +129,12 @@ impl Stand {
 
 /// Draws a circuit.
 pub(super) fn draw(file: &CircuitFile) -> Drawing {
-    let stand = Stand::of(file);
-    let arrows = arrows(file, &stand);
+    let mut strongest: Vec<&EdgeLine> = file.edges.iter().collect();
+    strongest.sort_by(|a, b| b.absolute.total_cmp(&a.absolute));
+    let left_out = strongest.len().saturating_sub(DRAWN);
+    strongest.truncate(DRAWN);
+    let stand = Stand::of(file, &strongest);
+    let arrows = arrows(&strongest, &stand);
     let (mut items, ways) = items(&stand, &arrows);
     let width = arrange(&mut items, stand.labels.len());
     for item in &mut items {
@@ -126,6 +147,7 @@ pub(super) fn draw(file: &CircuitFile) -> Drawing {
     // The strongest are drawn last, over the others.
     edges.sort_by(|a, b| a.edge.absolute.total_cmp(&b.edge.absolute));
     Drawing {
+        left_out,
         width: pixels(2.0 * MARGIN.0 + width),
         height: pixels(stand.y(0) + BOX.1 / 2.0 + MARGIN.1),
         rows: (stand.labels.iter().enumerate())
@@ -147,11 +169,11 @@ pub(super) fn draw(file: &CircuitFile) -> Drawing {
     }
 }
 
-fn arrows<'a>(file: &'a CircuitFile, stand: &Stand) -> Vec<Arrow<'a>> {
+fn arrows<'a>(edges: &[&'a EdgeLine], stand: &Stand) -> Vec<Arrow<'a>> {
     let names = stand.names.iter().enumerate();
     let at: HashMap<&str, usize> = names.map(|(at, name)| (name.as_str(), at)).collect();
     let mut arrows = Vec::new();
-    for edge in &file.edges {
+    for &edge in edges {
         for (name, port) in readers(&edge.receiver) {
             if let (Some(&from), Some(&to)) = (at.get(edge.sender.as_str()), at.get(name.as_str()))
             {
@@ -203,6 +225,18 @@ fn items(stand: &Stand, arrows: &[Arrow<'_>]) -> (Vec<Item>, HashMap<(usize, usi
             last = way;
         }
         joined.push((last, arrow.to));
+    }
+    let mut passing = vec![0_u32; stand.labels.len()];
+    for (_, row) in ways.keys() {
+        if let Some(passing) = passing.get_mut(*row) {
+            *passing += 1;
+        }
+    }
+    for (&(_, row), &way) in &ways {
+        let ways = passing.get(row).copied().unwrap_or(1);
+        if let Some(item) = items.get_mut(way) {
+            item.width = (WAYS / f64::from(ways)).clamp(CLOSE, WAY);
+        }
     }
     joined.sort_unstable();
     joined.dedup();
