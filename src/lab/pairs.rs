@@ -183,7 +183,7 @@ pub fn single_token(tokenizer: &Tokenizer, prompt: Option<&str>, side: &str) -> 
             format!("{} tokens", several.len()),
         )
         .expected("one token, as the logits are read at one position")
-        .hint("give the id of its first token instead")),
+        .hint("give the id of its first token instead: with --answer-id and --foil-id, or as a number in the file")),
     }
 }
 
@@ -239,7 +239,7 @@ impl Reader<'_> {
             None if !reads => Ok((0, String::new())),
             None => Err(
                 Fault::usage(doing, format!("no `{name}`")).expected(format!(
-                    "`{name}` in each line, or one for all on the command line"
+                    "--{name} or --{name}-id, or `{name}` in each line of a file of pairs"
                 )),
             ),
         };
