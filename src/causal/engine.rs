@@ -16,6 +16,9 @@ use crate::run::{Feed, Runtime, Session, batches};
 /// Bytes of activations and logits that a batch of several rows may hold where nothing else is said.
 const BATCH_BYTES: usize = 128 << 20;
 
+/// Tokens beyond which a batch gains nothing: of small models very many would fit, and what lies between their layers with them.
+const CELLS: usize = 4096;
+
 /// An instrumented model on the runtime: every site of `writes` can be changed, every site of `taps` read.
 ///
 /// Given values are written as they are. What a change needs to know of its own run (`Add`, `Project` and `Map`) is read
@@ -191,7 +194,7 @@ impl Engine {
         if self.session.batching().together.is_err() {
             return Ok(0);
         }
-        Ok((self.budget.unwrap_or(BATCH_BYTES) / of_token).max(1))
+        Ok((self.budget.unwrap_or(BATCH_BYTES) / of_token).clamp(1, CELLS))
     }
 
     /// Outputs `[seq, k]` of every detector head: one list for each prompt, in the order of the heads.

@@ -4,7 +4,6 @@
 
 use ndarray::{Array1, Axis};
 
-use super::blockwise::DEFAULT_BUDGET;
 use super::grid::{By, Grid};
 use super::intervention::{Intervention, sides};
 use super::measure::{Metric, Question};
@@ -19,6 +18,9 @@ use crate::model::{Point, SiteName};
 /// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
 /// at this bar a recovery is good to about 1e-2.
 pub const MIN_DENOMINATOR: f64 = 0.01;
+
+/// Bytes of activations that wait: little beside a model's weights.
+const BUDGET: usize = 64 << 20;
 
 /// Patches every position of every site, for every pair. Pairs whose two runs differ by less than [`MIN_DENOMINATOR`]
 /// are refused and listed.
@@ -40,7 +42,7 @@ pub fn patch_map(
         at: None,
         controls: 0,
         seed: 0,
-        budget: DEFAULT_BUDGET,
+        budget: BUDGET,
         done: &|_| (),
     };
     let swept = sweep(runs, pairs, &plan)?;

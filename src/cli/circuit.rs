@@ -80,6 +80,7 @@ pub fn run(args: &CircuitArgs, cli: &Cli) -> Result<()> {
     let sides = Sides {
         answer: side(args.answer.as_ref(), args.answer_id),
         foil: side(args.foil.as_ref(), args.foil_id),
+        ..Sides::default()
     };
     let tokenizer = || prompts::tokenizer(args.tokenizer.as_deref(), &args.model, arch.vocab_size);
     let pairs = read_pairs(&args.pairs, &arch, &tokenizer, &sides)?;

@@ -32,7 +32,7 @@ pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
-pub use pairs::{Side, Sides, bare, read_pairs, single_token};
+pub use pairs::{Given, Side, Sides, bare, one_pair, read_pairs, single_token};
 pub use patch::{
     Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
     PatchRequest, Patched, Random, Refused, Windows, patch,

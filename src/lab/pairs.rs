@@ -36,19 +36,37 @@ pub enum Side {
     Text(String),
 }
 
-/// What is asked of pairs that do not say it themselves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is asked of pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sides {
-    /// First side of the logit difference.
+    /// First side of the logit difference, where a line does not say it itself.
     pub answer: Option<Side>,
-    /// Second side of the logit difference.
+    /// Second side of the logit difference, likewise.
     pub foil: Option<Side>,
+    /// Whether anything reads the answer; a line may leave it out otherwise.
+    pub reads_answer: bool,
+    /// Whether anything reads the foil.
+    pub reads_foil: bool,
 }
 
-#[derive(Deserialize)]
+impl Default for Sides {
+    fn default() -> Self {
+        Self {
+            answer: None,
+            foil: None,
+            reads_answer: true,
+            reads_foil: true,
+        }
+    }
+}
+
+/// A prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "neither a text nor a list of token ids")]
-enum Given {
+pub enum Given {
+    /// Its token ids.
     Ids(Vec<i64>),
+    /// Its text.
     Text(String),
 }
 
@@ -119,6 +137,38 @@ pub fn read_pairs(
     Ok(pairs)
 }
 
+/// One pair that is given otherwise than in a file; its two sides are those of `sides`.
+///
+/// # Errors
+/// As [`read_pairs`].
+pub fn one_pair(
+    clean: Given,
+    corrupt: Given,
+    arch: &Architecture,
+    tokenizer: &dyn Fn() -> Result<Tokenizer>,
+    sides: &Sides,
+) -> Result<Pair> {
+    let reader = Reader {
+        arch,
+        sides,
+        open: tokenizer,
+        opened: OnceCell::new(),
+    };
+    let line = Line {
+        clean,
+        corrupt,
+        answer: None,
+        foil: None,
+        group: Some(String::new()),
+        id: Some("corrupt".to_owned()),
+    };
+    let pair = reader.made(line, "corrupt", "reading the pair")?;
+    Ok(Pair {
+        counterpart: "clean".to_owned(),
+        ..pair
+    })
+}
+
 /// The one token that a side is after a prompt; `prompt` is `None` where only ids are known of it.
 ///
 /// # Errors
@@ -133,7 +183,7 @@ pub fn single_token(tokenizer: &Tokenizer, prompt: Option<&str>, side: &str) -> 
             format!("{} tokens", several.len()),
         )
         .expected("one token, as the logits are read at one position")
-        .hint("give the id of its first token instead")),
+        .hint("give the id of its first token instead: with --answer-id and --foil-id, or as a number in the file")),
     }
 }
 
@@ -172,22 +222,40 @@ impl Reader<'_> {
                 .replace(" at line 1 column ", " at column ");
             Fault::usage(doing, found).expected(EXPECTED)
         })?;
+        self.made(line, &format!("line {number}"), doing)
+    }
+
+    /// `own` is what the pair and its group are called where they have no name.
+    fn made(&self, line: Line, own: &str, doing: &str) -> Result<Pair> {
         let prompt = match &line.clean {
             Given::Text(text) => Some(text.as_str()),
             Given::Ids(_) => None,
         };
-        let side = |name: &str, own: Option<&Side>, given: Option<&Side>| {
-            let side = own.or(given).ok_or_else(|| {
+        let sides = self.sides;
+        let side = |name: &str, own: Option<&Side>, given: Option<&Side>, reads: bool| match own
+            .or(given)
+        {
+            Some(side) => self.side(side, prompt, doing),
+            None if !reads => Ok((0, String::new())),
+            None => Err(
                 Fault::usage(doing, format!("no `{name}`")).expected(format!(
-                    "`{name}` in each line, or one for all on the command line"
-                ))
-            })?;
-            self.side(side, prompt, doing)
+                    "--{name} or --{name}-id, or `{name}` in each line of a file of pairs"
+                )),
+            ),
         };
-        let (answer, answer_text) =
-            side("answer", line.answer.as_ref(), self.sides.answer.as_ref())?;
-        let (foil, foil_text) = side("foil", line.foil.as_ref(), self.sides.foil.as_ref())?;
-        if answer == foil {
+        let (answer, answer_text) = side(
+            "answer",
+            line.answer.as_ref(),
+            sides.answer.as_ref(),
+            sides.reads_answer,
+        )?;
+        let (foil, foil_text) = side(
+            "foil",
+            line.foil.as_ref(),
+            sides.foil.as_ref(),
+            sides.reads_foil,
+        )?;
+        if answer == foil && sides.reads_foil {
             return Err(
                 Fault::usage(doing, format!("token id {answer} as answer and as foil"))
                     .expected("two tokens, of which the two prompts favour one each"),
@@ -197,12 +265,11 @@ impl Reader<'_> {
         let prompts = [clean.ids.clone(), corrupt.ids.clone()];
         check_ids(self.arch, &prompts)?;
         equal_length(("clean", &clean), ("corrupt", &corrupt))?;
-        let own = || format!("line {number}");
-        let item = line.id.unwrap_or_else(own);
+        let item = line.id.unwrap_or_else(|| own.to_owned());
         Ok(Pair {
             counterpart: format!("{item}, clean"),
             item,
-            group: line.group.unwrap_or_else(own),
+            group: line.group.unwrap_or_else(|| own.to_owned()),
             clean,
             corrupt,
             answer,

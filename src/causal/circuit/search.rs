@@ -5,6 +5,7 @@
 //! passes takes out the next edges cumulatively; the first that changes too much is kept and the rest of the batch is dropped.
 //! The decisions are those of testing one after the other, in as many batches as edges are kept and a few more.
 
+use super::ablation::Ablation;
 use super::bench::{Bench, weighted_mean};
 use super::subgraph::Circuit;
 use crate::fault::{Fault, Result};
@@ -145,7 +146,11 @@ fn at(bench: &mut Bench<'_>, threshold: f64, weights: Option<&[f64]>) -> Result<
     };
     let nodes_out = search.nodes()?;
     search.edges()?;
-    let circuit = search.circuit.tidy(search.bench.graph());
+    let graph = search.bench.graph();
+    let circuit = match search.bench.ablation() {
+        Ablation::Corrupt => search.circuit.heard(graph),
+        Ablation::Zero | Ablation::Mean => search.circuit.tidy(graph),
+    };
     Ok(Discovered {
         circuit,
         threshold,

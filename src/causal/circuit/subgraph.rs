@@ -121,6 +121,32 @@ impl Circuit {
         tidy
     }
 
+    /// The circuit without edges from nodes that hear nothing of the embedding: under corrupt ablation these write just what
+    /// they are ablated to, and change no run.
+    #[must_use]
+    pub fn heard(&self, graph: &Graph) -> Self {
+        let mut hears = vec![false; graph.nodes.len()];
+        let mut heard = self.clone();
+        if let Some(input) = hears.first_mut() {
+            *input = true;
+        }
+        for receiver in 0..graph.receivers.len() {
+            for (sender, edge) in graph.into(receiver).enumerate() {
+                if !hears.get(sender).copied().unwrap_or(false) {
+                    heard.set(edge, false);
+                }
+            }
+            if graph.into(receiver).any(|edge| heard.has(edge)) {
+                for node in graph.readers(receiver).unwrap_or_default() {
+                    if let Some(hears) = hears.get_mut(node) {
+                        *hears = true;
+                    }
+                }
+            }
+        }
+        heard.tidy(graph)
+    }
+
     /// For each receiver the senders whose part it reads as this run computes it; none where nothing comes of it.
     pub(super) fn senders(&self, graph: &Graph) -> Senders {
         let alive = self.alive(graph);
