@@ -10,6 +10,8 @@ use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, concatenate,
 
 use super::Runtime;
 use super::channels::{self, Channel};
+use super::device::{Device, DeviceTensor, Memory, Traffic, shape_of};
+use super::held::{Chosen, Held, Lies};
 use super::piece::{Given, MANY, ONE, PieceSession, Shape, Trial};
 use crate::fault::{Fault, Result};
 use crate::instrument::{Cut, Cutter};
@@ -25,6 +27,7 @@ pub struct Blocks {
     channels: Vec<OnceLock<Vec<Vec<Channel>>>>,
     causal: bool,
     trial: Trial,
+    device: Option<Arc<Device>>,
 }
 
 /// What was seen of every tensor in the two trial runs: its shape, and its values `[rows × tokens, width]`.
@@ -38,6 +41,7 @@ struct Trials {
 pub struct Piece {
     session: PieceSession,
     shapes: HashMap<String, Shape>,
+    device: Option<Arc<Device>>,
     /// Whether each token's part hangs on that token alone.
     pub packs: bool,
     /// Whether rows may be run together.
@@ -55,15 +59,40 @@ const TRIED: [i64; 4] = [0, 1, 0, 1];
 const SAME: f32 = 1e-4;
 
 impl Blocks {
-    /// Cuts a model and loads its pieces along the stream.
+    /// Cuts a model and loads its pieces along the stream; what lies between them in [`Piece::run_held`] lies where it suits the
+    /// provider.
     ///
     /// # Errors
     /// Usage: the graph cannot be cut there; the message says why. Failed: a piece does not run on more than one row.
     pub fn open(runtime: &Runtime, model: &Model, arch: &Architecture) -> Result<Self> {
-        Self::tried_by(runtime, model, arch, MANY).or_else(|fault| {
+        Self::open_in(runtime, model, arch, Memory::of(runtime.provider()))
+    }
+
+    /// As [`Blocks::open`], with what lies between the pieces in that memory.
+    ///
+    /// # Errors
+    /// As [`Blocks::open`].
+    pub fn open_in(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        memory: Memory,
+    ) -> Result<Self> {
+        let device = match memory {
+            Memory::Host => None,
+            Memory::Device => Some(Arc::new(Device::new(runtime)?)),
+        };
+        let tried_by = |trial| Self::tried_by(runtime, model, arch, trial, device.clone());
+        tried_by(MANY).or_else(|fault| {
             // Some exports take one row at a time; others cannot be cut, and the first reason says why.
-            Self::tried_by(runtime, model, arch, ONE).map_err(|_| fault)
+            tried_by(ONE).map_err(|_| fault)
         })
+    }
+
+    /// What was handed to the device and back by [`Piece::run_held`] and on what it made; `None` where nothing lies there.
+    #[must_use]
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.device.as_ref().map(|device| device.traffic())
     }
 
     fn tried_by(
@@ -71,6 +100,7 @@ impl Blocks {
         model: &Model,
         arch: &Architecture,
         trial: Trial,
+        device: Option<Arc<Device>>,
     ) -> Result<Self> {
         let mut blocks = Self {
             runtime: runtime.clone(),
@@ -81,6 +111,7 @@ impl Blocks {
             channels: (0..arch.n_layers).map(|_| OnceLock::new()).collect(),
             causal: true,
             trial,
+            device,
         };
         blocks.piece(&[], &[Cut::Stream(0)])?;
         for layer in 0..arch.n_layers {
@@ -152,6 +183,7 @@ impl Blocks {
         let mut piece = Piece {
             session,
             shapes,
+            device: self.device.clone(),
             packs: false,
             together: false,
         };
@@ -526,37 +558,113 @@ impl Piece {
             .collect::<Vec<_>>();
         self.session.visit(ids, &given, chosen, |index, view| {
             let name = self.session.wanted.get(index).map_or("", String::as_str);
-            let odd = || {
-                Fault::failed(
-                    format!("reading `{name}` of a piece of the model"),
-                    format!("the shape {:?}", view.shape()),
-                )
-            };
-            let shape = self.shapes.get(name).ok_or_else(odd)?;
-            let mut expected = shape.at(rows, tokens);
-            let mut width = shape.width();
-            if let Some(last) = expected.last_mut().filter(|_| self.session.chooses()) {
-                width = chosen.len();
-                *last = width;
-            }
-            if view.shape() != expected {
-                return Err(odd().expected(format!("{expected:?}")));
-            }
-            let entries = match (shape.is_constant(), shape.of_last()) {
-                (true, _) => 1,
-                (false, true) => rows,
-                (false, false) => rows * tokens,
-            };
+            let (entries, width) = self.laid(name, view.shape(), ids.dim(), chosen.len())?;
+            let odd = || misshapen(name, view.shape());
             let flat = view.to_shape((entries, width)).map_err(|_| odd())?;
             let flat = flat.view();
-            let wide = (rows * tokens, width);
-            let all = if shape.is_constant() {
-                flat.broadcast(wide)
+            let all = if self.is_constant(name) {
+                flat.broadcast((rows * tokens, width))
             } else {
                 Some(flat)
             };
             see(name, all.ok_or_else(odd)?)
         })
+    }
+
+    /// As [`Piece::run_for`], on the `chosen` tokens of what is held, which lies in the memory that the pieces were opened with; so does
+    /// what is shown. `columns` are the ids whose logits are made.
+    ///
+    /// # Errors
+    /// As [`Piece::run`], or what is held lies in the other memory.
+    pub fn run_held(
+        &self,
+        ids: &Array2<i64>,
+        given: &[(&str, &Held<'_>)],
+        chosen: &Chosen<'_>,
+        columns: &[i64],
+        mut see: impl FnMut(&str, Held<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let needed = given
+            .iter()
+            .filter(|(name, _)| self.session.given.iter().any(|own| own == name));
+        let Some(device) = &self.device else {
+            let values = needed
+                .map(|(name, held)| Ok((*name, held.on_host(chosen)?)))
+                .collect::<Result<Vec<_>>>()?;
+            let views: Vec<_> = values
+                .iter()
+                .map(|(name, values)| (*name, values.view()))
+                .collect();
+            return self.run_for(ids, &views, columns, |name, values| {
+                see(name, Held::view(values))
+            });
+        };
+        let (rows, tokens) = ids.dim();
+        let given = needed
+            .map(|(name, held)| {
+                let Lies::Device(held) = &held.0 else {
+                    return Err(Fault::failed(
+                        format!("giving `{name}` to a piece of the model"),
+                        "a value in the host's memory",
+                    ));
+                };
+                let shape = self.shapes.get(*name);
+                let shape = shape.ok_or_else(|| misshapen(name, &[]))?.at(rows, tokens);
+                let range: Vec<usize>;
+                let from = match chosen {
+                    Chosen::Range(all) if *all == (0..held.tokens()) => None,
+                    Chosen::Range(some) => {
+                        range = some.clone().collect();
+                        Some(range.as_slice())
+                    }
+                    Chosen::At(at) => Some(*at),
+                };
+                Ok((*name, held, held.laid_out(from, None, &shape)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let made = self.session.chain(device, ids, &given, columns)?;
+        drop(given);
+        for (name, value) in self.session.wanted.iter().zip(made) {
+            let shape = shape_of(&value);
+            let (entries, width) = self.laid(name, &shape, ids.dim(), columns.len())?;
+            let mut values = DeviceTensor::new(device, value, entries, width)?;
+            if self.is_constant(name) {
+                values = values.repeated(rows * tokens)?;
+            }
+            see(name, Held(Lies::Device(values)))?;
+        }
+        Ok(())
+    }
+
+    /// Tokens and width of an output of that shape; a value that is the same for every token counts once.
+    fn laid(
+        &self,
+        name: &str,
+        found: &[usize],
+        (rows, tokens): (usize, usize),
+        columns: usize,
+    ) -> Result<(usize, usize)> {
+        let odd = || misshapen(name, found);
+        let shape = self.shapes.get(name).ok_or_else(odd)?;
+        let mut expected = shape.at(rows, tokens);
+        let mut width = shape.width();
+        if let Some(last) = expected.last_mut().filter(|_| self.session.chooses()) {
+            width = columns;
+            *last = width;
+        }
+        if found != expected {
+            return Err(odd().expected(format!("{expected:?}")));
+        }
+        let entries = match (shape.is_constant(), shape.of_last()) {
+            (true, _) => 1,
+            (false, true) => rows,
+            (false, false) => rows * tokens,
+        };
+        Ok((entries, width))
+    }
+
+    fn is_constant(&self, name: &str) -> bool {
+        self.shapes.get(name).is_some_and(Shape::is_constant)
     }
 
     fn given<'a>(
@@ -634,6 +742,13 @@ impl Piece {
             ran.is_ok() && all
         })
     }
+}
+
+fn misshapen(name: &str, found: &[usize]) -> Fault {
+    Fault::failed(
+        format!("reading `{name}` of a piece of the model"),
+        format!("the shape {found:?}"),
+    )
 }
 
 /// Whether two runs differ by rounding alone.

@@ -1,0 +1,462 @@
+//! Activations that stay where the model runs: matrices of tokens in the device's memory, which a piece has made and the next is given.
+//!
+//! Rows are taken, written and read by small graphs ([`tokens`]) that run there too, and so does whatever the pieces leave. Every
+//! run has a binding of its own: an output bound to a device is overwritten by the next run of its binding, not by that of another.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ndarray::{Array1, Array2, ArrayD, Axis, Ix2, IxDyn};
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::builder::SessionBuilder;
+use ort::value::{DynValue, TensorElementType, ValueType};
+
+use super::feed::{self, Tensor};
+use super::session::load;
+use super::{Provider, Runtime, values};
+use crate::fault::{Fault, Result};
+use crate::instrument::tokens::{self, Float, Step};
+
+/// Where activations lie between the pieces of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// In the memory of this process; what a piece makes is copied there.
+    Host,
+    /// Where the model runs, and nowhere else. On the processor that is the same memory, but not the same way: it is there to be
+    /// compared.
+    Device,
+}
+
+impl Memory {
+    /// What suits a provider.
+    #[must_use]
+    pub fn of(provider: Provider) -> Self {
+        match provider {
+            Provider::Cpu => Self::Host,
+            Provider::Cuda => Self::Device,
+        }
+    }
+}
+
+/// Bytes that were handed from the host to the device and back since the model was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Values of activations that were sent up.
+    pub written: u64,
+    /// Values of activations and logits that were brought down, and one number for each row that was sent up.
+    pub read: u64,
+    /// Token ids, masks and positions, and which rows to take: what the host alone knows.
+    pub indices: u64,
+}
+
+/// A device, and the small graphs that were needed on it so far.
+pub(super) struct Device {
+    runtime: Runtime,
+    memory: MemoryInfo<'static>,
+    host: MemoryInfo<'static>,
+    steps: Mutex<HashMap<(Step, Float), Arc<Mutex<ort::session::Session>>>>,
+    written: AtomicU64,
+    read: AtomicU64,
+    indices: AtomicU64,
+}
+
+/// Where an output is to lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lies {
+    Device,
+    Host,
+}
+
+/// What crosses from the host.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sent {
+    Values,
+    Indices,
+}
+
+/// A matrix of tokens on a device.
+#[derive(Clone)]
+pub(super) struct DeviceTensor {
+    device: Arc<Device>,
+    value: Arc<DynValue>,
+    element: Float,
+    tokens: usize,
+    width: usize,
+}
+
+/// Rows on a device, to be written there.
+pub(super) struct DeviceRows(DynValue);
+
+/// Rows that are written to places of a matrix.
+#[derive(Clone, Copy)]
+pub(super) struct Writes<'w> {
+    pub rows: &'w DeviceRows,
+    /// Which of them.
+    pub which: &'w [usize],
+    /// Where each of these goes.
+    pub at: &'w [usize],
+}
+
+fn failed(error: &ort::Error) -> Fault {
+    Fault::failed("moving activations on the device", error.message().trim())
+}
+
+fn misfit(found: impl Into<String>) -> Fault {
+    Fault::failed("moving activations on the device", found)
+}
+
+impl Device {
+    pub fn new(runtime: &Runtime) -> Result<Self> {
+        let at = |device| MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default);
+        let device = match runtime.provider() {
+            Provider::Cpu => AllocationDevice::CPU,
+            Provider::Cuda => AllocationDevice::CUDA,
+        };
+        Ok(Self {
+            runtime: runtime.clone(),
+            memory: at(device).map_err(|error| failed(&error))?,
+            host: at(AllocationDevice::CPU).map_err(|error| failed(&error))?,
+            steps: Mutex::default(),
+            written: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            indices: AtomicU64::new(0),
+        })
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Traffic {
+            written: of(&self.written),
+            read: of(&self.read),
+            indices: of(&self.indices),
+        }
+    }
+
+    /// Runs a session on values that lie anywhere; what it makes comes in the order of `outputs`.
+    pub fn run(
+        &self,
+        session: &mut ort::session::Session,
+        inputs: &[(&str, &DynValue)],
+        outputs: &[(&str, Lies)],
+    ) -> Result<Vec<DynValue>> {
+        let failed = |error: ort::Error| failed(&error);
+        let mut binding = session.create_binding().map_err(failed)?;
+        for (name, value) in inputs {
+            binding.bind_input(*name, *value).map_err(failed)?;
+        }
+        for (name, into) in outputs {
+            let memory = match into {
+                Lies::Device => &self.memory,
+                Lies::Host => &self.host,
+            };
+            binding
+                .bind_output_to_device(*name, memory)
+                .map_err(failed)?;
+        }
+        // What is sent up may still be on its way.
+        binding.synchronize_inputs().map_err(failed)?;
+        let mut made = session.run_binding(&binding).map_err(failed)?;
+        let made = outputs
+            .iter()
+            .map(|(name, into)| {
+                let value = made
+                    .remove(name)
+                    .ok_or_else(|| misfit(format!("no output `{name}`")))?;
+                if *into == Lies::Host {
+                    self.read.fetch_add(bytes(&value), Ordering::Relaxed);
+                }
+                Ok(value)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(made)
+    }
+
+    /// A value on the host, to be bound to an input.
+    pub fn send(
+        &self,
+        name: &str,
+        tensor: Tensor,
+        wanted: TensorElementType,
+        sent: Sent,
+    ) -> Result<DynValue> {
+        let value = feed::encode_owned(name, tensor, wanted)?;
+        let count = match sent {
+            Sent::Values => &self.written,
+            Sent::Indices => &self.indices,
+        };
+        count.fetch_add(bytes(&value), Ordering::Relaxed);
+        Ok(value)
+    }
+
+    fn numbers(&self, name: &str, numbers: &[usize], column: bool) -> Result<DynValue> {
+        let numbers = numbers.iter().map(|&number| i64::try_from(number));
+        let numbers: Array1<i64> = numbers
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| misfit(error.to_string()))?;
+        let numbers = if column {
+            numbers.insert_axis(Axis(1)).into_dyn()
+        } else {
+            numbers.into_dyn()
+        };
+        let wanted = TensorElementType::Int64;
+        self.send(name, Tensor::I64(numbers), wanted, Sent::Indices)
+    }
+
+    fn step(
+        &self,
+        step: Step,
+        element: Float,
+        inputs: &[(&str, &DynValue)],
+        outputs: &[(&str, Lies)],
+    ) -> Result<Vec<DynValue>> {
+        let session = {
+            let mut steps = lock(&self.steps);
+            match steps.get(&(step, element)) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let bytes = tokens::step(step, element);
+                    let shared = |builder: SessionBuilder| {
+                        builder
+                            .with_env_allocators()?
+                            .with_memory_pattern(false)
+                            .map_err(ort::Error::from)
+                    };
+                    let session = load(&self.runtime, &bytes, Path::new(""), shared)?;
+                    let session = Arc::new(Mutex::new(session));
+                    steps.insert((step, element), Arc::clone(&session));
+                    session
+                }
+            }
+        };
+        let mut session = lock(&session);
+        self.run(&mut session, inputs, outputs)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bytes(value: &DynValue) -> u64 {
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return 0;
+    };
+    let all = ty.byte_size(shape.num_elements());
+    all.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+pub(super) fn shape_of(value: &DynValue) -> Vec<usize> {
+    match value.dtype() {
+        ValueType::Tensor { shape, .. } => shape
+            .iter()
+            .map(|&size| usize::try_from(size).unwrap_or(0))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl DeviceTensor {
+    /// What a piece has made, as that many tokens of that width; a value that is the same for every token counts once.
+    pub fn new(device: &Arc<Device>, value: DynValue, tokens: usize, width: usize) -> Result<Self> {
+        let element = match value.dtype() {
+            ValueType::Tensor { ty, .. } => match ty {
+                TensorElementType::Float32 => Some(Float::F32),
+                TensorElementType::Float16 => Some(Float::F16),
+                TensorElementType::Bfloat16 => Some(Float::Bf16),
+                _ => None,
+            },
+            _ => None,
+        };
+        let element = element.ok_or_else(|| {
+            misfit(value.dtype().to_string()).expected("a tensor of float32, float16 or bfloat16")
+        })?;
+        let found = shape_of(&value);
+        if found.iter().product::<usize>() != tokens * width {
+            return Err(misfit(format!("the shape {found:?}"))
+                .expected(format!("{tokens} tokens of {width} values")));
+        }
+        Ok(Self {
+            device: Arc::clone(device),
+            value: Arc::new(value),
+            element,
+            tokens,
+            width,
+        })
+    }
+
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn element(&self) -> TensorElementType {
+        match self.element {
+            Float::F32 => TensorElementType::Float32,
+            Float::F16 => TensorElementType::Float16,
+            Float::Bf16 => TensorElementType::Bfloat16,
+        }
+    }
+
+    /// Tokens `from` (`None` for all), with rows written among them, laid out as `shape`.
+    pub fn laid_out(
+        &self,
+        from: Option<&[usize]>,
+        writes: Option<Writes<'_>>,
+        shape: &[usize],
+    ) -> Result<Arc<DynValue>> {
+        if from.is_none() && writes.is_none() && shape_of(&self.value) == shape {
+            return Ok(Arc::clone(&self.value));
+        }
+        let step = Step::Move {
+            takes: from.is_some(),
+            writes: writes.is_some(),
+        };
+        let device = &self.device;
+        let shape = device.numbers(tokens::SHAPE, shape, false)?;
+        let flat = self.flat(tokens::FLAT)?;
+        let mut inputs: Vec<(&str, &DynValue)> =
+            vec![(tokens::VALUES, &self.value), (tokens::SHAPE, &shape)];
+        if from.is_some() || writes.is_some() {
+            inputs.push((tokens::FLAT, &flat));
+        }
+        let from = from.map(|from| device.numbers(tokens::FROM, from, false));
+        let from = from.transpose()?;
+        inputs.extend(from.iter().map(|from| (tokens::FROM, from)));
+        let places = writes.map(|writes| {
+            Ok((
+                device.numbers(tokens::AT, writes.at, true)?,
+                device.numbers(tokens::WHICH, writes.which, false)?,
+            ))
+        });
+        let places = places.transpose()?;
+        if let (Some(writes), Some((at, which))) = (writes, &places) {
+            inputs.push((tokens::ROWS, &writes.rows.0));
+            inputs.push((tokens::AT, at));
+            inputs.push((tokens::WHICH, which));
+        }
+        let made = device.step(step, self.element, &inputs, &[(tokens::MADE, Lies::Device)])?;
+        let made = made.into_iter().next();
+        made.map(Arc::new).ok_or_else(|| misfit("nothing was made"))
+    }
+
+    /// As [`Self::laid_out`], as a matrix of its own.
+    pub fn moved(&self, from: Option<&[usize]>, writes: Option<Writes<'_>>) -> Result<Self> {
+        let tokens = from.map_or(self.tokens, <[usize]>::len);
+        let value = self.laid_out(from, writes, &[tokens, self.width])?;
+        Ok(Self {
+            value,
+            tokens,
+            ..self.clone()
+        })
+    }
+
+    /// One token, repeated.
+    pub fn repeated(&self, tokens: usize) -> Result<Self> {
+        self.moved(Some(&vec![0; tokens]), None)
+    }
+
+    /// Tokens `at` `[n, width]`, or `[n, columns]`, brought to the host.
+    pub fn read(&self, at: &[usize], columns: Option<&[usize]>) -> Result<Array2<f32>> {
+        let width = columns.map_or(self.width, <[usize]>::len);
+        if at.is_empty() || width == 0 {
+            return Ok(Array2::zeros((at.len(), width)));
+        }
+        let step = Step::Read {
+            columns: columns.is_some(),
+        };
+        let device = &self.device;
+        let from = device.numbers(tokens::FROM, at, false)?;
+        let flat = self.flat(tokens::FLAT)?;
+        let columns = columns.map(|columns| device.numbers(tokens::COLUMNS, columns, false));
+        let columns = columns.transpose()?;
+        let mut inputs = vec![
+            (tokens::VALUES, &*self.value),
+            (tokens::FLAT, &flat),
+            (tokens::FROM, &from),
+        ];
+        inputs.extend(columns.iter().map(|columns| (tokens::COLUMNS, columns)));
+        let made = device.step(step, self.element, &inputs, &[(tokens::MADE, Lies::Host)])?;
+        let made = made.first().ok_or_else(|| misfit("nothing was made"))?;
+        values::read(tokens::MADE, made, |view| matrix(view.to_owned()))
+    }
+
+    /// Sends rows up, `[k, width]`, and says of each whether it is what token `at` holds already.
+    pub fn stage(&self, at: &[usize], rows: Array2<f32>) -> Result<(DeviceRows, Vec<bool>)> {
+        let device = &self.device;
+        let flat = self.flat(tokens::FLAT)?;
+        let from = device.numbers(tokens::FROM, at, false)?;
+        let rows = device.send(
+            tokens::ROWS,
+            Tensor::F32(rows.into_dyn()),
+            TensorElementType::Float32,
+            Sent::Values,
+        )?;
+        let inputs = [
+            (tokens::VALUES, &*self.value),
+            (tokens::FLAT, &flat),
+            (tokens::FROM, &from),
+            (tokens::ROWS, &rows),
+        ];
+        let outputs = [(tokens::MADE, Lies::Device), (tokens::SAME, Lies::Host)];
+        let made = device.step(Step::Stage, self.element, &inputs, &outputs)?;
+        let [made, same]: [DynValue; 2] = made
+            .try_into()
+            .map_err(|_| misfit("not two tensors were made"))?;
+        let same = values::read(tokens::SAME, &same, |view| {
+            Ok(view.iter().map(|same| *same > 0.0).collect())
+        })?;
+        Ok((DeviceRows(made), same))
+    }
+
+    /// All tokens of `parts`, one behind another.
+    pub fn joined(parts: Vec<Self>) -> Result<Self> {
+        let mut parts = parts;
+        // Two at a time, so that no token is copied more often than there are doublings.
+        while parts.len() > 1 {
+            let mut halved = Vec::with_capacity(parts.len().div_ceil(2));
+            let mut rest = parts.into_iter();
+            while let Some(first) = rest.next() {
+                halved.push(match rest.next() {
+                    Some(second) => first.before(&second)?,
+                    None => first,
+                });
+            }
+            parts = halved;
+        }
+        parts.pop().ok_or_else(|| misfit("no tokens to join"))
+    }
+
+    fn before(&self, other: &Self) -> Result<Self> {
+        let [more, more_flat] = tokens::MORE;
+        let (flat, other_flat) = (self.flat(tokens::FLAT)?, other.flat(more_flat)?);
+        let inputs = [
+            (tokens::VALUES, &*self.value),
+            (tokens::FLAT, &flat),
+            (more, &*other.value),
+            (more_flat, &other_flat),
+        ];
+        let outputs = [(tokens::MADE, Lies::Device)];
+        let made = self
+            .device
+            .step(Step::Join, self.element, &inputs, &outputs)?;
+        let made = made.into_iter().next();
+        let made = made.ok_or_else(|| misfit("nothing was made"))?;
+        Self::new(&self.device, made, self.tokens + other.tokens, self.width)
+    }
+
+    fn flat(&self, name: &str) -> Result<DynValue> {
+        self.device.numbers(name, &[self.tokens, self.width], false)
+    }
+}
+
+fn matrix(values: ArrayD<f32>) -> Result<Array2<f32>> {
+    let shape = IxDyn(values.shape());
+    values
+        .into_dimensionality::<Ix2>()
+        .map_err(|_| misfit(format!("the shape {shape:?}")))
+}
