@@ -365,7 +365,9 @@ fn a_sweep_on_the_device_sends_what_is_patched_up_and_brings_metrics_down() {
         (Point::HookZ, Some(&[3, 1][..])),
     ] {
         let (moved, arch, rows) = swept("attn_only.dynamo-18", site, chosen);
-        let patched = u64::try_from(rows - 1).unwrap();
+        // Behind the last attention a change at a token that is not read reaches nothing, and is left out.
+        let idle = if site == Point::HookZ { SEQ - 1 } else { 0 };
+        let patched = u64::try_from(rows - 1 - idle).unwrap();
         let width = arch.sites.iter().find(|own| own.name.point == site);
         let width = width.unwrap().layout.per_position().unwrap();
         assert_eq!(moved.written, patched * 4 * u64::try_from(width).unwrap());
@@ -377,12 +379,9 @@ fn a_sweep_on_the_device_sends_what_is_patched_up_and_brings_metrics_down() {
             "{site:?}: {moved:?}"
         );
         assert!(moved.read >= 4 * patched + logits, "{site:?}: {moved:?}");
-        // Token ids and places are integers, one or a few for each token and run: nothing that grows with the model's width.
-        let tokens = u64::try_from(rows * SEQ).unwrap();
-        let runs = u64::try_from(arch.n_layers * 12 + 4).unwrap();
-        assert!(
-            moved.indices <= 8 * 4 * (tokens + 16) * runs,
-            "{site:?}: {moved:?}"
-        );
+        // Token ids and places are integers, one for each token and run: nothing that grows with the model's width.
+        let tokens = u64::try_from((rows + 1) * SEQ + 16).unwrap();
+        let runs = u64::try_from(6 * arch.n_layers + 4).unwrap();
+        assert!(moved.indices <= 8 * tokens * runs, "{site:?}: {moved:?}");
     }
 }

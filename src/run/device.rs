@@ -460,3 +460,179 @@ fn matrix(values: ArrayD<f32>) -> Result<Array2<f32>> {
         .into_dimensionality::<Ix2>()
         .map_err(|_| misfit(format!("the shape {shape:?}")))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests {
+    use half::{bf16, f16};
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use super::super::RuntimeOptions;
+    use super::super::held::{Held, Lies as Memory};
+    use super::*;
+
+    fn device() -> Arc<Device> {
+        static DEVICE: std::sync::OnceLock<Arc<Device>> = std::sync::OnceLock::new();
+        let made = DEVICE.get_or_init(|| {
+            let runtime = Runtime::obtain(&RuntimeOptions::default(), &mut |_| ()).unwrap();
+            Arc::new(Device::new(&runtime).unwrap())
+        });
+        Arc::clone(made)
+    }
+
+    /// `[tokens, width]` as a piece might make it: with an axis of its own between the two.
+    fn up(values: &Array2<f32>, element: Float) -> DeviceTensor {
+        let device = device();
+        let (tokens, width) = values.dim();
+        let shaped = values.clone().into_shape_with_order((tokens, 1, width));
+        let shaped = shaped.unwrap().into_dyn();
+        let value = match element {
+            Float::F32 => ort::value::Tensor::from_array(shaped).unwrap().into_dyn(),
+            Float::F16 => ort::value::Tensor::from_array(shaped.mapv(f16::from_f32))
+                .unwrap()
+                .into_dyn(),
+            Float::Bf16 => ort::value::Tensor::from_array(shaped.mapv(bf16::from_f32))
+                .unwrap()
+                .into_dyn(),
+        };
+        DeviceTensor::new(&device, value, tokens, width).unwrap()
+    }
+
+    fn down(held: &Held<'_>) -> Array2<f32> {
+        let all: Vec<usize> = (0..held.tokens()).collect();
+        let looked = held.look(&all, None).unwrap();
+        let rows: Vec<_> = all.iter().map(|&at| looked.row(at).unwrap()).collect();
+        ndarray::stack(Axis(0), &rows).unwrap()
+    }
+
+    fn rounded(values: &Array2<f32>, element: Float) -> Array2<f32> {
+        match element {
+            Float::F32 => values.clone(),
+            Float::F16 => values.mapv(|value| f16::from_f32(value).to_f32()),
+            Float::Bf16 => values.mapv(|value| bf16::from_f32(value).to_f32()),
+        }
+    }
+
+    fn elements() -> impl Strategy<Value = Float> {
+        prop_oneof![Just(Float::F32), Just(Float::F16), Just(Float::Bf16)]
+    }
+
+    /// A matrix, tokens to take of it, rows to write, whether each stays as it is, and their places among those taken.
+    #[derive(Debug, Clone)]
+    struct Case {
+        values: Array2<f32>,
+        from: Option<Vec<usize>>,
+        rows: Vec<(Array1<f32>, bool, usize)>,
+        columns: Vec<usize>,
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        (1_usize..6, 1_usize..5).prop_flat_map(|(tokens, width)| {
+            let matrix = prop::collection::vec(-9.0_f32..9.0, tokens * width);
+            let from = prop::option::of(prop::collection::vec(0..tokens, 1..8));
+            (matrix, from).prop_flat_map(move |(values, from)| {
+                let places: Vec<usize> = (0..from.as_ref().map_or(tokens, Vec::len)).collect();
+                let row = (prop::collection::vec(-9.0_f32..9.0, width), any::<bool>());
+                let (some, last) = (1..=places.len(), places.len());
+                (
+                    prop::sample::subsequence(places, some),
+                    prop::collection::vec(row, last),
+                    prop::collection::vec(0..width, 1..4),
+                )
+                    .prop_map(move |(at, rows, columns)| Case {
+                        values: Array2::from_shape_vec((tokens, width), values.clone()).unwrap(),
+                        from: from.clone(),
+                        rows: rows
+                            .into_iter()
+                            .zip(at)
+                            .map(|((row, same), at)| (row.into(), same, at))
+                            .collect(),
+                        columns,
+                    })
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn rows_are_taken_written_and_read_on_the_device_as_on_the_host(
+            case in cases(),
+            element in elements(),
+        ) {
+            let values = rounded(&case.values, element);
+            let source = |at: usize| case.from.as_ref().map_or(at, |from| from[at]);
+            let at: Vec<usize> = case.rows.iter().map(|(_, _, at)| *at).collect();
+            let before: Vec<usize> = at.iter().map(|&at| source(at)).collect();
+            let rows: Vec<Array1<f32>> = case
+                .rows
+                .iter()
+                .zip(&before)
+                .map(|((row, same, _), &before)| match same {
+                    true => values.row(before).to_owned(),
+                    false => row.clone(),
+                })
+                .collect();
+            let through = |held: Held<'static>| {
+                let (staged, same) = held.stage(&before, rows.clone()).unwrap();
+                let which: Vec<usize> = (0..rows.len()).filter(|&row| !same[row]).collect();
+                let to: Vec<usize> = which.iter().map(|&row| at[row]).collect();
+                let held = held.written(case.from.as_deref(), &staged, &which, &to).unwrap();
+                (same, held)
+            };
+            let on_device = Held(Memory::Device(up(&case.values, element)));
+            let (same, moved) = through(Held::from(values.clone()));
+            let (known, held) = through(on_device);
+            for (row, own) in rows.iter().enumerate() {
+                let rounded = rounded(&own.clone().insert_axis(Axis(0)), element);
+                let there = rounded.row(0) == values.row(before[row]);
+                prop_assert_eq!(known[row], there);
+                prop_assert!(known[row] || !same[row]);
+            }
+            prop_assert_eq!(down(&held), rounded(&down(&moved), element));
+            let some = held.look(&[0], Some(&case.columns)).unwrap();
+            let expected = down(&moved).select(Axis(1), &case.columns);
+            let expected = rounded(&expected, element);
+            prop_assert_eq!(some.row(0).unwrap(), expected.row(0));
+            prop_assert!(some.row(1).is_err());
+        }
+
+        #[test]
+        fn parts_are_joined_in_order(sizes in prop::collection::vec(1_usize..4, 1..8), element in elements()) {
+            let mut next = 0.0;
+            let parts: Vec<Array2<f32>> = sizes
+                .iter()
+                .map(|&tokens| Array2::from_shape_simple_fn((tokens, 2), || { next += 1.0; next }))
+                .collect();
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            let expected = ndarray::concatenate(Axis(0), &views).unwrap();
+            let joined = Held::joined(
+                parts.iter().map(|part| Held(Memory::Device(up(part, element)))).collect(),
+            );
+            prop_assert_eq!(down(&joined.unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_run_has_made_outlives_the_next_run_of_its_session() {
+        let values = Array2::from_shape_fn((4, 3), |(row, column)| (row * 3 + column) as f32);
+        let held = Held(Memory::Device(up(&values, Float::F32)));
+        let first = held.taken(&[3, 1]).unwrap();
+        let second = held.taken(&[0, 2]).unwrap();
+        assert_eq!(down(&first), values.select(Axis(0), &[3, 1]));
+        assert_eq!(down(&second), values.select(Axis(0), &[0, 2]));
+    }
+
+    #[test]
+    fn what_lies_in_no_known_way_is_refused() {
+        let device = device();
+        let integers = ort::value::Tensor::from_array(([2_usize], vec![1_i64, 2])).unwrap();
+        let refused = DeviceTensor::new(&device, integers.into_dyn(), 2, 1);
+        assert!(refused.is_err_and(|fault| fault.expected.contains("float16")));
+        let floats = ort::value::Tensor::from_array(([2_usize], vec![1.0_f32, 2.0])).unwrap();
+        let refused = DeviceTensor::new(&device, floats.into_dyn(), 3, 1);
+        assert!(refused.is_err_and(|fault| fault.found.contains("[2]")));
+    }
+}
