@@ -10,19 +10,21 @@ use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, concatenate,
 
 use super::Runtime;
 use super::channels::{self, Channel};
-use super::device::{Device, DeviceTensor, Memory, Traffic, shape_of};
-use super::held::{Chosen, Held, Lies};
+use super::device::{Device, Memory, Traffic};
 use super::piece::{Given, MANY, ONE, PieceSession, Shape, Trial};
 use crate::fault::{Fault, Result};
 use crate::instrument::{Cut, Cutter};
 use crate::model::{Architecture, Model};
+
+/// What a piece is given and what is wanted of it.
+type Between = (Vec<Cut>, Vec<Cut>);
 
 /// A model in pieces.
 pub struct Blocks {
     runtime: Runtime,
     arch: Architecture,
     cutter: Cutter,
-    pieces: Mutex<HashMap<(Vec<Cut>, Vec<Cut>), Arc<Piece>>>,
+    pieces: Mutex<HashMap<Between, Arc<Piece>>>,
     trials: Mutex<Trials>,
     channels: Vec<OnceLock<Vec<Vec<Channel>>>>,
     causal: bool,
@@ -39,9 +41,9 @@ struct Trials {
 
 /// A loaded piece and how it may be run.
 pub struct Piece {
-    session: PieceSession,
-    shapes: HashMap<String, Shape>,
-    device: Option<Arc<Device>>,
+    pub(super) session: PieceSession,
+    pub(super) shapes: HashMap<String, Shape>,
+    pub(super) device: Option<Arc<Device>>,
     /// Whether each token's part hangs on that token alone.
     pub packs: bool,
     /// Whether rows may be run together.
@@ -450,7 +452,7 @@ impl Blocks {
                 .map(|(name, values)| {
                     let values = values.slice(s![batch.clone(), .., ..]);
                     let shape = (batch.len() * seq, values.dim().2);
-                    let values = values.to_shape(shape).map(|values| values.into_owned());
+                    let values = values.to_shape(shape).map(ndarray::ArrayBase::into_owned);
                     Ok((
                         *name,
                         values.map_err(|error| {
@@ -571,73 +573,8 @@ impl Piece {
         })
     }
 
-    /// As [`Piece::run_for`], on the `chosen` tokens of what is held, which lies in the memory that the pieces were opened with; so does
-    /// what is shown. `columns` are the ids whose logits are made.
-    ///
-    /// # Errors
-    /// As [`Piece::run`], or what is held lies in the other memory.
-    pub fn run_held(
-        &self,
-        ids: &Array2<i64>,
-        given: &[(&str, &Held<'_>)],
-        chosen: &Chosen<'_>,
-        columns: &[i64],
-        mut see: impl FnMut(&str, Held<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let needed = given
-            .iter()
-            .filter(|(name, _)| self.session.given.iter().any(|own| own == name));
-        let Some(device) = &self.device else {
-            let values = needed
-                .map(|(name, held)| Ok((*name, held.on_host(chosen)?)))
-                .collect::<Result<Vec<_>>>()?;
-            let views: Vec<_> = values
-                .iter()
-                .map(|(name, values)| (*name, values.view()))
-                .collect();
-            return self.run_for(ids, &views, columns, |name, values| {
-                see(name, Held::view(values))
-            });
-        };
-        let (rows, tokens) = ids.dim();
-        let given = needed
-            .map(|(name, held)| {
-                let Lies::Device(held) = &held.0 else {
-                    return Err(Fault::failed(
-                        format!("giving `{name}` to a piece of the model"),
-                        "a value in the host's memory",
-                    ));
-                };
-                let shape = self.shapes.get(*name);
-                let shape = shape.ok_or_else(|| misshapen(name, &[]))?.at(rows, tokens);
-                let range: Vec<usize>;
-                let from = match chosen {
-                    Chosen::Range(all) if *all == (0..held.tokens()) => None,
-                    Chosen::Range(some) => {
-                        range = some.clone().collect();
-                        Some(range.as_slice())
-                    }
-                    Chosen::At(at) => Some(*at),
-                };
-                Ok((*name, held, held.laid_out(from, None, &shape)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let made = self.session.chain(device, ids, &given, columns)?;
-        drop(given);
-        for (name, value) in self.session.wanted.iter().zip(made) {
-            let shape = shape_of(&value);
-            let (entries, width) = self.laid(name, &shape, ids.dim(), columns.len())?;
-            let mut values = DeviceTensor::new(device, value, entries, width)?;
-            if self.is_constant(name) {
-                values = values.repeated(rows * tokens)?;
-            }
-            see(name, Held(Lies::Device(values)))?;
-        }
-        Ok(())
-    }
-
     /// Tokens and width of an output of that shape; a value that is the same for every token counts once.
-    fn laid(
+    pub(super) fn laid(
         &self,
         name: &str,
         found: &[usize],
@@ -663,7 +600,7 @@ impl Piece {
         Ok((entries, width))
     }
 
-    fn is_constant(&self, name: &str) -> bool {
+    pub(super) fn is_constant(&self, name: &str) -> bool {
         self.shapes.get(name).is_some_and(Shape::is_constant)
     }
 
@@ -744,7 +681,7 @@ impl Piece {
     }
 }
 
-fn misshapen(name: &str, found: &[usize]) -> Fault {
+pub(super) fn misshapen(name: &str, found: &[usize]) -> Fault {
     Fault::failed(
         format!("reading `{name}` of a piece of the model"),
         format!("the shape {found:?}"),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, concatenate, s, stack};
 
-use super::device::{DeviceRows, DeviceTensor, Writes};
+use super::resident::{DeviceRows, DeviceTensor, Writes};
 use crate::fault::{Fault, Result};
 
 /// A matrix of tokens `[tokens, width]`.

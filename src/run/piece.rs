@@ -7,8 +7,9 @@ use ort::session::builder::SessionBuilder;
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 use ort::value::DynValue;
 
-use super::device::{Device, DeviceTensor, Lies, Sent};
+use super::device::{Device, Lies, Sent};
 use super::feed::{self, Feed, Tensor};
+use super::resident::DeviceTensor;
 use super::session::{Input, inputs_of, load};
 use super::{Runtime, values};
 use crate::fault::{Fault, Result};
@@ -205,7 +206,7 @@ impl PieceSession {
         let selected = self
             .wanted
             .iter()
-            .fold(OutputSelector::no_default(), |all, name| all.with(name));
+            .fold(OutputSelector::no_default(), OutputSelector::with);
         let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
         let mut session = inner.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session.run_with_options(inputs, &options).map_err(failed)?;

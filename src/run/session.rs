@@ -65,7 +65,7 @@ impl Session {
         external_folder: &Path,
         arch: &Architecture,
     ) -> Result<Self> {
-        let inner = load(runtime, bytes, external_folder, |builder| Ok(builder))?;
+        let inner = load(runtime, bytes, external_folder, Ok)?;
         let inputs = inputs_of(&inner)?;
         let precision = Precision::of(&inner)?;
         let outputs = inner

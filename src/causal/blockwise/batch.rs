@@ -308,12 +308,11 @@ impl Touch<'_, '_> {
         if there.len() > 1 || !self.is_given() {
             for looked in there {
                 let row = looked.row(self.at)?;
-                match &mut before {
-                    Some(sum) => *sum += &row,
-                    None => {
-                        first = Some(row);
-                        before = Some(row.to_owned());
-                    }
+                if let Some(sum) = &mut before {
+                    *sum += &row;
+                } else {
+                    first = Some(row);
+                    before = Some(row.to_owned());
                 }
             }
         }

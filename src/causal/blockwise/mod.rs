@@ -5,6 +5,7 @@
 //! The plain run of each prompt goes along at the head of the batch, so that nothing of it is kept but what the next piece reads.
 
 mod batch;
+mod head;
 mod pass;
 mod place;
 

@@ -7,6 +7,7 @@ use ndarray::{Array2, Axis, s};
 
 use super::super::row::{SeeActivation, SeeLogits};
 use super::batch::{Batch, Member};
+use super::head::{Head, head};
 use super::place::Place;
 use crate::fault::{Fault, Result};
 use crate::instrument::Cut;
@@ -31,24 +32,17 @@ impl Wanted<'_, '_> {
 
 /// How rows are taken through a model.
 pub(super) struct Pass<'b> {
-    blocks: &'b Blocks,
+    pub(super) blocks: &'b Blocks,
     layers: Vec<Layer>,
-    budget: usize,
+    pub(super) budget: usize,
     /// Whether tokens are run apart from one another.
-    apart: bool,
+    pub(super) apart: bool,
     /// Whether rows are run together.
-    together: bool,
+    pub(super) together: bool,
     /// Values that a token takes in the widest layer.
     widest: usize,
     d_head: usize,
-    head: Option<Head>,
-}
-
-/// The last piece.
-struct Head {
-    piece: Arc<Piece>,
-    /// Whether it makes the logits of some tokens alone.
-    narrow: bool,
+    pub(super) head: Option<Head>,
 }
 
 /// The pieces of a block.
@@ -60,7 +54,7 @@ struct Layer {
 }
 
 /// How much of what is held a piece of the model may take beside it on its way.
-const SHARE: usize = 8;
+pub(super) const SHARE: usize = 8;
 
 impl<'b> Pass<'b> {
     /// Loads the pieces between the places at which rows are changed or read.
@@ -427,133 +421,6 @@ impl<'b> Pass<'b> {
         }
         Ok(())
     }
-
-    fn logits(
-        &self,
-        batch: &Batch<'_>,
-        chosen: Option<&[i64]>,
-        see: &mut SeeLogits<'_>,
-    ) -> Result<()> {
-        let arch = self.blocks.arch();
-        let seq = batch.seq();
-        let last = Cut::Stream(arch.n_layers);
-        let Some(Head { piece, narrow }) = &self.head else {
-            return Ok(());
-        };
-        let all = |id: &i64| usize::try_from(*id).unwrap_or(usize::MAX);
-        let picked: Option<Vec<usize>> = chosen
-            .filter(|_| !narrow)
-            .map(|ids| ids.iter().map(all).collect());
-        let chosen = chosen.unwrap_or_default();
-        let width = if *narrow {
-            chosen.len()
-        } else {
-            arch.vocab_size
-        };
-        let [stream] = self.blocks.tensors(last)? else {
-            return Err(Fault::failed(
-                "computing logits",
-                "a stream of several tensors",
-            ));
-        };
-        let held = batch.held(stream)?;
-        let mut readers: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
-        let mut order: Vec<usize> = Vec::new();
-        for member in batch.rows() {
-            for &position in &member.row.read {
-                let at = member.place(position, seq);
-                let known = readers.entry(at).or_default();
-                if known.is_empty() {
-                    order.push(at);
-                }
-                known.push((member.index, position));
-            }
-        }
-        let mut show = |at: usize, logits: ndarray::ArrayView1<'_, f32>| {
-            sound(logits.iter(), |value| !value.is_nan(), "the logits")?;
-            for (row, position) in readers.get(&at).into_iter().flatten() {
-                see(*row, *position, logits)?;
-            }
-            Ok(())
-        };
-        if self.apart {
-            let ids = batch.ids();
-            let some = (self.budget / SHARE / (width * size_of::<f32>()).max(1)).max(1);
-            for places in order.chunks(some) {
-                crate::interrupt::check()?;
-                let own = places.iter().map(|&at| ids[(at, 0)]).collect();
-                let own = Array2::from_shape_vec((places.len(), 1), own)
-                    .map_err(|error| broken(&error))?;
-                let given = [(stream.as_str(), held)];
-                let from = Chosen::At(places);
-                piece.run_held(&own, &given, &from, chosen, |_, logits| {
-                    let all: Vec<usize> = (0..places.len()).collect();
-                    let logits = logits.look(&all, picked.as_deref())?;
-                    let mut places = places.iter().enumerate();
-                    places.try_for_each(|(entry, &at)| show(at, logits.row(entry)?))
-                })?;
-            }
-            return Ok(());
-        }
-        let mut rows: Vec<usize> = order.iter().map(|at| at / seq).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let some = if piece.together {
-            (self.budget / SHARE / (width * seq * size_of::<f32>()).max(1)).max(1)
-        } else {
-            1
-        };
-        let ids = batch.ids();
-        for rows in rows.chunks(some) {
-            crate::interrupt::check()?;
-            let from: Vec<usize> = rows
-                .iter()
-                .flat_map(|row| row * seq..(row + 1) * seq)
-                .collect();
-            let own = from.iter().map(|&at| ids[(at, 0)]).collect();
-            let own =
-                Array2::from_shape_vec((rows.len(), seq), own).map_err(|error| broken(&error))?;
-            let given = [(stream.as_str(), held)];
-            let from = Chosen::At(&from);
-            piece.run_held(&own, &given, &from, chosen, |_, logits| {
-                let each = logits.tokens() / rows.len().max(1);
-                let mut wanted: Vec<(usize, usize)> = Vec::new();
-                for (place, &row) in rows.iter().enumerate() {
-                    for position in 0..seq {
-                        let at = row * seq + position;
-                        if !readers.contains_key(&at) {
-                            continue;
-                        }
-                        let entry = (position + each).checked_sub(seq).ok_or_else(|| {
-                            Fault::usage(
-                                format!("reading the logits at position {position} of {seq}"),
-                                "a model that puts out those of the last token alone",
-                            )
-                            .expected("logits of every token")
-                        })?;
-                        wanted.push((at, place * each + entry));
-                    }
-                }
-                let entries: Vec<usize> = wanted.iter().map(|(_, entry)| *entry).collect();
-                let logits = logits.look(&entries, picked.as_deref())?;
-                let mut wanted = wanted.iter();
-                wanted.try_for_each(|(at, entry)| show(*at, logits.row(*entry)?))
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// The piece that makes the logits, of some tokens alone where that is wanted and the graph allows.
-fn head(blocks: &Blocks, narrow: bool) -> Result<Head> {
-    let last = Cut::Stream(blocks.arch().n_layers);
-    if narrow && let Ok(piece) = blocks.piece(&[last], &[Cut::SomeLogits]) {
-        return Ok(Head { piece, narrow });
-    }
-    Ok(Head {
-        piece: blocks.piece(&[last], &[Cut::Logits])?,
-        narrow: false,
-    })
 }
 
 /// Number of blocks that have to be run to reach a place.
@@ -600,11 +467,11 @@ fn rest(
     Ok(pieces)
 }
 
-fn broken(error: &ndarray::ShapeError) -> Fault {
+pub(super) fn broken(error: &ndarray::ShapeError) -> Fault {
     Fault::failed("running blocks", error.to_string())
 }
 
-fn sound<'v>(
+pub(super) fn sound<'v>(
     mut values: impl Iterator<Item = &'v f32>,
     is_sound: impl Fn(f32) -> bool,
     what: &str,
