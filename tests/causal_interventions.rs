@@ -369,6 +369,7 @@ fn sweeps_give_the_metrics_of_hooked_forwards() {
                             controls: 0,
                             seed: 1,
                             budget: 64 << 20,
+                            done: &|_| (),
                         };
                         let swept = sweep(runs, &[reference.pair()], &plan).unwrap();
                         let map = &swept.pairs[0];

@@ -334,3 +334,28 @@ fn ablations_of_runs_that_hardly_differ_have_no_recovery() {
     let args = ["patch", "model.onnx", "--out", "b.json"];
     bench.refuses(&[&args[..], &patched].concat(), 1);
 }
+
+#[test]
+fn a_metric_at_several_positions_is_their_mean() {
+    let bench = Bench::new();
+    for metric in ["logit-difference", "log-probability", "kl"] {
+        let at = |at: &str| {
+            let args = ["--intervention", "zero", "--metric", metric, "--at", at];
+            patch(&bench, &one(&args)).0
+        };
+        let (both, third, fifth) = (at("3,5"), at("3"), at("5"));
+        let mean = |key: &str| (third[key].as_f64().unwrap() + fifth[key].as_f64().unwrap()) / 2.0;
+        assert!((both["clean"].as_f64().unwrap() - mean("clean")).abs() <= 1e-5);
+        assert!((both["corrupt"].as_f64().unwrap() - mean("corrupt")).abs() <= 1e-5);
+        let (a, b) = (
+            cells(&third["metric"]).concat(),
+            cells(&fifth["metric"]).concat(),
+        );
+        let means: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0).collect();
+        let found = cells(&both["metric"]).concat();
+        assert_eq!(found.len(), means.len());
+        for (found, mean) in found.iter().zip(&means) {
+            assert!((found - mean).abs() <= 1e-5, "{metric}: {found} {mean}");
+        }
+    }
+}

@@ -9,14 +9,16 @@ use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
 use super::study::Study;
+use super::way::in_every_layer;
 use crate::causal::{
-    Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
+    Engine, Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Evidence, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::rules::{CausalRequest, Rule};
+use crate::run::Runtime;
 use crate::tokens::{Contrast, Purpose, Suite};
 
 /// Control prompts whose loss is measured for each ablation.
@@ -28,25 +30,33 @@ impl Study<'_> {
     ///
     /// # Errors
     /// A run fails.
-    pub(super) fn explain(&mut self) -> Result<()> {
-        let rules = &self.prepared.rules.rules;
-        let requests: BTreeSet<&CausalRequest> = rules.iter().flat_map(Rule::evidence).collect();
+    pub(super) fn explain(&mut self, runtime: &Runtime, engine: Engine) -> Result<()> {
+        let prepared = self.prepared;
+        let requests: BTreeSet<&CausalRequest> = prepared
+            .rules
+            .rules
+            .iter()
+            .flat_map(Rule::evidence)
+            .collect();
         self.stage("causal evidence", requests.len());
         let control = self.control_prompts()?;
-        for suite in &self.prepared.suites {
-            let Some(contrast) = &suite.contrast else {
-                continue;
-            };
+        let mut diverging: Vec<(&Suite, Vec<Pair>)> = Vec::new();
+        for suite in &prepared.suites {
+            if let Some(contrast) = &suite.contrast {
+                diverging.push((suite, self.diverging_pairs(suite, contrast)?));
+            }
+        }
+        let runs = self.cheapest(runtime, engine, &requests, &diverging)?;
+        for (suite, pairs) in &diverging {
             let _span = tracing::info_span!("explain", suite = suite.id).entered();
-            let pairs = self.diverging_pairs(suite, contrast)?;
             for &request in &requests {
                 if !pairs.is_empty() {
                     let work = Work {
                         seed: self.config.seed,
                         bench: self.bench,
                         suite,
-                        runs: &self.engine,
-                        pairs: &pairs,
+                        runs: runs.as_ref(),
+                        pairs,
                         control: &control,
                     };
                     work.run(request, &mut self.evidence)?;
@@ -150,10 +160,7 @@ impl Work<'_> {
                 random_directions,
             } => {
                 let arch = self.runs.arch();
-                let sites: Vec<SiteName> = (0..arch.n_layers)
-                    .map(|layer| SiteName::block(layer, *point))
-                    .filter(|&site| arch.site(site).is_some())
-                    .collect();
+                let sites = in_every_layer(arch, *point);
                 let pairs = self.at_most(*max_pairs);
                 for &mode in modes {
                     let _span =

@@ -10,6 +10,7 @@ mod preflight;
 mod record;
 mod score;
 mod study;
+mod way;
 
 pub use config::{AuditConfig, ModelConfig};
 
@@ -49,10 +50,12 @@ pub fn run(
     let mut evidence = Vec::with_capacity(prepared.benches.len());
     for bench in &prepared.benches {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
-        let mut study = Study::begin(config, &prepared, bench, &runtime, progress)?;
-        study.ask(&runtime)?;
-        study.read_detectors()?;
-        study.explain()?;
+        let mut study = Study::begin(config, &prepared, bench, progress);
+        let said = study.ask(&runtime)?;
+        let engine = study.instrument(&runtime)?;
+        study.compare(&engine, said)?;
+        study.read_detectors(&engine)?;
+        study.explain(&runtime, engine)?;
         models.push(study.conclude()?);
         evidence.push((bench.subject.name.clone(), study.evidence));
     }

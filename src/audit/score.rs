@@ -33,6 +33,29 @@ pub struct Fit {
 /// # Errors
 /// A site is missing or cannot be written, or the runtime refuses the graph.
 pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<Engine> {
+    let subject = &bench.subject;
+    let (sites, heads) = additions(bench, rules)?;
+    Engine::open(
+        runtime,
+        &subject.model,
+        &subject.arch,
+        &sites,
+        &sites,
+        heads,
+    )
+}
+
+/// Whether that graph can be made, before anything is run.
+///
+/// # Errors
+/// A site is missing or cannot be written.
+pub fn check(bench: &Bench, rules: &RulePack) -> Result<()> {
+    let subject = &bench.subject;
+    let (sites, heads) = additions(bench, rules)?;
+    Engine::check(&subject.model, &subject.arch, &sites, &sites, heads)
+}
+
+fn additions(bench: &Bench, rules: &RulePack) -> Result<(Vec<SiteName>, Vec<Head>)> {
     let arch = &bench.subject.arch;
     let patched = rules
         .rules
@@ -47,14 +70,13 @@ pub fn instrument(runtime: &Runtime, bench: &Bench, rules: &RulePack) -> Result<
         .filter(|&site| arch.site(site).is_some())
         .collect();
     sites.extend(bench.detectors.iter().map(|detector| detector.card.site));
-    let taps: Vec<SiteName> = sites.iter().copied().collect();
     let heads = bench
         .detectors
         .iter()
         .filter(|detector| rides(detector))
         .filter_map(|detector| detector.head().transpose())
         .collect::<Result<Vec<Head>>>()?;
-    Engine::open(runtime, &bench.subject.model, arch, &taps, &taps, heads)
+    Ok((sites.into_iter().collect(), heads))
 }
 
 impl Study<'_> {
@@ -62,7 +84,7 @@ impl Study<'_> {
     ///
     /// # Errors
     /// A run fails, or a score is not finite.
-    pub(super) fn read_detectors(&mut self) -> Result<()> {
+    pub(super) fn read_detectors(&mut self, engine: &Engine) -> Result<()> {
         self.stage("reading detectors", self.prepared.suites.len());
         let detectors = &self.bench.detectors;
         for detector in detectors {
@@ -91,9 +113,9 @@ impl Study<'_> {
                 .iter()
                 .map(|reading| reading.encoded.ids.as_slice())
                 .collect();
-            let mut heads = columns_of(self.engine.head_scores(&prompts)?);
+            let mut heads = columns_of(engine.head_scores(&prompts)?);
             let sites: Vec<SiteName> = detectors.iter().map(|one| one.card.site).collect();
-            let activations = self.engine.plain_activations(&prompts, &sites)?;
+            let activations = engine.plain_activations(&prompts, &sites)?;
             for (tap, (detector, seen)) in detectors.iter().zip(&mut seen).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
                 let scores = if rides(detector) {

@@ -1,4 +1,4 @@
-//! One model under audit: what is known of it so far, and the instrumented graph that measures the rest.
+//! One model under audit: what is known of it so far.
 
 use super::config::AuditConfig;
 use super::preflight::{Bench, Prepared};
@@ -19,8 +19,6 @@ pub struct Study<'a> {
     pub bench: &'a Bench,
     /// Told where the work stands.
     pub progress: &'a dyn Progress,
-    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads.
-    pub engine: Engine,
     /// What was measured so far.
     pub evidence: Evidence,
     /// How the SAEs fit the model.
@@ -28,29 +26,32 @@ pub struct Study<'a> {
 }
 
 impl<'a> Study<'a> {
-    /// Instruments the model.
-    ///
-    /// # Errors
-    /// A site is missing or cannot be written, or the runtime refuses the graph.
+    /// Nothing is known yet.
     pub fn begin(
         config: &'a AuditConfig,
         prepared: &'a Prepared,
         bench: &'a Bench,
-        runtime: &Runtime,
         progress: &'a dyn Progress,
-    ) -> Result<Self> {
-        progress.stage(&format!("{}: instrumenting", bench.subject.name), 1);
-        let engine = super::score::instrument(runtime, bench, &prepared.rules)?;
-        progress.step(1);
-        Ok(Self {
-            engine,
+    ) -> Self {
+        Self {
             config,
             prepared,
             bench,
             progress,
             evidence: Evidence::default(),
             fits: Vec::new(),
-        })
+        }
+    }
+
+    /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads.
+    ///
+    /// # Errors
+    /// A site is missing or cannot be written, or the runtime refuses the graph.
+    pub fn instrument(&self, runtime: &Runtime) -> Result<Engine> {
+        self.stage("instrumenting", 1);
+        let engine = super::score::instrument(runtime, self.bench, &self.prepared.rules)?;
+        self.progress.step(1);
+        Ok(engine)
     }
 
     /// A stage of the work on this model begins.

@@ -48,6 +48,43 @@ pub(super) struct Port {
 }
 
 impl Engine {
+    /// Whether a model can be instrumented so, which takes no runtime and hardly any time.
+    ///
+    /// # Errors
+    /// A site is missing or cannot be written.
+    pub fn check(
+        model: &Model,
+        arch: &Architecture,
+        taps: &[SiteName],
+        writes: &[SiteName],
+        heads: Vec<Head>,
+    ) -> Result<()> {
+        instrument(model, arch, &Self::plan(arch, taps, writes, heads)?).map(|_| ())
+    }
+
+    fn plan(
+        arch: &Architecture,
+        taps: &[SiteName],
+        writes: &[SiteName],
+        heads: Vec<Head>,
+    ) -> Result<Plan> {
+        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
+            return Err(missing(arch, site));
+        }
+        Ok(Plan {
+            taps: taps.to_vec(),
+            heads,
+            writes: writes
+                .iter()
+                .map(|&site| Write::Replace {
+                    site,
+                    value: format!("value.{site}"),
+                })
+                .collect(),
+            ..Plan::default()
+        })
+    }
+
     /// Instruments the model and opens a session on it.
     ///
     /// # Errors
@@ -60,21 +97,7 @@ impl Engine {
         writes: &[SiteName],
         heads: Vec<Head>,
     ) -> Result<Self> {
-        if let Some(&site) = writes.iter().find(|site| arch.site(**site).is_none()) {
-            return Err(missing(arch, site));
-        }
-        let plan = Plan {
-            taps: taps.to_vec(),
-            heads,
-            writes: writes
-                .iter()
-                .map(|&site| Write::Replace {
-                    site,
-                    value: format!("value.{site}"),
-                })
-                .collect(),
-            ..Plan::default()
-        };
+        let plan = Self::plan(arch, taps, writes, heads)?;
         let instrumented = instrument(model, arch, &plan)?;
         let session = Session::open(
             runtime,

@@ -178,6 +178,18 @@ impl<'a> Metric<'a> {
         questions: &[Question],
         of_row: &dyn Fn(usize) -> usize,
     ) -> Result<Vec<f64>> {
+        self.measure_with(runs, rows, questions, of_row, &|_| ())
+    }
+
+    /// The same; `tick` is called with the index of each row as one of its positions has been read.
+    pub(super) fn measure_with(
+        &self,
+        runs: &dyn Runs,
+        rows: &[Row<'_>],
+        questions: &[Question],
+        of_row: &dyn Fn(usize) -> usize,
+        tick: &dyn Fn(usize),
+    ) -> Result<Vec<f64>> {
         let vocab = runs.arch().vocab_size;
         let mut chosen: Vec<usize> = questions
             .iter()
@@ -190,11 +202,12 @@ impl<'a> Metric<'a> {
                 .expected(format!("an id below {vocab}, the model's vocabulary")));
         }
         let mut sums = vec![0.0; rows.len()];
-        let mut add = |row: usize, value: f64| {
-            if let (Some(sum), Some(row)) = (sums.get_mut(row), rows.get(row)) {
+        let mut add = |index: usize, value: f64| {
+            if let (Some(sum), Some(row)) = (sums.get_mut(index), rows.get(index)) {
                 #[allow(clippy::cast_precision_loss, reason = "a count of positions")]
                 let n = row.read.len() as f64;
                 *sum += value / n;
+                tick(index);
             }
         };
         match self {

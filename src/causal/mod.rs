@@ -2,6 +2,7 @@
 
 mod ablate;
 mod blockwise;
+pub mod circuit;
 mod engine;
 mod grid;
 pub mod intervention;
@@ -9,6 +10,7 @@ mod measure;
 mod metric;
 mod pair;
 mod patch;
+mod path;
 mod planner;
 mod queue;
 mod random;
@@ -29,6 +31,7 @@ pub use measure::{Metric, Question, TokenScore};
 pub use metric::{kl_divergence, log_probability, logit_difference, rank, top_token};
 pub use pair::{Pair, equal_length};
 pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
+pub use path::{Through, path_patch};
 pub use planner::{Choice, Load, Way, open};
 pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};
 pub use summary::{Controls, Summary, controls, summarise};

@@ -41,6 +41,7 @@ pub fn patch_map(
         controls: 0,
         seed: 0,
         budget: DEFAULT_BUDGET,
+        done: &|_| (),
     };
     let swept = sweep(runs, pairs, &plan)?;
     let maps = swept.pairs.into_iter();

@@ -16,15 +16,17 @@ pub(super) struct Queue<'q, T> {
     tags: Vec<(usize, T)>,
     floats: usize,
     most: usize,
+    done: &'q dyn Fn(usize),
 }
 
 impl<'q, T: Copy> Queue<'q, T> {
-    /// `budget` is what waiting rows may hold, in bytes.
+    /// `budget` is what waiting rows may hold, in bytes; `done` hears of each row that has run.
     pub fn new(
         runs: &'q dyn Runs,
         metric: &'q Metric<'q>,
         questions: &'q [Question],
         budget: usize,
+        done: &'q dyn Fn(usize),
     ) -> Self {
         Self {
             runs,
@@ -34,6 +36,7 @@ impl<'q, T: Copy> Queue<'q, T> {
             tags: Vec::new(),
             floats: 0,
             most: budget / size_of::<f32>(),
+            done,
         }
     }
 
@@ -62,9 +65,19 @@ impl<'q, T: Copy> Queue<'q, T> {
         );
         self.floats = 0;
         let question = |row: usize| tags.get(row).map_or(usize::MAX, |(question, _)| *question);
-        let values = self
-            .metric
-            .measure(self.runs, &rows, self.questions, &question)?;
+        let reads = std::cell::RefCell::new(vec![0_usize; rows.len()]);
+        let tick = |row: usize| {
+            let mut reads = reads.borrow_mut();
+            if let (Some(reads), Some(row)) = (reads.get_mut(row), rows.get(row)) {
+                *reads += 1;
+                if *reads == row.read.len() {
+                    (self.done)(1);
+                }
+            }
+        };
+        let values =
+            self.metric
+                .measure_with(self.runs, &rows, self.questions, &question, &tick)?;
         for ((question, tag), value) in tags.iter().zip(values) {
             see(*question, *tag, value);
         }

@@ -66,15 +66,16 @@ pub fn summarise(maps: &[CellMap], pairs: &[Pair], seed: u64) -> Result<Summary>
             })
             .collect()
     };
-    let recovery = match maps.iter().all(|map| map.recovery.is_some()) {
-        false => None,
-        true => Some(grid(&|map, at| {
+    let recovery = if maps.iter().any(|map| map.recovery.is_none()) {
+        None
+    } else {
+        Some(grid(&|map, at| {
             let recovery = map.recovery.as_ref();
             recovery
                 .and_then(|recovery| recovery.get(at))
                 .copied()
                 .unwrap_or(f64::NAN)
-        })?),
+        })?)
     };
     Ok(Summary {
         clean: estimate(&|map| map.clean)?,

@@ -30,6 +30,8 @@ pub struct Sweep<'a> {
     pub seed: u64,
     /// What the activations of plain runs and of waiting rows may take, in bytes; those of one pair are always held.
     pub budget: usize,
+    /// Hears how many more rows have run.
+    pub done: &'a dyn Fn(usize),
 }
 
 /// What a sweep found.

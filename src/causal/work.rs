@@ -108,6 +108,7 @@ impl<'a> Work<'a> {
             self.sweep.metric,
             &self.questions,
             self.sweep.budget / 2,
+            self.sweep.done,
         );
         for (index, pair) in self.pairs.iter().enumerate() {
             let (clean, corrupt) = self.ends[index];

@@ -3,6 +3,7 @@
 mod args;
 mod audit;
 mod capture;
+mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
@@ -52,6 +53,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
+        Command::Circuit(args) => circuit::run(args, cli)?,
         Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
         Command::Monitor(args) => monitor::run(args, &cli.runtime)?,
         Command::Steer(args) => steer::run(args, &cli.runtime)?,

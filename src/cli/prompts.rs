@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::fault::{Fault, Result};
+pub use crate::lab::bare;
 use crate::tokens::{Encoded, Prompt, Tokenizer};
 
 /// `[[1,2,3],[4,5,6]]`, or one prompt as `[1,2,3]`.
@@ -41,16 +42,6 @@ fn malformed(text: &str, expected: &str) -> Fault {
     Fault::usage("reading token ids", format!("`{text}`"))
         .expected(expected)
         .hint("quote the list, so that the shell leaves it alone")
-}
-
-/// Ids as a prompt whose tokens are shown as numbers.
-pub fn bare(ids: Vec<i64>) -> Encoded {
-    Encoded {
-        tokens: ids.iter().map(ToString::to_string).collect(),
-        special: vec![false; ids.len()],
-        response_start: ids.len(),
-        ids,
-    }
 }
 
 #[derive(Deserialize)]

@@ -39,14 +39,14 @@ use sites::Held;
 
 use crate::fault::{Fault, Result};
 use crate::model::onnx::ModelProto;
-use crate::model::{Architecture, Model, SiteName, encode};
+use crate::model::{Architecture, Model, SiteName};
 
 /// A rewritten model, ready for a session.
 #[derive(Debug, Clone)]
 pub struct Instrumented {
-    /// The encoded ONNX model; external tensors still refer to files in `folder`.
+    /// The encoded ONNX model; tensors refer to files in `folder`, large ones of the model's own file to that.
     pub bytes: Vec<u8>,
-    /// Where external data lies.
+    /// Where those files lie.
     pub folder: PathBuf,
     /// Where the additions are fed and read.
     pub manifest: Manifest,
@@ -59,8 +59,8 @@ pub struct Instrumented {
 pub fn instrument(model: &Model, arch: &Architecture, plan: &Plan) -> Result<Instrumented> {
     let (proto, manifest) = rewrite(model.proto(), arch, plan)?;
     Ok(Instrumented {
-        bytes: encode(&proto),
-        folder: model.folder().to_path_buf(),
+        bytes: model.encoder().encode(&proto),
+        folder: model.encoder().folder().to_path_buf(),
         manifest,
     })
 }

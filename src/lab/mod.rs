@@ -5,6 +5,7 @@
 
 mod baselines;
 mod capture;
+mod circuit;
 mod encode;
 mod find;
 mod fitting;
@@ -12,6 +13,7 @@ mod folders;
 mod labelled;
 mod monitor;
 mod own;
+mod pairs;
 mod patch;
 mod progress;
 mod push;
@@ -24,11 +26,13 @@ mod subject;
 mod train;
 
 pub use capture::{Captured, capture, check_ids};
+pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
+pub use pairs::{Side, Sides, bare, read_pairs, single_token};
 pub use patch::{
     Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
     PatchRequest, Patched, Random, Refused, Windows, patch,

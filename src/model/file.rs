@@ -10,7 +10,9 @@ use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 
 use super::digest::{self, FileDigest};
+use super::encoder::Encoder;
 use super::external::{self, DataFile, Files, Roots};
+use super::mapped::Mapped;
 use super::onnx::{GraphProto, ModelProto, TensorProto};
 use super::wire::{self, Flaw};
 use super::{finite, inline, mapped, messages, sound, tensor, trim};
@@ -25,6 +27,7 @@ pub struct Model {
     source: Bytes,
     proto: ModelProto,
     pub(super) files: Files,
+    encoder: Encoder,
 }
 
 /// One file of a model.
@@ -50,8 +53,11 @@ impl Model {
     /// an external tensor leaves the model's folder, is missing, or reaches past the end of its file; functions cannot be put
     /// in place; or the file would take far more memory than its length.
     pub fn open(path: &Path) -> Result<Self> {
-        let source = mapped::map(path, &opening(path))?;
-        Self::from_bytes(source, path)
+        let source = Mapped::open(path, &opening(path))?;
+        let mut model = Self::from_bytes(source.bytes.clone(), path)?;
+        let folder = (!model.files.is_empty()).then_some(model.folder.as_path());
+        model.encoder = Encoder::new(path, &source, folder);
+        Ok(model)
     }
 
     /// The same for the bytes of an `.onnx` file; `path` says where they are from, and so where external data lies.
@@ -118,6 +124,7 @@ impl Model {
         let (folder, files) = external::settle(&mut proto, files, &roots, &doing)?;
         Ok(Self {
             path: path.to_path_buf(),
+            encoder: Encoder::whole(&folder),
             folder,
             source,
             proto,
@@ -150,6 +157,12 @@ impl Model {
         &self.folder
     }
 
+    /// Encodes graphs made from this one for the runtime.
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// The `.onnx` file and then every external file, in the order of their names; nothing is read.
     #[must_use]
     pub fn files(&self) -> Vec<ModelFile> {
@@ -170,7 +183,10 @@ impl Model {
     /// An external file cannot be read any more.
     pub fn digests(&self) -> Result<Vec<FileDigest>> {
         let doing = format!("computing the digests of `{}`", self.path.display());
-        let mut all = vec![digest::of_bytes(self.name(), &self.source)];
+        // Read through a map of its own: all of the weights would stay in memory otherwise.
+        let source = self.encoder.again().unwrap_or_else(|| self.source.clone());
+        let mut all = vec![digest::of_bytes(self.name(), &source)];
+        drop(source);
         for file in self.data_files() {
             all.push(digest::of_file(&file.place, file.name.clone(), &doing)?);
         }
@@ -237,9 +253,13 @@ impl Model {
         let doing = format!("checking the weights of `{}`", self.path.display());
         let mut maps = BTreeMap::new();
         let mut data = Vec::new();
+        let again = self.encoder.again();
         for tensor in messages::tensors(&self.proto) {
             if finite::concerns(tensor) {
-                data.push((tensor, self.raw(tensor, &mut maps, &doing)?));
+                let raw = self.raw(tensor, &mut maps, &doing)?;
+                let moved = raw.as_ref().zip(again.as_ref());
+                let moved = moved.and_then(|(raw, again)| self.encoder.moved(raw, again));
+                data.push((tensor, moved.or(raw)));
             }
         }
         finite::check(&data, &doing)

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memmap2::Mmap;
@@ -13,6 +14,53 @@ use crate::fault::{Fault, Result};
 /// # Errors
 /// The path does not exist, is no regular file, or cannot be read or mapped.
 pub(super) fn map(path: &Path, doing: &str) -> Result<Bytes> {
+    Ok(Mapped::open(path, doing)?.bytes)
+}
+
+/// A mapped file that can be mapped again.
+#[derive(Debug, Clone)]
+pub(super) struct Mapped {
+    /// All of it.
+    pub bytes: Bytes,
+    file: Option<Arc<File>>,
+}
+
+impl Mapped {
+    /// As [`map`].
+    ///
+    /// # Errors
+    /// As [`map`].
+    pub fn open(path: &Path, doing: &str) -> Result<Self> {
+        let file = open(path, doing)?;
+        let bytes = match &file {
+            Some(file) => {
+                Bytes::from_owner(view(file).map_err(|error| unreadable(path, doing, &error))?)
+            }
+            None => Bytes::new(),
+        };
+        Ok(Self {
+            bytes,
+            file: file.map(Arc::new),
+        })
+    }
+
+    /// A second map of the same file: what is read through it leaves the memory of the process when it is dropped.
+    pub fn again(&self) -> Bytes {
+        let again = self.file.as_deref().and_then(|file| view(file).ok());
+        let again = again.map(Bytes::from_owner);
+        again
+            .filter(|again| again.len() == self.bytes.len())
+            .unwrap_or_else(|| self.bytes.clone())
+    }
+}
+
+fn unreadable(path: &Path, doing: &str, error: &std::io::Error) -> Fault {
+    Fault::usage(doing, format!("`{}`: {error}", path.display()))
+        .expected("a file that can be read")
+}
+
+/// A regular file; nothing if it is empty.
+fn open(path: &Path, doing: &str) -> Result<Option<File>> {
     let found = std::fs::metadata(path).map_err(|error| {
         Fault::usage(doing, format!("`{}`: {error}", path.display()))
             .expected("a file that can be read")
@@ -31,14 +79,10 @@ pub(super) fn map(path: &Path, doing: &str) -> Result<Bytes> {
         );
     }
     if found.len() == 0 {
-        return Ok(Bytes::new());
+        return Ok(None);
     }
-    let unreadable = |error: std::io::Error| {
-        Fault::usage(doing, format!("`{}`: {error}", path.display()))
-            .expected("a file that can be read")
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    Ok(Bytes::from_owner(view(&file).map_err(unreadable)?))
+    let file = File::open(path).map_err(|error| unreadable(path, doing, &error))?;
+    Ok(Some(file))
 }
 
 #[allow(

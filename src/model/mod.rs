@@ -2,6 +2,7 @@
 
 mod architecture;
 mod digest;
+mod encoder;
 mod external;
 mod facts;
 mod file;
@@ -27,6 +28,7 @@ pub use architecture::{
     Site, SiteTensor,
 };
 pub use digest::FileDigest;
+pub use encoder::Encoder;
 pub use facts::{
     Activation, AttentionFacts, BlockFacts, MlpFacts, MlpKind, ModelFacts, Norm, Norms, Positions,
     Unused,

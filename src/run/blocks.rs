@@ -339,6 +339,24 @@ impl Blocks {
         self.one(&[(from, vec![stream])], Cut::MlpOut(layer), ids)
     }
 
+    /// `hook_resid_post` `[rows, seq, d_model]` from `attn.hook_z` and `hook_resid_pre`, the block not taken apart further.
+    ///
+    /// # Errors
+    /// A run fails, or shapes do not fit.
+    pub fn resid_post(
+        &self,
+        layer: usize,
+        ids: ArrayView2<'_, i64>,
+        z: ArrayView3<'_, f32>,
+        resid_pre: ArrayView3<'_, f32>,
+    ) -> Result<Array3<f32>> {
+        let given = [
+            (Cut::Gathered(layer), vec![z]),
+            (Cut::Stream(layer), vec![resid_pre]),
+        ];
+        self.one(&given, Cut::Stream(layer + 1), ids)
+    }
+
     /// Logits `[rows, seq, vocab]` from the last `hook_resid_post`; `[rows, 1, vocab]` where the model puts out those of the last
     /// token alone and its tokens cannot be run apart.
     ///

@@ -52,7 +52,9 @@ pub fn run(args: &PatchArgs, runtime: &RuntimeArgs, quiet: bool) -> Result<()> {
         budget: args.run_memory.saturating_mul(1 << 20),
     };
     let runtime = obtain(runtime)?;
-    let patched = patch(&runtime, &model, &arch, &request)?;
+    let bar = terminal::Bar::new(quiet);
+    let patched = patch(&runtime, &model, &arch, &request, &bar)?;
+    drop(bar);
     let file = PatchFile::of(&request, &patched)?;
     let json = serde_json::to_vec_pretty(&file)
         .map_err(|error| Fault::failed("writing the patching map", error.to_string()))?;

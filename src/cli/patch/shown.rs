@@ -12,8 +12,8 @@ use crate::report::counted;
 
 /// Longer maps are not shown.
 const ROWS: usize = 60;
-/// Columns of a cell.
-const CELL: usize = 6;
+/// The least and the most columns of a cell: tokens stand above the numbers.
+const CELL: (usize, usize) = (6, 10);
 /// Room for the names of rows.
 const NAMES: usize = 30;
 /// From this share of the whole effect on a cell stands out, below that one it steps back.
@@ -40,7 +40,14 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
     let columns: Vec<usize> = columns.cloned().unwrap_or_default();
     let names = file.sites.iter().map(|name| name.width()).max();
     let names = names.unwrap_or(0).min(NAMES);
-    let room = (surface.width.saturating_sub(names) / CELL).max(1);
+    let left = surface.width.saturating_sub(names);
+    let room = (left / CELL.0).max(1);
+    let width = left / columns.len().max(1);
+    let cell = if file.heads.is_some() {
+        CELL.0
+    } else {
+        width.clamp(CELL.0, CELL.1)
+    };
     let kept = strongest(values, &effect, columns.len(), room);
     let what = if file.heads.is_some() {
         "head"
@@ -51,7 +58,7 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
         .with(Tone::Quiet, what)
         .filled(Tone::Quiet, " ", names);
     for &column in &kept {
-        head = head.with(Tone::Quiet, format!("{:>CELL$}", columns[column]));
+        head = head.with(Tone::Quiet, format!("{:>cell$}", columns[column]));
     }
     let what = named(file, map);
     let thousandfold = map.recovery.is_none() && are_small(values);
@@ -76,13 +83,13 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
                     continue;
                 };
                 let token = if side == 0 { clean } else { corrupt };
-                let token = shortened(token.trim(), CELL - 1);
+                let token = shortened(token.trim(), cell - 1);
                 let tone = if clean == corrupt {
                     Tone::Quiet
                 } else {
                     Tone::Strong
                 };
-                let blank = " ".repeat(CELL.saturating_sub(token.width()));
+                let blank = " ".repeat(cell.saturating_sub(token.width()));
                 line = line.with(tone, format!("{blank}{token}"));
             }
             shown.push(line.shown(surface.coloured));
@@ -100,7 +107,7 @@ fn lines(file: &PatchFile, map: &Map, mode: PatchMode, surface: Surface) -> Vec<
                 _ => Tone::Plain,
             };
             let shown = if thousandfold { 1e3 * value } else { value };
-            line = line.with(tone, format!("{:>CELL$}", number(shown)));
+            line = line.with(tone, format!("{:>cell$}", number(shown)));
         }
         shown.push(line.shown(surface.coloured));
     }
@@ -207,7 +214,7 @@ pub fn strongest_cell(file: &PatchFile, mode: PatchMode) -> Option<String> {
         let p = |grid: &Vec<Vec<Option<f64>>>| grid.get(row)?.get(column).copied().flatten();
         let (p, of_map) = (p(&random.p)?, p(&random.p_of_map)?);
         Some(format!(
-            "; p = {p:.3} against random edits there, {of_map:.3} against those of the whole map"
+            "; p = {p:.3} against random edits, {of_map:.3} as the largest of the map"
         ))
     });
     Some(format!(

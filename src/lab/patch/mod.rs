@@ -5,6 +5,7 @@ mod found;
 
 use ndarray::Array1;
 
+use super::progress::Progress;
 use crate::causal::intervention::{Directional, FeatureEdit, Features, Mean, Over, Resample};
 use crate::causal::{
     self, By, Grid, Intervention, Load, MIN_DENOMINATOR, Metric, Pair, Runs, Sweep, Swept, sweep,
@@ -90,6 +91,7 @@ pub fn patch(
     model: &Model,
     arch: &Architecture,
     request: &PatchRequest<'_>,
+    progress: &dyn Progress,
 ) -> Result<Patched> {
     let grid = Grid::of(arch, request.sites, request.by, request.positions.clone())?;
     for pair in request.pairs {
@@ -97,7 +99,14 @@ pub fn patch(
     }
     let runs = open(runtime, model, arch, request, &grid)?;
     let runs = runs.as_ref();
-    let doses = interventions(runs, request)?
+    let interventions = interventions(runs, request)?;
+    let cells = |pair: &Pair| Ok(grid.cells(pair.clean.ids.len())?.len());
+    let cells: Vec<usize> = request.pairs.iter().map(cells).collect::<Result<_>>()?;
+    // Beside the cells the whole sites, with what is their own and with what is the other run's.
+    let whole = grid.rows().len() * (1 + usize::from(matches!(request.kind, Kind::Patch)));
+    let cells = cells.iter().sum::<usize>() * (1 + request.controls) + whole * request.pairs.len();
+    progress.stage("patching", cells * interventions.len());
+    let doses = interventions
         .into_iter()
         .map(|(scale, intervention)| {
             let plan = Sweep {
@@ -109,6 +118,7 @@ pub fn patch(
                 controls: request.controls,
                 seed: request.seed,
                 budget: request.budget / 4,
+                done: &|rows| progress.step(rows),
             };
             let swept = sweep(runs, request.pairs, &plan)?;
             if swept.pairs.is_empty() {

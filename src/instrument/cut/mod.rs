@@ -4,23 +4,27 @@
 //! depends on the model's inputs alone (masks, rotary tables, sizes) is computed again in each piece that needs it, for the batch
 //! and the length that the piece is run with.
 
+mod region;
+mod stand_ins;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::build;
 use super::editor::Editor;
 use super::element::Elements;
-use super::names::Names;
 use super::narrow::narrow;
 use super::sites;
 use super::split::split;
 use super::write::is_fused_sum;
 use crate::fault::{Fault, Result};
 use crate::model::onnx::tensor_proto::DataType;
-use crate::model::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::model::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::model::{
-    Architecture, Form, GraphIndex, InputRole, Layout, Model, Point, Role, SiteName, encode, role,
+    Architecture, Encoder, Form, GraphIndex, InputRole, Layout, Model, Point, SiteName,
 };
+use region::Region;
+use stand_ins::StandIns;
 
 /// A place at which the model can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +65,7 @@ pub struct Piece {
 /// Cuts one model.
 pub struct Cutter {
     proto: ModelProto,
-    folder: PathBuf,
+    encoder: Encoder,
     graph: GraphProto,
     elements: Elements,
     cuts: HashMap<Cut, Vec<String>>,
@@ -144,7 +148,7 @@ impl Cutter {
         Ok(Self {
             elements: Elements::of(&graph),
             proto,
-            folder: model.folder().to_path_buf(),
+            encoder: model.encoder().clone(),
             graph,
             cuts,
             why_not,
@@ -197,8 +201,8 @@ impl Cutter {
             ..self.proto.clone()
         };
         Piece {
-            bytes: encode(&proto),
-            folder: self.folder.clone(),
+            bytes: self.encoder.encode(&proto),
+            folder: self.encoder.folder().to_path_buf(),
             given,
             wanted,
         }
@@ -244,28 +248,7 @@ impl Cutter {
             .expected("blocks that read the stream as it enters them and nothing else of it"));
         }
 
-        let mut nodes: Vec<NodeProto> = Vec::new();
-        let mut stand_ins = StandIns::new(self);
-        for &node in &region.nodes {
-            let Some(node) = index.node(node) else {
-                continue;
-            };
-            let mut node = node.clone();
-            let measures = node.op_type() == "Shape";
-            for input in &mut node.input {
-                if let Some(width) = region.measured.get(input.as_str()).filter(|_| measures) {
-                    *input = stand_ins.of(*width, &mut nodes);
-                }
-            }
-            nodes.push(node);
-        }
-        let own = region.inputs.into_iter().chain(stand_ins.used());
-        let mut inputs: Vec<ValueInfoProto> = Vec::new();
-        for name in own {
-            if inputs.iter().all(|input| input.name() != name) {
-                inputs.extend(index.input(name).cloned());
-            }
-        }
+        let (nodes, mut inputs, sizes) = self.copied(&index, &region);
         let mut given: Vec<String> = given.into_iter().map(str::to_owned).collect();
         given.retain(|name| region.given.contains(name.as_str()));
         given.dedup();
@@ -305,7 +288,7 @@ impl Cutter {
         let graph = GraphProto {
             name: self.graph.name.clone(),
             output: outputs.collect(),
-            initializer: initializers.cloned().chain(stand_ins.sizes).collect(),
+            initializer: initializers.cloned().chain(sizes).collect(),
             sparse_initializer: sparse.cloned().collect(),
             input: inputs,
             value_info,
@@ -317,6 +300,35 @@ impl Cutter {
             given,
             wanted.into_iter().map(str::to_owned).collect(),
         ))
+    }
+
+    /// The nodes of a region, the model's inputs that they read, and the sizes of tensors that stand in for others of which only the
+    /// shape is read.
+    fn copied(
+        &self,
+        index: &GraphIndex<'_>,
+        region: &Region<'_>,
+    ) -> (Vec<NodeProto>, Vec<ValueInfoProto>, Vec<TensorProto>) {
+        let mut nodes: Vec<NodeProto> = Vec::new();
+        let mut stand_ins = StandIns::new(self);
+        for node in region.nodes.iter().filter_map(|&node| index.node(node)) {
+            let mut node = node.clone();
+            if node.op_type() == "Shape" {
+                for input in &mut node.input {
+                    if let Some(width) = region.measured.get(input.as_str()) {
+                        *input = stand_ins.of(*width, &mut nodes);
+                    }
+                }
+            }
+            nodes.push(node);
+        }
+        let mut inputs: Vec<ValueInfoProto> = Vec::new();
+        for name in region.inputs.iter().copied().chain(stand_ins.used()) {
+            if inputs.iter().all(|input| input.name() != name) {
+                inputs.extend(index.input(name).cloned());
+            }
+        }
+        (nodes, inputs, stand_ins.sizes)
     }
 
     fn names(&self, cuts: &[Cut]) -> Result<Vec<&str>> {
@@ -393,151 +405,6 @@ fn cuts_of(site: SiteName, layers: usize) -> Vec<Cut> {
         (Point::MlpOut, Some(layer)) => vec![Cut::MlpOut(layer)],
         (Point::Logits, None) => vec![Cut::Logits, Cut::SomeLogits],
         _ => Vec::new(),
-    }
-}
-
-/// What is needed to compute some tensors, back to those that are given.
-struct Region<'g> {
-    /// In topological order.
-    nodes: Vec<usize>,
-    inputs: Vec<&'g str>,
-    stored: HashSet<&'g str>,
-    given: HashSet<&'g str>,
-    /// Tensors of which only the shape is needed, and known: `[batch, seq, width]`.
-    measured: HashMap<&'g str, usize>,
-}
-
-impl<'g> Region<'g> {
-    fn of(
-        index: &GraphIndex<'g>,
-        given: &HashSet<&str>,
-        wanted: &[&'g str],
-        by_token: &HashMap<String, usize>,
-    ) -> Self {
-        let mut region = Self {
-            nodes: Vec::new(),
-            inputs: Vec::new(),
-            stored: HashSet::new(),
-            given: HashSet::new(),
-            measured: HashMap::new(),
-        };
-        let mut seen: HashSet<&str> = HashSet::new();
-        let mut taken: HashSet<usize> = HashSet::new();
-        let mut open: Vec<&'g str> = wanted.to_vec();
-        while let Some(name) = open.pop() {
-            if name.is_empty() || !seen.insert(name) {
-                continue;
-            }
-            if given.contains(name) {
-                region.given.insert(name);
-            } else if let Some((node, _)) = index.producer(name) {
-                if !taken.insert(node) {
-                    continue;
-                }
-                let shape_of = index.node(node).filter(|node| node.op_type() == "Shape");
-                let measured = shape_of.and_then(|node| node.input.first());
-                let measured = measured.filter(|input| !given.contains(input.as_str()));
-                match measured.and_then(|input| Some((input, alike(index, input, by_token)?))) {
-                    Some((input, width)) => {
-                        region.measured.insert(input, width);
-                    }
-                    None => open.extend(index.reads(node)),
-                }
-            } else if index.initializer(name).is_some() {
-                region.stored.insert(name);
-            } else {
-                region.inputs.push(name);
-            }
-        }
-        region.nodes = taken.into_iter().collect();
-        region.nodes.sort_unstable_by_key(|&node| index.rank(node));
-        region
-    }
-}
-
-/// The width of a tensor that has the shape of one `[batch, seq, width]`, because it is computed from one value by value.
-fn alike(index: &GraphIndex<'_>, tensor: &str, by_token: &HashMap<String, usize>) -> Option<usize> {
-    const FAR: usize = 32;
-    let mut seen = HashSet::new();
-    let mut open = vec![tensor];
-    while let Some(name) = open.pop() {
-        if let Some(width) = by_token.get(name) {
-            return Some(*width);
-        }
-        if seen.len() > FAR || !seen.insert(name) {
-            return None;
-        }
-        let node = index.producer(name).and_then(|(node, _)| index.node(node));
-        let Some(node) = node else { continue };
-        let first = node.input.first().map(String::as_str);
-        match role(node.op_type()) {
-            Some(Role::Norm { .. } | Role::SkipNorm { .. } | Role::Copy) => open.extend(first),
-            Some(Role::Pointwise) => open.extend(node.input.iter().map(String::as_str)),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Tensors that only lend their shape.
-struct StandIns<'c> {
-    cutter: &'c Cutter,
-    names: Names,
-    made: HashMap<usize, String>,
-    sizes: Vec<crate::model::onnx::TensorProto>,
-}
-
-impl<'c> StandIns<'c> {
-    fn new(cutter: &'c Cutter) -> Self {
-        Self {
-            cutter,
-            names: Names::of(&cutter.graph),
-            made: HashMap::new(),
-            sizes: Vec::new(),
-        }
-    }
-
-    /// Zeros `[batch, seq, width]`.
-    fn of(&mut self, width: usize, nodes: &mut Vec<NodeProto>) -> String {
-        if let Some(name) = self.made.get(&width) {
-            return name.clone();
-        }
-        let mut fresh = |stem: &str| self.names.fresh(&format!("candor.{stem}"));
-        let (last, sizes, shape, zeros) = (
-            fresh("width"),
-            fresh("sizes"),
-            fresh("shape"),
-            fresh("zeros"),
-        );
-        let size = i64::try_from(width).unwrap_or(i64::MAX);
-        self.sizes.push(build::int_tensor(last.clone(), &[size]));
-        nodes.push(build::node(
-            format!("{sizes}/Shape"),
-            "Shape",
-            &[&self.cutter.tokens],
-            sizes.clone(),
-        ));
-        let mut concat = build::node(
-            format!("{shape}/Concat"),
-            "Concat",
-            &[&sizes, &last],
-            shape.clone(),
-        );
-        concat.attribute.push(build::int_attribute("axis", 0));
-        nodes.push(concat);
-        nodes.push(build::node(
-            format!("{zeros}/Zeros"),
-            "ConstantOfShape",
-            &[&shape],
-            zeros.clone(),
-        ));
-        self.made.insert(width, zeros.clone());
-        zeros
-    }
-
-    /// The inputs that they read.
-    fn used(&self) -> Option<&'c str> {
-        (!self.made.is_empty()).then_some(self.cutter.tokens.as_str())
     }
 }
 
