@@ -83,13 +83,12 @@ impl Shape {
                 .all(|size| matches!(size, Size::Fixed(_)))
         };
         let fits = match leading.as_slice() {
-            [Size::Both, ..] => rest(1),
             [Size::Rows, Size::Tokens] => rest(2),
+            // Rows alone: what a model puts out of the last token of each.
+            [Size::Both | Size::Rows, ..] => rest(1),
             [Size::Tokens, ..] if trial == ONE => rest(1),
             // A bias, which is the same for every token.
             [Size::Fixed(_)] => constant,
-            // What a model puts out of the last token alone.
-            [Size::Rows, ..] => rest(1),
             _ => false,
         };
         if fits { Ok(Self(sizes)) } else { Err(odd()) }
