@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks Candor on a machine with a GPU: the same numbers as on the processor, every product on the card, and how fast.
+"""Checks Candor on a machine with a GPU: the same numbers as on the processor, every product on the card, what crosses the bus, and how fast.
 
     python3 benchmarks/gpu/run.py --bin DIR                   # DIR holds `candor` and `speed`, built elsewhere
     python3 benchmarks/gpu/run.py --bin DIR --provider cpu    # a rehearsal without a GPU: the processor against itself
@@ -26,6 +26,10 @@ ROOT = HERE.parents[1]
 # float32 on a card sums in another order; TF32 is off. Relative to the largest value of a tensor.
 TOLERANCE = 1e-3
 IDS = [[3, 14, 15, 9, 26, 5, 35, 8], [2, 7, 18, 28, 18, 28, 45, 90]]
+PAIR = {"clean": IDS[0], "corrupt": IDS[1], "answer": 5, "foil": 9}
+# What lies between the pieces of a model: brought to the host after each, as on the processor, or left on the card.
+SWEEPS = ("resid_pre", "heads")
+TIMES = 3
 
 
 def main():
@@ -62,6 +66,8 @@ def main():
         record["models"].append({"model": str(folder), **found})
         write(arguments.out, lines, record)
 
+    lines += ["", *blocks(models, worker, arguments, record)]
+    write(arguments.out, lines, record)
     if arguments.no_table:
         lines += ["", "The table of speeds was **not measured** (--no-table)."]
     else:
@@ -73,7 +79,48 @@ def main():
             lines += ["", "The table of speeds is in `speed.md`."]
     write(arguments.out, lines, record)
     failed = [entry for entry in record["models"] if "error" in entry or not max(entry["worst"][1], entry["patch"]) <= TOLERANCE]
+    failed += [entry for entry in record["blocks"] if "error" in entry or not entry["differs"] <= TOLERANCE]
     sys.exit(1 if failed else 0)
+
+
+def blocks(models, worker, arguments, record):
+    """Sweeps block by block, with activations on the host and on the device, against the processor's. A piece whose products are left to
+    the processor is refused by Candor, so that a row with numbers says that there is none."""
+    record["blocks"] = []
+    rehearsal = [] if arguments.provider == "cuda" else ["A rehearsal: the device is the processor's own memory. Times and bytes on a card are **not measured**.", ""]
+    lines = [
+        *rehearsal,
+        f"Block by block on {arguments.provider}, median of {TIMES}; what crosses the bus in one sweep: deltas up, metrics down, and indices.", "",
+        "| Model | Sweep | Metric differs by | On the host | On the device | Deltas up | Metrics and clean activations down | Indices up |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for folder in models:
+        for sweep in SWEEPS:
+            load = {"do": "load", "measure": sweep, "model": str(folder), "pairs": [PAIR]}
+            own = {"cuda": arguments.provider == "cuda", "runtime": str(arguments.runtime) if arguments.runtime else None}
+            entry = {"model": str(folder), "sweep": sweep}
+            try:
+                expected = swept(worker, {**load, "memory": "host"})
+                host = swept(worker, {**load, **own, "memory": "host"})
+                device = swept(worker, {**load, **own, "memory": "device"})
+                entry["differs"] = max(apart(expected["metric"], found["metric"]) for found in (host, device))
+                entry["seconds"] = {"host": host["seconds"], "device": device["seconds"]}
+                entry["bytes"] = dict(zip(("up", "down", "indices"), device["traffic"]))
+                times = " | ".join(f"{1e3 * found['seconds']:.1f} ms" for found in (host, device))
+                moved = " | ".join(f"{number / 1024:.1f} KiB" for number in device["traffic"])
+                lines.append(f"| {folder.name} | {sweep} | {entry['differs']:.1e} {verdict(entry['differs'])} | {times} | {moved} |")
+            except RuntimeError as error:
+                entry["error"] = str(error)
+                lines.append(f"| {folder.name} | {sweep} | **not measured**: {str(error).splitlines()[0][:200]} | | | | | |")
+            record["blocks"].append(entry)
+    return lines
+
+
+def swept(worker, load):
+    """Values of a sweep and the median time of some."""
+    answers = talk(worker, [load] + [{"do": "run"}] * TIMES)[1:]
+    seconds = sorted(answer["seconds"] for answer in answers)
+    return {"seconds": seconds[len(seconds) // 2], **answers[-1]["values"]}
 
 
 def find(folder, name):
@@ -147,11 +194,19 @@ def run(command):
 
 
 def ask(worker, request):
-    done = subprocess.run([str(worker)], input=json.dumps(request) + "\n", capture_output=True, text=True)
-    answer = json.loads(done.stdout or "{}")
-    if "way" not in answer:
-        raise RuntimeError(answer.get("error") or done.stderr or "the worker said nothing")
-    return answer
+    return talk(worker, [request])[0]
+
+
+def talk(worker, requests):
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([str(worker)], input=lines, capture_output=True, text=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for answer in answers:
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+    if len(answers) != len(requests):
+        raise RuntimeError(done.stderr or "the worker said too little")
+    return answers
 
 
 def safetensors(path):

@@ -21,6 +21,7 @@ mod plan;
 mod read;
 mod sites;
 mod split;
+pub mod tokens;
 mod write;
 
 pub use cut::{Cut, Cutter, Piece};

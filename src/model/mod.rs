@@ -14,6 +14,7 @@ mod messages;
 mod module_path;
 mod operators;
 mod overview;
+mod reckoning;
 mod relocate;
 mod site;
 mod sound;
@@ -37,6 +38,7 @@ pub use index::GraphIndex;
 pub use module_path::ModulePath;
 pub use operators::{Operator, Role, operator, role, rounds};
 pub use overview::{Overview, Port, Quantisation, Stored};
+pub use reckoning::reckoning;
 pub use relocate::DataCopy;
 pub use site::{Point, SiteName};
 

@@ -10,21 +10,26 @@ use ndarray::{Array2, Array3, ArrayD, ArrayView2, ArrayView3, Axis, concatenate,
 
 use super::Runtime;
 use super::channels::{self, Channel};
+use super::device::{Device, Memory, Traffic};
 use super::piece::{Given, MANY, ONE, PieceSession, Shape, Trial};
 use crate::fault::{Fault, Result};
 use crate::instrument::{Cut, Cutter};
 use crate::model::{Architecture, Model};
+
+/// What a piece is given and what is wanted of it.
+type Between = (Vec<Cut>, Vec<Cut>);
 
 /// A model in pieces.
 pub struct Blocks {
     runtime: Runtime,
     arch: Architecture,
     cutter: Cutter,
-    pieces: Mutex<HashMap<(Vec<Cut>, Vec<Cut>), Arc<Piece>>>,
+    pieces: Mutex<HashMap<Between, Arc<Piece>>>,
     trials: Mutex<Trials>,
     channels: Vec<OnceLock<Vec<Vec<Channel>>>>,
     causal: bool,
     trial: Trial,
+    device: Option<Arc<Device>>,
 }
 
 /// What was seen of every tensor in the two trial runs: its shape, and its values `[rows × tokens, width]`.
@@ -36,8 +41,9 @@ struct Trials {
 
 /// A loaded piece and how it may be run.
 pub struct Piece {
-    session: PieceSession,
-    shapes: HashMap<String, Shape>,
+    pub(super) session: PieceSession,
+    pub(super) shapes: HashMap<String, Shape>,
+    pub(super) device: Option<Arc<Device>>,
     /// Whether each token's part hangs on that token alone.
     pub packs: bool,
     /// Whether rows may be run together.
@@ -55,15 +61,40 @@ const TRIED: [i64; 4] = [0, 1, 0, 1];
 const SAME: f32 = 1e-4;
 
 impl Blocks {
-    /// Cuts a model and loads its pieces along the stream.
+    /// Cuts a model and loads its pieces along the stream; what lies between them in [`Piece::run_held`] lies where it suits the
+    /// provider.
     ///
     /// # Errors
     /// Usage: the graph cannot be cut there; the message says why. Failed: a piece does not run on more than one row.
     pub fn open(runtime: &Runtime, model: &Model, arch: &Architecture) -> Result<Self> {
-        Self::tried_by(runtime, model, arch, MANY).or_else(|fault| {
+        Self::open_in(runtime, model, arch, Memory::of(runtime.provider()))
+    }
+
+    /// As [`Blocks::open`], with what lies between the pieces in that memory.
+    ///
+    /// # Errors
+    /// As [`Blocks::open`].
+    pub fn open_in(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        memory: Memory,
+    ) -> Result<Self> {
+        let device = match memory {
+            Memory::Host => None,
+            Memory::Device => Some(Arc::new(Device::new(runtime)?)),
+        };
+        let tried_by = |trial| Self::tried_by(runtime, model, arch, trial, device.clone());
+        tried_by(MANY).or_else(|fault| {
             // Some exports take one row at a time; others cannot be cut, and the first reason says why.
-            Self::tried_by(runtime, model, arch, ONE).map_err(|_| fault)
+            tried_by(ONE).map_err(|_| fault)
         })
+    }
+
+    /// What was handed to the device and back by [`Piece::run_held`] and on what it made; `None` where nothing lies there.
+    #[must_use]
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.device.as_ref().map(|device| device.traffic())
     }
 
     fn tried_by(
@@ -71,6 +102,7 @@ impl Blocks {
         model: &Model,
         arch: &Architecture,
         trial: Trial,
+        device: Option<Arc<Device>>,
     ) -> Result<Self> {
         let mut blocks = Self {
             runtime: runtime.clone(),
@@ -81,6 +113,7 @@ impl Blocks {
             channels: (0..arch.n_layers).map(|_| OnceLock::new()).collect(),
             causal: true,
             trial,
+            device,
         };
         blocks.piece(&[], &[Cut::Stream(0)])?;
         for layer in 0..arch.n_layers {
@@ -152,6 +185,7 @@ impl Blocks {
         let mut piece = Piece {
             session,
             shapes,
+            device: self.device.clone(),
             packs: false,
             together: false,
         };
@@ -436,7 +470,7 @@ impl Blocks {
                 .map(|(name, values)| {
                     let values = values.slice(s![batch.clone(), .., ..]);
                     let shape = (batch.len() * seq, values.dim().2);
-                    let values = values.to_shape(shape).map(|values| values.into_owned());
+                    let values = values.to_shape(shape).map(ndarray::ArrayBase::into_owned);
                     Ok((
                         *name,
                         values.map_err(|error| {
@@ -544,37 +578,48 @@ impl Piece {
             .collect::<Vec<_>>();
         self.session.visit(ids, &given, chosen, |index, view| {
             let name = self.session.wanted.get(index).map_or("", String::as_str);
-            let odd = || {
-                Fault::failed(
-                    format!("reading `{name}` of a piece of the model"),
-                    format!("the shape {:?}", view.shape()),
-                )
-            };
-            let shape = self.shapes.get(name).ok_or_else(odd)?;
-            let mut expected = shape.at(rows, tokens);
-            let mut width = shape.width();
-            if let Some(last) = expected.last_mut().filter(|_| self.session.chooses()) {
-                width = chosen.len();
-                *last = width;
-            }
-            if view.shape() != expected {
-                return Err(odd().expected(format!("{expected:?}")));
-            }
-            let entries = match (shape.is_constant(), shape.of_last()) {
-                (true, _) => 1,
-                (false, true) => rows,
-                (false, false) => rows * tokens,
-            };
+            let (entries, width) = self.laid(name, view.shape(), ids.dim(), chosen.len())?;
+            let odd = || misshapen(name, view.shape());
             let flat = view.to_shape((entries, width)).map_err(|_| odd())?;
             let flat = flat.view();
-            let wide = (rows * tokens, width);
-            let all = if shape.is_constant() {
-                flat.broadcast(wide)
+            let all = if self.is_constant(name) {
+                flat.broadcast((rows * tokens, width))
             } else {
                 Some(flat)
             };
             see(name, all.ok_or_else(odd)?)
         })
+    }
+
+    /// Tokens and width of an output of that shape; a value that is the same for every token counts once.
+    pub(super) fn laid(
+        &self,
+        name: &str,
+        found: &[usize],
+        (rows, tokens): (usize, usize),
+        columns: usize,
+    ) -> Result<(usize, usize)> {
+        let odd = || misshapen(name, found);
+        let shape = self.shapes.get(name).ok_or_else(odd)?;
+        let mut expected = shape.at(rows, tokens);
+        let mut width = shape.width();
+        if let Some(last) = expected.last_mut().filter(|_| self.session.chooses()) {
+            width = columns;
+            *last = width;
+        }
+        if found != expected {
+            return Err(odd().expected(format!("{expected:?}")));
+        }
+        let entries = match (shape.is_constant(), shape.of_last()) {
+            (true, _) => 1,
+            (false, true) => rows,
+            (false, false) => rows * tokens,
+        };
+        Ok((entries, width))
+    }
+
+    pub(super) fn is_constant(&self, name: &str) -> bool {
+        self.shapes.get(name).is_some_and(Shape::is_constant)
     }
 
     fn given<'a>(
@@ -652,6 +697,13 @@ impl Piece {
             ran.is_ok() && all
         })
     }
+}
+
+pub(super) fn misshapen(name: &str, found: &[usize]) -> Fault {
+    Fault::failed(
+        format!("reading `{name}` of a piece of the model"),
+        format!("the shape {found:?}"),
+    )
 }
 
 /// Whether two runs differ by rounding alone.

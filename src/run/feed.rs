@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use ndarray::{Array2, Array4, ArrayD, ArrayViewD, Axis, IxDyn, concatenate, s};
 use ort::session::SessionInputValue;
-use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorRef};
+use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};
 
 use crate::fault::{Fault, Result};
 use crate::model::{InputRole, Open, ScoreMask};
@@ -187,6 +187,29 @@ pub(super) fn encode<'a>(
             name,
             format!("{} for an input of type {wanted}", tensor.kind()),
         )),
+    }
+}
+
+/// As [`encode`], for a value that outlives what it is made from.
+pub(super) fn encode_owned(
+    name: &str,
+    tensor: Tensor,
+    wanted: TensorElementType,
+) -> Result<DynValue> {
+    use TensorElementType::{Bool, Float32, Int64};
+    let encoded = match (tensor, wanted) {
+        (Tensor::F32(values), Float32) => own(name, values)?,
+        (Tensor::I64(values), Int64) => own(name, values)?,
+        (Tensor::Bool(values), Bool) => own(name, values)?,
+        (tensor, wanted) => return owned(name, encode(name, &tensor, wanted)?),
+    };
+    owned(name, encoded)
+}
+
+fn owned(name: &str, value: SessionInputValue<'_>) -> Result<DynValue> {
+    match value {
+        SessionInputValue::Owned(value) => Ok(value),
+        _ => Err(refused(name, "a value that is borrowed")),
     }
 }
 

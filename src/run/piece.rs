@@ -1,12 +1,15 @@
 //! One piece of a cut model, loaded, and how its tensors lie.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewD, IxDyn};
 use ort::session::builder::SessionBuilder;
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
+use ort::value::DynValue;
 
+use super::device::{Device, Lies, Sent};
 use super::feed::{self, Feed, Tensor};
+use super::resident::DeviceTensor;
 use super::session::{Input, inputs_of, load};
 use super::{Runtime, values};
 use crate::fault::{Fault, Result};
@@ -80,13 +83,12 @@ impl Shape {
                 .all(|size| matches!(size, Size::Fixed(_)))
         };
         let fits = match leading.as_slice() {
-            [Size::Both, ..] => rest(1),
             [Size::Rows, Size::Tokens] => rest(2),
+            // Rows alone: what a model puts out of the last token of each.
+            [Size::Both | Size::Rows, ..] => rest(1),
             [Size::Tokens, ..] if trial == ONE => rest(1),
             // A bias, which is the same for every token.
             [Size::Fixed(_)] => constant,
-            // What a model puts out of the last token alone.
-            [Size::Rows, ..] => rest(1),
             _ => false,
         };
         if fits { Ok(Self(sizes)) } else { Err(odd()) }
@@ -180,25 +182,10 @@ impl PieceSession {
         chosen: &[i64],
         mut see: impl FnMut(usize, ArrayViewD<'_, f32>) -> Result<()>,
     ) -> Result<()> {
-        let failed = |error: ort::Error| {
-            Fault::failed("running a piece of the model", error.message().trim())
-        };
         let Some(inner) = &self.inner else {
             return Ok(());
         };
-        let feed = Feed::unpadded(ids.clone());
-        let seen = Array2::zeros((ids.nrows(), 0));
-        let own: Vec<_> = self
-            .inputs
-            .iter()
-            .map(|input| {
-                if input.name == TOKENS {
-                    return Some(Tensor::I64(Array1::from(chosen.to_vec()).into_dyn()));
-                }
-                let port = self.ports.iter().find(|port| port.name == input.name);
-                port.map(|port| feed.value(&port.role, input.dims.len(), &seen))
-            })
-            .collect();
+        let own = self.own_inputs(ids, chosen);
         let inputs = self
             .inputs
             .iter()
@@ -211,19 +198,14 @@ impl PieceSession {
                 let value = given
                     .iter()
                     .find(|given| given.name == name)
-                    .ok_or_else(|| {
-                        Fault::failed(
-                            "running a piece of the model",
-                            format!("nothing for `{name}`"),
-                        )
-                    })?;
+                    .ok_or_else(|| missing(name))?;
                 Ok((name, value.encode(input)?))
             })
             .collect::<Result<Vec<(&str, SessionInputValue<'_>)>>>()?;
         let selected = self
             .wanted
             .iter()
-            .fold(OutputSelector::no_default(), |all, name| all.with(name));
+            .fold(OutputSelector::no_default(), OutputSelector::with);
         let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
         let mut session = inner.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
@@ -238,6 +220,73 @@ impl PieceSession {
         }
         Ok(())
     }
+
+    /// As [`PieceSession::visit`], on values that lie on the device, laid out as the graph wants them; so does what it makes.
+    pub fn chain(
+        &self,
+        device: &Device,
+        ids: &Array2<i64>,
+        given: &[(&str, &DeviceTensor, Arc<DynValue>)],
+        chosen: &[i64],
+    ) -> Result<Vec<DynValue>> {
+        let Some(inner) = &self.inner else {
+            return Ok(Vec::new());
+        };
+        let mut sent: Vec<(&str, DynValue)> = Vec::new();
+        let mut inputs: Vec<(&str, &DynValue)> = Vec::new();
+        let own = self.own_inputs(ids, chosen);
+        for (input, own) in self.inputs.iter().zip(own) {
+            let name = input.name.as_str();
+            if let Some(own) = own {
+                sent.push((name, device.send(name, own, input.element, Sent::Indices)?));
+                continue;
+            }
+            let (_, held, value) = given
+                .iter()
+                .find(|(given, _, _)| *given == name)
+                .ok_or_else(|| missing(name))?;
+            if held.element() != input.element {
+                return Err(Fault::failed(
+                    format!("giving `{name}` to a piece of the model"),
+                    format!("{} for {}", held.element(), input.element),
+                ));
+            }
+            inputs.push((name, value));
+        }
+        inputs.extend(sent.iter().map(|(name, value)| (*name, value)));
+        let outputs: Vec<(&str, Lies)> = self
+            .wanted
+            .iter()
+            .map(|name| (name.as_str(), Lies::Device))
+            .collect();
+        let mut session = inner.lock().unwrap_or_else(PoisonError::into_inner);
+        device.run(&mut session, &inputs, &outputs)
+    }
+
+    /// Values for the inputs that a piece shares with the model, and for [`TOKENS`]; `None` for those that it is given.
+    fn own_inputs(&self, ids: &Array2<i64>, chosen: &[i64]) -> Vec<Option<Tensor>> {
+        let feed = Feed::unpadded(ids.clone());
+        let seen = Array2::zeros((ids.nrows(), 0));
+        let value = |input: &Input| {
+            if input.name == TOKENS {
+                return Some(Tensor::I64(Array1::from(chosen.to_vec()).into_dyn()));
+            }
+            let port = self.ports.iter().find(|port| port.name == input.name);
+            port.map(|port| feed.value(&port.role, input.dims.len(), &seen))
+        };
+        self.inputs.iter().map(value).collect()
+    }
+}
+
+fn failed(error: ort::Error) -> Fault {
+    Fault::failed("running a piece of the model", error.message().trim())
+}
+
+fn missing(name: &str) -> Fault {
+    Fault::failed(
+        "running a piece of the model",
+        format!("nothing for `{name}`"),
+    )
 }
 
 impl Given<'_> {

@@ -153,7 +153,9 @@ impl Runtime {
         }
         let mut builder = SessionBuilder::new(self.environment())
             .map_err(|error| self.no_cuda(error.message()))?;
-        self.register(&mut builder)
+        self.register(&mut builder)?;
+        arena::register_cuda(self.environment());
+        Ok(())
     }
 
     fn no_cuda(&self, found: &str) -> Fault {

@@ -241,7 +241,7 @@ pub(super) fn load(
         .commit_from_memory(bytes)
         .map_err(|error| refused(&error))?;
     if runtime.provider() == Provider::Cuda {
-        placement::check(&placement::read(&inner)?)?;
+        placement::check(&placement::read(&inner)?, bytes)?;
     }
     Ok(inner)
 }

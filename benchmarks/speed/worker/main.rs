@@ -18,7 +18,7 @@ use std::time::Instant;
 use candor::causal::DEFAULT_BUDGET;
 use candor::fault::{Fault, Result};
 use candor::model::{Architecture, Model};
-use candor::run::{Provider, Runtime, RuntimeOptions};
+use candor::run::{Memory, Provider, Runtime, RuntimeOptions};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sweep::Sweep;
@@ -60,9 +60,19 @@ struct Load {
     /// Tokens of the first, untimed run where memory is measured.
     #[serde(default)]
     warm_up: Option<usize>,
+    /// Of the sweeps: block by block, with activations on the host or on the device, whatever would be chosen.
+    #[serde(default)]
+    memory: Option<Lies>,
     /// Folder of the SAE, for `detectors`.
     #[serde(default)]
     sae: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Lies {
+    Host,
+    Device,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -168,6 +178,10 @@ fn prepare(load: Load) -> Result<(Runtime, Opened)> {
         layers: load.layers,
         budget: load.budget.unwrap_or(DEFAULT_BUDGET),
         warm_up: load.warm_up,
+        memory: load.memory.map(|memory| match memory {
+            Lies::Host => Memory::Host,
+            Lies::Device => Memory::Device,
+        }),
     };
     let opened = match load.measure {
         Measure::Forward => forward::plain(&runtime, &model, &arch, load.ids)?,

@@ -1,9 +1,9 @@
 //! Denoising sweeps: from token ids to the logit difference of every cell, nothing kept from one run to the next.
 
-use candor::causal::{Change, Choice, Load as Sizes, Row, Runs, To, logit_difference, open};
+use candor::causal::{Blockwise, Change, Load as Sizes, Row, Runs, To, logit_difference, open};
 use candor::fault::{Fault, Result};
 use candor::model::{Architecture, Model, Point, SiteName};
-use candor::run::Runtime;
+use candor::run::{Memory, Runtime, Traffic};
 use ndarray::{Array2, s};
 
 use crate::{Opened, TwoPrompts, Values, Work};
@@ -20,6 +20,59 @@ pub struct Sweep {
     pub budget: usize,
     /// Tokens of the only pair of the first, untimed run; the whole sweep if absent.
     pub warm_up: Option<usize>,
+    /// Block by block, with what lies between the blocks there; the cheaper way by Candor's own choice if absent.
+    pub memory: Option<Memory>,
+}
+
+/// What runs the rows, and why that.
+struct Engine {
+    runs: Way,
+    why: String,
+}
+
+enum Way {
+    Chosen(Box<dyn Runs>),
+    Blocks(Blockwise),
+}
+
+impl Engine {
+    fn open(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        sites: &[SiteName],
+        sizes: &Sizes,
+        sweep: &Sweep,
+    ) -> Result<Self> {
+        let budget = sweep.budget;
+        if let Some(memory) = sweep.memory {
+            let blocks = Blockwise::open_in(runtime, model, arch, budget, memory)?;
+            blocks.reaches(sites)?;
+            return Ok(Self {
+                runs: Way::Blocks(blocks),
+                why: format!("block by block in the memory of the {memory:?}").to_lowercase(),
+            });
+        }
+        let (engine, choice) = open(runtime, model, arch, sites, sizes, budget)?;
+        Ok(Self {
+            runs: Way::Chosen(engine),
+            why: format!("{}: {}", choice.way, choice.why),
+        })
+    }
+
+    fn runs(&self) -> &dyn Runs {
+        match &self.runs {
+            Way::Chosen(engine) => engine.as_ref(),
+            Way::Blocks(blocks) => blocks,
+        }
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        match &self.runs {
+            Way::Chosen(_) => None,
+            Way::Blocks(blocks) => blocks.blocks().traffic(),
+        }
+    }
 }
 
 /// Every position of `hook_resid_pre`; metric of each pair by layer, then position.
@@ -51,8 +104,8 @@ pub fn resid_pre(
         };
         sites.iter().zip(clean).flat_map(of_site).collect()
     };
-    let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
-    work(engine, choice, sweep, sites, Box::new(cells))
+    let engine = Engine::open(runtime, model, arch, &sites, &sizes, &sweep)?;
+    work(engine, sweep, sites, Box::new(cells))
 }
 
 /// Every head, written at all positions; metric of each pair by layer, then head.
@@ -99,8 +152,8 @@ pub fn heads(
         }
         cells
     };
-    let (engine, choice) = open(runtime, model, arch, &sites, &sizes, sweep.budget)?;
-    work(engine, choice, sweep, sites, Box::new(cells))
+    let engine = Engine::open(runtime, model, arch, &sites, &sizes, &sweep)?;
+    work(engine, sweep, sites, Box::new(cells))
 }
 
 fn sites(arch: &Architecture, point: Point, layers: Option<usize>) -> Vec<SiteName> {
@@ -110,16 +163,12 @@ fn sites(arch: &Architecture, point: Point, layers: Option<usize>) -> Vec<SiteNa
         .collect()
 }
 
-fn work(
-    engine: Box<dyn Runs>,
-    choice: Choice,
-    sweep: Sweep,
-    sites: Vec<SiteName>,
-    cells: Box<Cells>,
-) -> Result<Opened> {
+fn work(engine: Engine, sweep: Sweep, sites: Vec<SiteName>, cells: Box<Cells>) -> Result<Opened> {
+    let why = engine.why.clone();
     let run = move |pairs: &[TwoPrompts]| {
+        let before = engine.traffic();
         let clean: Vec<&[i64]> = pairs.iter().map(|pair| pair.clean.as_slice()).collect();
-        let clean = engine.plain_activations(&clean, &sites)?;
+        let clean = engine.runs().plain_activations(&clean, &sites)?;
         let mut rows = Vec::new();
         for (pair, clean) in pairs.iter().zip(&clean) {
             let last = pair.corrupt.len() - 1;
@@ -133,12 +182,22 @@ fn work(
             .iter()
             .flat_map(|pair| [pair.answer, pair.foil])
             .collect();
-        engine.each_of(&rows, &chosen, &mut |row, _, logits| {
+        let runs = engine.runs();
+        runs.each_of(&rows, &chosen, &mut |row, _, logits| {
             let answer = 2 * (row / per_pair);
             metric[row] = logit_difference(logits, answer, answer + 1);
             Ok(())
         })?;
-        Ok(Values::from([("metric", metric)]))
+        let mut values = Values::from([("metric", metric)]);
+        if let (Some(before), Some(after)) = (before, engine.traffic()) {
+            let moved = [
+                after.written - before.written,
+                after.read - before.read,
+                after.indices - before.indices,
+            ];
+            values.insert("traffic", moved.map(|bytes| bytes as f64).into());
+        }
+        Ok(values)
     };
     let first: Vec<TwoPrompts> = match sweep.warm_up {
         Some(tokens) => sweep
@@ -151,5 +210,5 @@ fn work(
     };
     run(&first)?;
     let work: Work = Box::new(move || run(&sweep.pairs));
-    Ok((work, Some(format!("{}: {}", choice.way, choice.why))))
+    Ok((work, Some(why)))
 }

@@ -2,8 +2,9 @@
 
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::super::row::{Change, Row};
+use super::super::row::{Change, Row, To};
 use crate::fault::{Fault, Result};
+use crate::run::{Held, Looked, Staged};
 
 /// Rows of equal length with their prompts.
 ///
@@ -14,7 +15,7 @@ pub(super) struct Batch<'r> {
     whole: bool,
     prompts: Vec<&'r [i64]>,
     rows: Vec<Member<'r>>,
-    held: Vec<(String, Array2<f32>)>,
+    held: Vec<(String, Held<'static>)>,
 }
 
 /// One row.
@@ -96,13 +97,13 @@ impl<'r> Batch<'r> {
     }
 
     /// What is held under a name.
-    pub fn held(&self, name: &str) -> Result<&Array2<f32>> {
+    pub fn held(&self, name: &str) -> Result<&Held<'static>> {
         let held = self.held.iter().find(|(own, _)| own == name);
         held.map(|(_, values)| values)
             .ok_or_else(|| Fault::failed("running blocks", format!("nothing is held as `{name}`")))
     }
 
-    pub fn hold(&mut self, name: &str, values: Array2<f32>) {
+    pub fn hold(&mut self, name: &str, values: Held<'static>) {
         self.held.retain(|(own, _)| own != name);
         self.held.push((name.to_owned(), values));
     }
@@ -113,21 +114,32 @@ impl<'r> Batch<'r> {
     }
 
     /// Lets each row differ at the positions that `of` gives for it, in order; its values at new ones are those of its prompt.
-    pub fn reach(&mut self, of: impl Fn(&Member<'r>) -> Vec<usize>) {
+    ///
+    /// # Errors
+    /// A run on the device fails.
+    pub fn reach(&mut self, of: impl Fn(&Member<'r>) -> Vec<usize>) -> Result<()> {
+        let Some(from) = self.reached(of) else {
+            return Ok(());
+        };
+        for (_, values) in &mut self.held {
+            *values = values.taken(&from)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Batch::reach`], but tells which tokens are to be held instead of taking them; `None` if they are.
+    fn reached(&mut self, of: impl Fn(&Member<'r>) -> Vec<usize>) -> Option<Vec<usize>> {
         let next: Vec<Vec<usize>> = self.rows.iter().map(|row| self.all_or(of(row))).collect();
         if next
             .iter()
             .zip(&self.rows)
             .all(|(next, row)| *next == row.active)
         {
-            return;
+            return None;
         }
         let mut from: Vec<usize> = (0..self.plain()).collect();
         for (row, next) in self.rows.iter().zip(&next) {
             from.extend(next.iter().map(|&position| row.place(position, self.seq)));
-        }
-        for (_, values) in &mut self.held {
-            *values = gather(values, &from);
         }
         let mut start = self.plain();
         for (row, next) in self.rows.iter_mut().zip(next) {
@@ -135,6 +147,7 @@ impl<'r> Batch<'r> {
             start += next.len();
             row.active = next;
         }
+        Some(from)
     }
 
     fn all_or(&self, positions: Vec<usize>) -> Vec<usize> {
@@ -158,80 +171,168 @@ impl<'r> Batch<'r> {
     where
         'r: 'c,
     {
-        let [first, others @ ..] = names else {
-            return Err(Fault::failed("changing a site", "nothing is held there"));
+        let touches = self.touches(changes, &kept);
+        let Some(first) = names.first().filter(|_| !touches.is_empty()) else {
+            return Ok(());
         };
-        let mut written: Vec<Vec<(usize, Array1<f32>)>> = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            let mut own: Vec<(usize, Array1<f32>, Array1<f32>)> = Vec::new();
+        let alone = names.len() == 1;
+        let known: Vec<usize> = touches
+            .iter()
+            .filter(|touch| !(alone && touch.is_given()))
+            .map(|touch| touch.at)
+            .collect();
+        let there = names
+            .iter()
+            .map(|name| self.held(name)?.look(&known, None))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = touches
+            .iter()
+            .map(|touch| touch.made(&there, d_head))
+            .collect::<Result<Vec<_>>>()?;
+        drop(there);
+        let at: Vec<usize> = touches.iter().map(|touch| touch.at).collect();
+        let (staged, same) = self.held(first)?.stage(&at, rows)?;
+        let moved: Vec<(usize, usize, usize)> = touches
+            .iter()
+            .zip(same)
+            .enumerate()
+            .filter(|(_, (_, same))| !same)
+            .map(|(entry, (touch, _))| (entry, touch.member, touch.position))
+            .collect();
+        drop(touches);
+        self.write(first, &staged, &moved)
+    }
+
+    /// What is changed: each position of each row once, with its changes in their order.
+    fn touches<'c>(
+        &self,
+        changes: impl Fn(&Member<'r>) -> Vec<&'c Change<'r>>,
+        kept: &impl Fn(&Member<'r>, usize) -> bool,
+    ) -> Vec<Touch<'c, 'r>>
+    where
+        'r: 'c,
+    {
+        let mut touches: Vec<Touch<'c, 'r>> = Vec::new();
+        for (member, row) in self.rows.iter().enumerate() {
+            let own = touches.len();
             for change in changes(row) {
                 for (entry, &position) in change.positions.iter().enumerate() {
                     if !kept(row, position) {
                         continue;
                     }
-                    let at = row.place(position, self.seq);
-                    let known = own.iter().position(|(known, _, _)| *known == position);
-                    let known = match known {
-                        Some(known) => known,
-                        None => {
-                            let mut whole = self.held(first)?.row(at).to_owned();
-                            for other in others {
-                                whole += &self.held(other)?.row(at);
-                            }
-                            own.push((position, whole.clone(), whole));
-                            own.len() - 1
-                        }
-                    };
-                    if let Some((_, _, now)) = own.get_mut(known) {
-                        *now = changed(change, entry, now.view(), d_head);
+                    let known = touches
+                        .get_mut(own..)
+                        .and_then(|own| own.iter_mut().find(|touch| touch.position == position));
+                    match known {
+                        Some(touch) => touch.changes.push((change, entry)),
+                        None => touches.push(Touch {
+                            member,
+                            position,
+                            at: row.place(position, self.seq),
+                            changes: vec![(change, entry)],
+                        }),
                     }
                 }
             }
-            let moved = own
-                .into_iter()
-                .filter(|(_, before, now)| !same(before.view(), now.view()));
-            let moved = moved.map(|(position, before, now)| {
-                (position, if others.is_empty() { now } else { now - before })
-            });
-            written.push(moved.collect());
         }
-        let reached: Vec<Vec<usize>> = self
-            .rows
-            .iter()
-            .zip(&written)
-            .map(|(row, written)| {
-                let mut all = row.active.clone();
-                all.extend(written.iter().map(|(position, _)| *position));
-                all.sort_unstable();
-                all.dedup();
-                all
-            })
-            .collect();
+        touches
+    }
+
+    /// Lets rows differ where they are written, and writes them to what is held under a name. `moved` are an entry of what is staged, a
+    /// member and a position.
+    fn write(
+        &mut self,
+        name: &str,
+        staged: &Staged,
+        moved: &[(usize, usize, usize)],
+    ) -> Result<()> {
+        let mut reached: Vec<Vec<usize>> = self.rows.iter().map(|row| row.active.clone()).collect();
+        for (_, member, position) in moved {
+            if let Some(reached) = reached.get_mut(*member) {
+                reached.push(*position);
+            }
+        }
+        for reached in &mut reached {
+            reached.sort_unstable();
+            reached.dedup();
+        }
         let numbers: std::collections::HashMap<usize, Vec<usize>> =
             self.rows.iter().map(|row| row.index).zip(reached).collect();
-        self.reach(|row| numbers.get(&row.index).cloned().unwrap_or_default());
-        let seq = self.seq;
-        let places: Vec<(usize, Array1<f32>)> = self
-            .rows
-            .iter()
-            .zip(written)
-            .flat_map(|(row, written)| {
-                let at = written.into_iter();
-                at.map(|(position, value)| (row.place(position, seq), value))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        if let Some((_, values)) = self.held.iter_mut().find(|(own, _)| own == first) {
-            for (at, value) in places {
-                let mut slot = values.row_mut(at);
-                if others.is_empty() {
-                    slot.assign(&value);
+        let from = self.reached(|row| numbers.get(&row.index).cloned().unwrap_or_default());
+        let mut which = Vec::with_capacity(moved.len());
+        let mut at = Vec::with_capacity(moved.len());
+        for (entry, member, position) in moved {
+            if let Some(row) = self.rows.get(*member) {
+                which.push(*entry);
+                at.push(row.place(*position, self.seq));
+            }
+        }
+        for (own, values) in std::mem::take(&mut self.held) {
+            let values = if own == name && !which.is_empty() {
+                values.written(from.as_deref(), staged, &which, &at)?
+            } else {
+                match &from {
+                    Some(from) => values.taken(from)?,
+                    None => values,
+                }
+            };
+            self.held.push((own, values));
+        }
+        Ok(())
+    }
+}
+
+/// One position of one row that is changed.
+struct Touch<'c, 'r> {
+    /// The row's place among those of the batch.
+    member: usize,
+    position: usize,
+    /// Where its token lies now.
+    at: usize,
+    /// What is done to it, with the entry of the position in each.
+    changes: Vec<(&'c Change<'r>, usize)>,
+}
+
+impl Touch<'_, '_> {
+    /// Whether what is there does not matter.
+    fn is_given(&self) -> bool {
+        self.changes
+            .first()
+            .is_some_and(|(change, _)| change.heads.is_none() && matches!(change.to, To::Values(_)))
+    }
+
+    /// What the first of some tensors becomes, the sum of which is changed; not all that they hold is known where nothing hangs on it.
+    fn made(&self, there: &[Looked<'_>], d_head: usize) -> Result<Array1<f32>> {
+        let mut first = None;
+        let mut before: Option<Array1<f32>> = None;
+        if there.len() > 1 || !self.is_given() {
+            for looked in there {
+                let row = looked.row(self.at)?;
+                if let Some(sum) = &mut before {
+                    *sum += &row;
                 } else {
-                    slot += &value;
+                    first = Some(row);
+                    before = Some(row.to_owned());
                 }
             }
         }
-        Ok(())
+        let nothing = Array1::default(0);
+        let mut now: Option<Array1<f32>> = None;
+        for (change, entry) in &self.changes {
+            let here = now.as_ref().or(before.as_ref()).unwrap_or(&nothing);
+            now = Some(changed(change, *entry, here.view(), d_head));
+        }
+        let now = now.unwrap_or(nothing);
+        Ok(match (first, before) {
+            (Some(first), Some(before)) if there.len() > 1 => {
+                if same(before.view(), now.view()) {
+                    first.to_owned()
+                } else {
+                    now - before + first
+                }
+            }
+            _ => now,
+        })
     }
 }
 
@@ -279,18 +380,4 @@ fn changed(
 
 fn same(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> bool {
     a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
-}
-
-/// Rows of a matrix, in the order of `from`.
-pub(super) fn gather(values: &Array2<f32>, from: &[usize]) -> Array2<f32> {
-    let width = values.ncols();
-    let mut all = Vec::with_capacity(from.len() * width);
-    let flat = values.as_slice();
-    for &at in from {
-        match flat.and_then(|flat| flat.get(at * width..(at + 1) * width)) {
-            Some(row) => all.extend_from_slice(row),
-            None => all.extend(values.row(at)),
-        }
-    }
-    Array2::from_shape_vec((from.len(), width), all).unwrap_or_default()
 }

@@ -5,6 +5,7 @@
 //! The plain run of each prompt goes along at the head of the batch, so that nothing of it is kept but what the next piece reads.
 
 mod batch;
+mod head;
 mod pass;
 mod place;
 
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use super::row::{Row, Runs, SeeActivation, SeeLogits};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Model, SiteName};
-use crate::run::{Blocks, Runtime};
+use crate::run::{Blocks, Memory, Runtime};
 use batch::Batch;
 use pass::{Pass, Wanted};
 use place::Place;
@@ -38,8 +39,23 @@ impl Blockwise {
         arch: &Architecture,
         budget: usize,
     ) -> Result<Self> {
+        let memory = Memory::of(runtime.provider());
+        Self::open_in(runtime, model, arch, budget, memory)
+    }
+
+    /// As [`Blockwise::open`], with activations in that memory; the budget counts there.
+    ///
+    /// # Errors
+    /// As [`Blockwise::open`].
+    pub fn open_in(
+        runtime: &Runtime,
+        model: &Model,
+        arch: &Architecture,
+        budget: usize,
+        memory: Memory,
+    ) -> Result<Self> {
         Ok(Self {
-            blocks: Blocks::open(runtime, model, arch)?,
+            blocks: Blocks::open_in(runtime, model, arch, memory)?,
             budget,
         })
     }

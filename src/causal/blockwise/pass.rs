@@ -3,15 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, Axis, s};
 
 use super::super::row::{SeeActivation, SeeLogits};
-use super::batch::{Batch, Member, gather};
+use super::batch::{Batch, Member};
+use super::head::{Head, head};
 use super::place::Place;
 use crate::fault::{Fault, Result};
 use crate::instrument::Cut;
 use crate::model::{Layout, Point, SiteName};
-use crate::run::{Blocks, Piece};
+use crate::run::{Blocks, Chosen, Held, Piece};
 
 /// What is read of the rows.
 pub(super) enum Wanted<'w, 'v> {
@@ -31,24 +32,17 @@ impl Wanted<'_, '_> {
 
 /// How rows are taken through a model.
 pub(super) struct Pass<'b> {
-    blocks: &'b Blocks,
+    pub(super) blocks: &'b Blocks,
     layers: Vec<Layer>,
-    budget: usize,
+    pub(super) budget: usize,
     /// Whether tokens are run apart from one another.
-    apart: bool,
+    pub(super) apart: bool,
     /// Whether rows are run together.
-    together: bool,
+    pub(super) together: bool,
     /// Values that a token takes in the widest layer.
     widest: usize,
     d_head: usize,
-    head: Option<Head>,
-}
-
-/// The last piece.
-struct Head {
-    piece: Arc<Piece>,
-    /// Whether it makes the logits of some tokens alone.
-    narrow: bool,
+    pub(super) head: Option<Head>,
 }
 
 /// The pieces of a block.
@@ -60,7 +54,7 @@ struct Layer {
 }
 
 /// How much of what is held a piece of the model may take beside it on its way.
-const SHARE: usize = 8;
+pub(super) const SHARE: usize = 8;
 
 impl<'b> Pass<'b> {
     /// Loads the pieces between the places at which rows are changed or read.
@@ -172,18 +166,17 @@ impl<'b> Pass<'b> {
             .collect();
         let shape = (batch.prompts().len(), batch.seq());
         let ids = Array2::from_shape_vec(shape, ids).map_err(|error| broken(&error))?;
-        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        let mut made: HashMap<String, Vec<Held<'static>>> = HashMap::new();
         let size = if piece.together { shape.0.max(1) } else { 1 };
         for some in ids.axis_chunks_iter(Axis(0), size) {
-            piece.run(&some.to_owned(), &[], |name, values| {
-                made.entry(name.to_owned())
-                    .or_default()
-                    .push(values.to_owned());
+            let all = Chosen::Range(0..some.len());
+            piece.run_held(&some.to_owned(), &[], &all, &[], |name, values| {
+                made.entry(name.to_owned()).or_default().push(values.kept());
                 Ok(())
             })?;
         }
         for (name, parts) in made {
-            batch.hold(&name, joined(parts)?);
+            batch.hold(&name, Held::joined(parts)?);
         }
         Ok(())
     }
@@ -244,16 +237,32 @@ impl<'b> Pass<'b> {
         let Wanted::Activations(sites, see) = wanted else {
             return Ok(());
         };
+        if !sites.iter().any(|site| here(*site)) {
+            return Ok(());
+        }
+        let seq = batch.seq();
+        let places: Vec<usize> = batch
+            .rows()
+            .iter()
+            .flat_map(|member| {
+                let read = member.row.read.iter();
+                read.map(|&position| member.place(position, seq))
+            })
+            .collect();
+        let there = names
+            .iter()
+            .map(|name| batch.held(name)?.look(&places, None))
+            .collect::<Result<Vec<_>>>()?;
+        let [first, others @ ..] = there.as_slice() else {
+            return Ok(());
+        };
         for (site, _) in sites.iter().enumerate().filter(|(_, site)| here(**site)) {
             for member in batch.rows() {
                 for &position in &member.row.read {
-                    let at = member.place(position, batch.seq());
-                    let mut value = match names.first() {
-                        Some(first) => batch.held(first)?.row(at).to_owned(),
-                        None => continue,
-                    };
-                    for other in names.iter().skip(1) {
-                        value += &batch.held(other)?.row(at);
+                    let at = member.place(position, seq);
+                    let mut value = first.row(at)?.to_owned();
+                    for other in others {
+                        value += &other.row(at)?;
                     }
                     sound(value.iter(), f32::is_finite, "a site")?;
                     see(member.index, site, position, value.view())?;
@@ -281,7 +290,7 @@ impl<'b> Pass<'b> {
             (false, true) => (some / seq).max(1) * seq,
             (false, false) => seq,
         };
-        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        let mut made: HashMap<String, Vec<Held<'static>>> = HashMap::new();
         let mut start = 0;
         while start < tokens {
             crate::interrupt::check()?;
@@ -296,23 +305,17 @@ impl<'b> Pass<'b> {
             let given = piece
                 .needs()
                 .iter()
-                .map(|name| {
-                    Ok((
-                        name.as_str(),
-                        batch.held(name)?.slice(s![range.clone(), ..]),
-                    ))
-                })
-                .collect::<Result<Vec<(&str, ArrayView2<'_, f32>)>>>()?;
-            piece.run(&own, &given, |name, values| {
-                made.entry(name.to_owned())
-                    .or_default()
-                    .push(values.to_owned());
+                .map(|name| Ok((name.as_str(), batch.held(name)?)))
+                .collect::<Result<Vec<_>>>()?;
+            start = range.end;
+            let range = Chosen::Range(range);
+            piece.run_held(&own, &given, &range, &[], |name, values| {
+                made.entry(name.to_owned()).or_default().push(values.kept());
                 Ok(())
             })?;
-            start = range.end;
         }
         for (name, parts) in made {
-            batch.hold(&name, joined(parts)?);
+            batch.hold(&name, Held::joined(parts)?);
         }
         Ok(())
     }
@@ -370,7 +373,7 @@ impl<'b> Pass<'b> {
         } else {
             1
         };
-        let mut made: HashMap<String, Vec<Array2<f32>>> = HashMap::new();
+        let mut made: HashMap<String, Vec<Held<'static>>> = HashMap::new();
         for some in rows.chunks(step) {
             crate::interrupt::check()?;
             let ids = some
@@ -385,12 +388,8 @@ impl<'b> Pass<'b> {
                 .collect();
             let given = names
                 .iter()
-                .map(|name| Ok((name.as_str(), gather(batch.held(name)?, &from))))
+                .map(|name| Ok((name.as_str(), batch.held(name)?)))
                 .collect::<Result<Vec<_>>>()?;
-            let views: Vec<(&str, ArrayView2<'_, f32>)> = given
-                .iter()
-                .map(|(name, values)| (*name, values.view()))
-                .collect();
             let takes: Vec<usize> = some
                 .iter()
                 .enumerate()
@@ -398,10 +397,15 @@ impl<'b> Pass<'b> {
                     takes.iter().map(move |position| row * seq + position)
                 })
                 .collect();
-            pieces.attends.run(&ids, &views, |name, values| {
-                let taken = match values.as_standard_layout() {
-                    whole if takes.len() == values.nrows() => whole.into_owned(),
-                    whole => gather(&whole.into_owned(), &takes),
+            let from = Chosen::At(&from);
+            let attends = &pieces.attends;
+            attends.run_held(&ids, &given, &from, &[], |name, values| {
+                let taken = if takes.len() == values.tokens() {
+                    values.kept()
+                } else if takes.is_empty() {
+                    return Ok(());
+                } else {
+                    values.taken(&takes)?
                 };
                 made.entry(name.to_owned()).or_default().push(taken);
                 Ok(())
@@ -411,145 +415,12 @@ impl<'b> Pass<'b> {
         let stream = self.blocks.tensors(Cut::Stream(layer))?.iter();
         let kept: Vec<&str> = stream.map(String::as_str).collect();
         batch.keep(&kept);
-        batch.reach(reached);
+        batch.reach(reached)?;
         for (name, parts) in made {
-            batch.hold(&name, joined(parts)?);
+            batch.hold(&name, Held::joined(parts)?);
         }
         Ok(())
     }
-
-    fn logits(
-        &self,
-        batch: &Batch<'_>,
-        chosen: Option<&[i64]>,
-        see: &mut SeeLogits<'_>,
-    ) -> Result<()> {
-        let arch = self.blocks.arch();
-        let seq = batch.seq();
-        let last = Cut::Stream(arch.n_layers);
-        let Some(Head { piece, narrow }) = &self.head else {
-            return Ok(());
-        };
-        let all = |id: &i64| usize::try_from(*id).unwrap_or(usize::MAX);
-        let picked: Option<Vec<usize>> = chosen
-            .filter(|_| !narrow)
-            .map(|ids| ids.iter().map(all).collect());
-        let chosen = chosen.unwrap_or_default();
-        let width = if *narrow {
-            chosen.len()
-        } else {
-            arch.vocab_size
-        };
-        let [stream] = self.blocks.tensors(last)? else {
-            return Err(Fault::failed(
-                "computing logits",
-                "a stream of several tensors",
-            ));
-        };
-        let held = batch.held(stream)?;
-        let mut readers: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
-        let mut order: Vec<usize> = Vec::new();
-        for member in batch.rows() {
-            for &position in &member.row.read {
-                let at = member.place(position, seq);
-                let known = readers.entry(at).or_default();
-                if known.is_empty() {
-                    order.push(at);
-                }
-                known.push((member.index, position));
-            }
-        }
-        let mut show = |at: usize, logits: ndarray::ArrayView1<'_, f32>| {
-            sound(logits.iter(), |value| !value.is_nan(), "the logits")?;
-            let picked = picked.as_ref().map(|picked| logits.select(Axis(0), picked));
-            let logits = picked.as_ref().map_or(logits, |picked| picked.view());
-            for (row, position) in readers.get(&at).into_iter().flatten() {
-                see(*row, *position, logits)?;
-            }
-            Ok(())
-        };
-        if self.apart {
-            let ids = batch.ids();
-            let some = (self.budget / SHARE / (width * size_of::<f32>()).max(1)).max(1);
-            for places in order.chunks(some) {
-                crate::interrupt::check()?;
-                let own = places.iter().map(|&at| ids[(at, 0)]).collect();
-                let own = Array2::from_shape_vec((places.len(), 1), own)
-                    .map_err(|error| broken(&error))?;
-                let values = gather(held, places);
-                piece.run_for(
-                    &own,
-                    &[(stream.as_str(), values.view())],
-                    chosen,
-                    |_, logits| {
-                        places
-                            .iter()
-                            .zip(logits.outer_iter())
-                            .try_for_each(|(&at, logits)| show(at, logits))
-                    },
-                )?;
-            }
-            return Ok(());
-        }
-        let mut rows: Vec<usize> = order.iter().map(|at| at / seq).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let some = if piece.together {
-            (self.budget / SHARE / (width * seq * size_of::<f32>()).max(1)).max(1)
-        } else {
-            1
-        };
-        let ids = batch.ids();
-        for rows in rows.chunks(some) {
-            crate::interrupt::check()?;
-            let from: Vec<usize> = rows
-                .iter()
-                .flat_map(|row| row * seq..(row + 1) * seq)
-                .collect();
-            let own = from.iter().map(|&at| ids[(at, 0)]).collect();
-            let own =
-                Array2::from_shape_vec((rows.len(), seq), own).map_err(|error| broken(&error))?;
-            let values = gather(held, &from);
-            piece.run_for(
-                &own,
-                &[(stream.as_str(), values.view())],
-                chosen,
-                |_, logits| {
-                    let each = logits.nrows() / rows.len().max(1);
-                    for (place, &row) in rows.iter().enumerate() {
-                        for position in 0..seq {
-                            let at = row * seq + position;
-                            if !readers.contains_key(&at) {
-                                continue;
-                            }
-                            let entry = (position + each).checked_sub(seq).ok_or_else(|| {
-                                Fault::usage(
-                                    format!("reading the logits at position {position} of {seq}"),
-                                    "a model that puts out those of the last token alone",
-                                )
-                                .expected("logits of every token")
-                            })?;
-                            show(at, logits.row(place * each + entry))?;
-                        }
-                    }
-                    Ok(())
-                },
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// The piece that makes the logits, of some tokens alone where that is wanted and the graph allows.
-fn head(blocks: &Blocks, narrow: bool) -> Result<Head> {
-    let last = Cut::Stream(blocks.arch().n_layers);
-    if narrow && let Ok(piece) = blocks.piece(&[last], &[Cut::SomeLogits]) {
-        return Ok(Head { piece, narrow });
-    }
-    Ok(Head {
-        piece: blocks.piece(&[last], &[Cut::Logits])?,
-        narrow: false,
-    })
 }
 
 /// Number of blocks that have to be run to reach a place.
@@ -596,21 +467,11 @@ fn rest(
     Ok(pieces)
 }
 
-fn joined(mut parts: Vec<Array2<f32>>) -> Result<Array2<f32>> {
-    if parts.len() == 1
-        && let Some(only) = parts.pop()
-    {
-        return Ok(only);
-    }
-    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    concatenate(Axis(0), &views).map_err(|error| broken(&error))
-}
-
-fn broken(error: &ndarray::ShapeError) -> Fault {
+pub(super) fn broken(error: &ndarray::ShapeError) -> Fault {
     Fault::failed("running blocks", error.to_string())
 }
 
-fn sound<'v>(
+pub(super) fn sound<'v>(
     mut values: impl Iterator<Item = &'v f32>,
     is_sound: impl Fn(f32) -> bool,
     what: &str,
