@@ -5,10 +5,25 @@ use std::collections::BTreeSet;
 use super::study::Study;
 use crate::causal::{DEFAULT_BUDGET, Engine, Load, Pair, Runs, Way, open};
 use crate::fault::Result;
-use crate::model::{Architecture, Point, SiteName};
+use crate::model::{Architecture, Model, Point, SiteName};
 use crate::rules::CausalRequest;
 use crate::run::Runtime;
 use crate::tokens::Suite;
+
+/// An audit takes little memory beside the model's weights, one part in so many of them.
+const SHARE: u64 = 4;
+/// Bytes below which batches become too small.
+const LEAST: usize = 16 << 20;
+
+/// Bytes of activations of a batch, in any case enough for two rows of the longest prompt.
+fn budget(model: &Model, arch: &Architecture, longest: usize) -> usize {
+    let weights: u64 = model.files().iter().map(|file| file.bytes).sum();
+    let share = usize::try_from(weights / SHARE).unwrap_or(usize::MAX);
+    // More than any block holds of a token at once: a stream, its norms, a wide MLP, and the scores of all heads.
+    let token = 64 * arch.d_model + 8 * arch.n_heads.unwrap_or(1) * longest;
+    let two_rows = 2 * size_of::<f32>() * longest * token;
+    share.clamp(LEAST, DEFAULT_BUDGET).max(two_rows)
+}
 
 impl Study<'_> {
     /// Whole passes of the graph that is open, or its blocks, whichever costs less for all that is demanded. The graph is closed before
@@ -63,7 +78,10 @@ impl Study<'_> {
         }
         drop(engine);
         let sites: Vec<SiteName> = sites.into_iter().collect();
-        let (runs, _) = open(runtime, &subject.model, arch, &sites, &load, DEFAULT_BUDGET)?;
+        let pairs = diverging.iter().flat_map(|(_, pairs)| pairs);
+        let longest = pairs.map(|pair| pair.corrupt.ids.len()).max().unwrap_or(0);
+        let budget = budget(&subject.model, arch, longest);
+        let (runs, _) = open(runtime, &subject.model, arch, &sites, &load, budget)?;
         Ok(runs)
     }
 
