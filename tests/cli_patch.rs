@@ -344,7 +344,12 @@ fn a_metric_at_several_positions_is_their_mean() {
             patch(&bench, &one(&args)).0
         };
         let (both, third, fifth) = (at("3,5"), at("3"), at("5"));
-        let mean = |key: &str| (third[key].as_f64().unwrap() + fifth[key].as_f64().unwrap()) / 2.0;
+        let mean = |key: &str| {
+            third[key]
+                .as_f64()
+                .unwrap()
+                .midpoint(fifth[key].as_f64().unwrap())
+        };
         assert!((both["clean"].as_f64().unwrap() - mean("clean")).abs() <= 1e-5);
         assert!((both["corrupt"].as_f64().unwrap() - mean("corrupt")).abs() <= 1e-5);
         let (a, b) = (

@@ -24,7 +24,7 @@ pub struct Lab {
 }
 
 enum Source {
-    File(Model),
+    File(Box<Model>),
     Tiny(candor::model::onnx::ModelProto),
 }
 
@@ -90,7 +90,7 @@ impl Lab {
             arch: Architecture::find(&model).unwrap(),
             ids,
             reference,
-            source: Source::File(model).into(),
+            source: Source::File(Box::new(model)).into(),
             plain: OnceCell::new(),
         }
     }

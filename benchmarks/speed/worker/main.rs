@@ -3,6 +3,7 @@
 //! `load` prepares a measure and is not timed; each `run` does it once and says how long it took and what came out. See `README.md`.
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "answers are lines on standard output; a benchmark may stop"
 )]
