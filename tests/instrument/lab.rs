@@ -25,7 +25,7 @@ pub struct Lab {
 
 enum Source {
     File(Box<Model>),
-    Tiny(candor::model::onnx::ModelProto),
+    Tiny(Box<candor::model::onnx::ModelProto>),
 }
 
 pub struct Prepared {
@@ -101,7 +101,7 @@ impl Lab {
             arch: tiny.arch,
             ids,
             reference: BTreeMap::new(),
-            source: Source::Tiny(tiny.model).into(),
+            source: Source::Tiny(Box::new(tiny.model)).into(),
             plain: OnceCell::new(),
         }
     }
