@@ -55,12 +55,15 @@ def main():
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     record = {"date": str(datetime.date.today()), "machine": machine(arguments), "versions": {}, "runs": arguments.runs, "measures": []}
-    for measure in chosen:
+    if arguments.go_on and (out / "speed.json").exists():
+        record = gone_on(json.loads((out / "speed.json").read_text()), record)
+    known = {measure["id"] for measure in record["measures"]}
+    for measure in (m for m in chosen if m.id not in known):
         print(f"{measure.id}: {measure.title}", flush=True)
         record["measures"].append(interleave(measure, context, arguments.runs, record["versions"]))
         # Written after each measure: an interrupted hour leaves what it has.
         write(record, out)
-    if with_audits:
+    if with_audits and "audits" not in record:
         print(AUDITS, flush=True)
         record["audits"] = audits.measure(candor, arguments.threads, context.runtime)
         write(record, out)
@@ -72,6 +75,16 @@ def main():
     wrong = [m["id"] for m in record["measures"] if m["agree"] is False]
     if wrong:
         sys.exit(f"numbers do not agree in: {', '.join(wrong)}")
+
+
+def gone_on(found, record):
+    """What an interrupted run has measured, if this one would measure the same."""
+    for key in ("date", "machine", "runs"):
+        # How busy the machine was is told of the first run.
+        same = [{**of[key], "load_before": None} if key == "machine" else of[key] for of in (found, record)]
+        if same[0] != same[1]:
+            sys.exit(f"the folder holds a run with {key} {found[key]}, this one would have {record[key]}: give another --out")
+    return found
 
 
 def write(record, out):
@@ -89,6 +102,7 @@ def parse():
     parser.add_argument("--runtime", help="ONNX Runtime's library for Candor, if not the one in the Python package")
     parser.add_argument("--worker", type=Path, help="Candor's worker, if it is not to be built here")
     parser.add_argument("--candor", type=Path, help="the candor binary, if it is not to be built here")
+    parser.add_argument("--go-on", action="store_true", help="keep the measures that --out holds already, and add those that it lacks")
     parser.add_argument("--out", default=ROOT / "benchmarks" / "results" / str(datetime.date.today()))
     parser.add_argument("--list", action="store_true", help="names the measures and ends")
     arguments = parser.parse_args()

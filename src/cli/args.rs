@@ -71,6 +71,8 @@ pub enum Command {
     Monitor(super::monitor::MonitorArgs),
     /// Generate while a detector's direction is added to the stream, beside the plain text.
     Steer(super::steer::SteerArgs),
+    /// Patch paths: what heads and MLPs tell others, all other ways closed.
+    Path(super::path::PathArgs),
     /// Find the heads, MLPs and edges that carry an effect, and draw them.
     Circuit(super::circuit::CircuitArgs),
     /// Train a detector.

@@ -53,6 +53,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Inspect(args) => return inspect::run(args),
         Command::Capture(args) => capture::run(args, &cli.runtime)?,
         Command::Generate(args) => generate::run(args, &cli.runtime)?,
+        Command::Path(args) => path::run(args, cli)?,
         Command::Circuit(args) => circuit::run(args, cli)?,
         Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
         Command::Monitor(args) => monitor::run(args, &cli.runtime)?,

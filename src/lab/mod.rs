@@ -15,6 +15,7 @@ mod monitor;
 mod own;
 mod pairs;
 mod patch;
+mod path;
 mod progress;
 mod push;
 mod read;
@@ -37,6 +38,7 @@ pub use patch::{
     Dose, Found, Intervals, InterventionNote, Kind, Map, Measure, PairEntry, PatchFile,
     PatchRequest, Patched, Random, Refused, Windows, patch,
 };
+pub use path::{PathFile, PathRequest, Told, patch_paths};
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
