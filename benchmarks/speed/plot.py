@@ -24,7 +24,7 @@ def sweeps(measures):
     """Times on a logarithmic axis, a group of bars for each measure."""
     left, width, row, top = 260, 560, 20, 12
     times = [entry["median"] for measure in measures for entry in measure["contenders"].values()]
-    low, high = floor(log10(min(times))), ceil(log10(max(times)))
+    low, high = floor(log10(min(times) / 2)), ceil(log10(max(times)))
     x = lambda time: left + width * (log10(time) - low) / max(high - low, 1)
     parts, y = [], top
     for measure in measures:

@@ -15,10 +15,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import re
-import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -26,6 +27,8 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 # The id of a measure that is no sweep.
 AUDITS = "memory.audits"
+# Seconds between two runs.
+PAUSE = 0.1
 
 import audits
 import measures
@@ -216,10 +219,12 @@ def interleave(measure, context, runs, versions):
             contenders.append(contender)
             versions.update(contender.loaded["versions"])
         answers = {contender.name: [] for contender in contenders}
-        for run in range(1 if measure.memory else runs):
-            # Nobody is always first.
-            for place in range(len(contenders)):
-                contender = contenders[(run + place) % len(contenders)]
+        order = random.Random(measure.id)
+        for _ in range(1 if measure.memory else runs * measure.repeat):
+            # Nobody always follows the same other.
+            for contender in order.sample(contenders, len(contenders)):
+                # Threads of the one before may still spin.
+                time.sleep(PAUSE)
                 if measure.memory:
                     contender.before = contender.ask({"do": "forget"})["peak"]
                 answers[contender.name].append(contender.ask({"do": "run"}))

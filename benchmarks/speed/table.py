@@ -28,7 +28,7 @@ def markdown(record):
         f"{machine['cpu']}, {machine['threads']} threads, {machine['system']}, Python {machine['python']}; Candor and ONNX Runtime on "
         f"{machine['provider']}. {versions}.",
         "",
-        f"Median of {record['runs']} interleaved run{'s' if record['runs'] > 1 else ''} (least – most). Every contender is a process that has loaded the same weights and "
+        f"Median of {record['runs']} interleaved run{'s' if record['runs'] > 1 else ''} (least – most); of single forward passes, more of them. Every contender is a process that has loaded the same weights and "
         "uses all threads while the others wait. "
         + (f"Load of the machine before the first run: {machine['load_before']:.2f}." if machine.get("load_before") is not None else ""),
         "",
