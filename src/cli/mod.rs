@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod monitor;
 mod patch;
+mod path;
 mod prompts;
 mod report;
 mod rules;

@@ -52,9 +52,21 @@ const SHOWN: usize = 12;
 pub fn run(args: &PathArgs, cli: &Cli) -> Result<()> {
     files::writable(&args.out)?;
     let request = PathRequest {
-        senders: args.from.iter().map(|name| name.parse()).collect::<Result<Vec<Node>>>()?,
-        receivers: args.to.iter().map(|name| name.parse()).collect::<Result<Vec<Receiver>>>()?,
-        through: if args.direct { Through::Nothing } else { Through::Mlps },
+        senders: args
+            .from
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<Vec<Node>>>()?,
+        receivers: args
+            .to
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<Vec<Receiver>>>()?,
+        through: if args.direct {
+            Through::Nothing
+        } else {
+            Through::Mlps
+        },
         resamples: RESAMPLES,
         seed: args.seed,
     };
@@ -89,11 +101,17 @@ pub fn run(args: &PathArgs, cli: &Cli) -> Result<()> {
 fn table(file: &PathFile) -> String {
     let mut lines = vec![format!("{:<10}{:>8}  95 % interval", "sender", "share")];
     let shown = file.senders.iter().take(SHOWN).map(|told| {
-        format!("{:<10}{:>8.3}  {:.3} to {:.3}", told.sender, told.share, told.low, told.high)
+        format!(
+            "{:<10}{:>8.3}  {:.3} to {:.3}",
+            told.sender, told.share, told.low, told.high
+        )
     });
     lines.extend(shown);
     if file.senders.len() > SHOWN {
-        lines.push(format!("and {} more, which tell less", file.senders.len() - SHOWN));
+        lines.push(format!(
+            "and {} more, which tell less",
+            file.senders.len() - SHOWN
+        ));
     }
     lines.join("\n")
 }

@@ -79,16 +79,25 @@ pub fn patch_paths(
     enough(&groups)?;
     progress.stage("the plain runs", 1);
     let ends = ends(pieces, pairs)?;
-    let gap = |at: &usize| ends.get(*at).map_or(0.0, |(clean, corrupt)| clean - corrupt);
+    let gap = |at: &usize| {
+        ends.get(*at)
+            .map_or(0.0, |(clean, corrupt)| clean - corrupt)
+    };
     let (used, rest): (Vec<usize>, Vec<usize>) =
         (0..pairs.len()).partition(|at| gap(at).abs() >= MIN_DENOMINATOR);
-    let name = |at: &usize| pairs.get(*at).map_or_else(String::new, |pair| pair.item.clone());
+    let name = |at: &usize| {
+        pairs
+            .get(*at)
+            .map_or_else(String::new, |pair| pair.item.clone())
+    };
     if used.is_empty() {
         return Err(Fault::failed(
             "patching paths",
             "no pair whose two runs differ in the logit difference",
         )
-        .expected(format!("at least {MIN_DENOMINATOR} between the clean and the corrupt run"))
+        .expected(format!(
+            "at least {MIN_DENOMINATOR} between the clean and the corrupt run"
+        ))
         .hint("choose an answer and a foil on which the two prompts disagree"));
     }
     progress.stage("paths", senders.len());
@@ -106,7 +115,9 @@ pub fn patch_paths(
         })?;
         let share = |at: &usize| {
             let after = patched.get(at).copied().unwrap_or(f64::NAN);
-            ends.get(*at).map_or(f64::NAN, |(clean, corrupt)| (clean - after) / (clean - corrupt))
+            ends.get(*at).map_or(f64::NAN, |(clean, corrupt)| {
+                (clean - after) / (clean - corrupt)
+            })
         };
         let by_pair: Vec<f64> = used.iter().map(share).collect();
         let grouped = used.iter().zip(&by_pair);
@@ -129,7 +140,11 @@ pub fn patch_paths(
     let mean = |of: &dyn Fn(&(f64, f64)) -> f64| {
         #[allow(clippy::cast_precision_loss, reason = "a count of pairs")]
         let n = used.len() as f64;
-        used.iter().filter_map(|&at| ends.get(at)).map(of).sum::<f64>() / n
+        used.iter()
+            .filter_map(|&at| ends.get(at))
+            .map(of)
+            .sum::<f64>()
+            / n
     };
     Ok(PathFile {
         receivers: request.receivers.iter().map(ToString::to_string).collect(),
@@ -140,7 +155,13 @@ pub fn patch_paths(
         pairs: used.iter().map(name).collect(),
         refused: rest
             .iter()
-            .map(|at| format!("{}: the clean and the corrupt run differ by {:.2e} logits", name(at), gap(at)))
+            .map(|at| {
+                format!(
+                    "{}: the clean and the corrupt run differ by {:.2e} logits",
+                    name(at),
+                    gap(at)
+                )
+            })
             .collect(),
         clean: mean(&|(clean, _)| *clean),
         corrupt: mean(&|(_, corrupt)| *corrupt),
@@ -174,7 +195,10 @@ fn ends(pieces: &dyn Pieces, pairs: &[Pair]) -> Result<Vec<(f64, f64)>> {
     let clean = by_length(pairs, &all, |clean, _| plain(pieces, clean))?;
     let corrupt = by_length(pairs, &all, |_, corrupt| plain(pieces, corrupt))?;
     let of = |map: &BTreeMap<usize, f64>, at: &usize| map.get(at).copied().unwrap_or(f64::NAN);
-    Ok(all.iter().map(|at| (of(&clean, at), of(&corrupt, at))).collect())
+    Ok(all
+        .iter()
+        .map(|at| (of(&clean, at), of(&corrupt, at)))
+        .collect())
 }
 
 /// Runs some pairs in batches of one length; the logit difference of each at its last position.
@@ -186,7 +210,10 @@ fn by_length(
     let mut lengths: BTreeMap<usize, Vec<(usize, &Pair)>> = BTreeMap::new();
     for &at in some {
         if let Some(pair) = pairs.get(at) {
-            lengths.entry(pair.clean.ids.len()).or_default().push((at, pair));
+            lengths
+                .entry(pair.clean.ids.len())
+                .or_default()
+                .push((at, pair));
         }
     }
     let index = |id: i64| usize::try_from(id).unwrap_or(usize::MAX);
@@ -195,14 +222,22 @@ fn by_length(
         for batch in of_length.chunks(ROWS) {
             crate::interrupt::check()?;
             let ids = |side: &dyn Fn(&Pair) -> &[i64]| {
-                let flat = batch.iter().flat_map(|(_, pair)| side(pair).iter().copied());
+                let flat = batch
+                    .iter()
+                    .flat_map(|(_, pair)| side(pair).iter().copied());
                 Array2::from_shape_vec((batch.len(), seq), flat.collect())
                     .map_err(|error| Fault::failed("patching paths", error.to_string()))
             };
-            let logits = run(&ids(&|pair| &pair.clean.ids)?, &ids(&|pair| &pair.corrupt.ids)?)?;
+            let logits = run(
+                &ids(&|pair| &pair.clean.ids)?,
+                &ids(&|pair| &pair.corrupt.ids)?,
+            )?;
             for (row, (at, pair)) in batch.iter().enumerate() {
                 let last = logits.slice(s![row, -1, ..]);
-                found.insert(*at, logit_difference(last, index(pair.answer), index(pair.foil)));
+                found.insert(
+                    *at,
+                    logit_difference(last, index(pair.answer), index(pair.foil)),
+                );
             }
         }
     }

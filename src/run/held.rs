@@ -226,6 +226,69 @@ impl From<Array2<f32>> for Held<'_> {
     }
 }
 
+/// A matrix of tokens that is made part by part.
+pub struct Parts {
+    tokens: usize,
+    width: usize,
+    /// Parts on the host, one behind another: room for all is asked for once.
+    host: Vec<f32>,
+    device: Vec<DeviceTensor>,
+}
+
+impl Parts {
+    /// Nothing yet of `tokens` tokens.
+    #[must_use]
+    pub fn of(tokens: usize) -> Self {
+        Self {
+            tokens,
+            width: 0,
+            host: Vec::new(),
+            device: Vec::new(),
+        }
+    }
+
+    /// Adds tokens behind those that are there: all of a matrix, or those at some places.
+    ///
+    /// # Errors
+    /// The run on the device fails.
+    pub fn add(&mut self, values: Held<'_>, some: Option<&[usize]>) -> Result<()> {
+        match values.0 {
+            Lies::Host(values) => {
+                self.width = values.ncols();
+                if self.host.capacity() == 0 {
+                    self.host
+                        .reserve_exact(self.tokens.saturating_mul(self.width));
+                }
+                match (some, values.as_slice()) {
+                    (None, Some(flat)) => self.host.extend_from_slice(flat),
+                    (None, None) => self.host.extend(values.iter()),
+                    (Some(some), _) => append(&mut self.host, values.view(), some),
+                }
+            }
+            Lies::Device(values) => match some {
+                None => self.device.push(values),
+                Some([]) => {}
+                Some(some) => self.device.push(values.moved(Some(some), None)?),
+            },
+        }
+        Ok(())
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// There are none, or they do not fit together.
+    pub fn joined(self) -> Result<Held<'static>> {
+        if !self.device.is_empty() {
+            let parts = self.device.into_iter();
+            return Held::joined(parts.map(|part| Held(Lies::Device(part))).collect());
+        }
+        let tokens = self.host.len() / self.width.max(1);
+        let all = Array2::from_shape_vec((tokens, self.width), self.host);
+        Ok(all.map_err(|error| misfit(error.to_string()))?.into())
+    }
+}
+
 /// To the last bit.
 fn same(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> bool {
     a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
@@ -235,6 +298,12 @@ fn same(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> bool {
 fn gather(values: ArrayView2<'_, f32>, from: &[usize]) -> Array2<f32> {
     let width = values.ncols();
     let mut all = Vec::with_capacity(from.len() * width);
+    append(&mut all, values, from);
+    Array2::from_shape_vec((from.len(), width), all).unwrap_or_default()
+}
+
+fn append(all: &mut Vec<f32>, values: ArrayView2<'_, f32>, from: &[usize]) {
+    let width = values.ncols();
     let flat = values.as_slice();
     for &at in from {
         match flat.and_then(|flat| flat.get(at * width..(at + 1) * width)) {
@@ -242,5 +311,4 @@ fn gather(values: ArrayView2<'_, f32>, from: &[usize]) -> Array2<f32> {
             None => all.extend(values.row(at)),
         }
     }
-    Array2::from_shape_vec((from.len(), width), all).unwrap_or_default()
 }

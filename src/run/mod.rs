@@ -38,7 +38,7 @@ pub use channels::{Channel, Part as AttentionPart};
 pub use device::{Memory, Traffic};
 pub use feed::{Feed, Tensor};
 pub use generate::{Generation, Written, generate, greedy};
-pub use held::{Chosen, Held, Looked, Staged};
+pub use held::{Chosen, Held, Looked, Parts, Staged};
 pub use placement::Placed;
 pub use read::{Cells, Extra, Part, Reading, each_output, last_logits, outputs_of};
 pub use runtime::{Provider, Runtime, RuntimeOptions};

@@ -6,6 +6,7 @@
 
 mod batch;
 mod head;
+mod making;
 mod pass;
 mod place;
 
