@@ -6,17 +6,20 @@ use std::path::Path;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-/// The recorded model, its pairs (every second one, which the patches were recorded on) and everything that was recorded.
+/// The recorded model, the pairs that patches were recorded on (every second one), and everything that was recorded. The sides of the
+/// difference are two of the tokens whose logits were.
 fn told() -> (std::path::PathBuf, Vec<Value>, Value) {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/circuit/models");
     let told = std::fs::read(models.join("random_gpt.json")).unwrap();
     let told: Value = serde_json::from_slice(&told).unwrap();
     let pairs = told["pairs"].as_array().unwrap().iter().step_by(2);
-    (
-        models.join("random_gpt.onnx"),
-        pairs.cloned().collect(),
-        told.clone(),
-    )
+    let pairs = pairs.cloned().map(|mut pair| {
+        pair["answer"] = json!(3);
+        pair["foil"] = json!(7);
+        pair
+    });
+    let pairs = pairs.collect();
+    (models.join("random_gpt.onnx"), pairs, told)
 }
 
 fn run(folder: &Path, model: &Path, args: &[&str]) -> Command {
@@ -29,7 +32,13 @@ fn run(folder: &Path, model: &Path, args: &[&str]) -> Command {
 }
 
 fn written(folder: &Path, pairs: &[Value]) {
-    let lines: Vec<String> = pairs.iter().map(Value::to_string).collect();
+    // Intervals are made from at least five groups: each pair stands there twice, and each line is a group of its own.
+    let lines = pairs.iter().chain(pairs).map(|pair| {
+        let mut pair = pair.clone();
+        pair.as_object_mut().unwrap().remove("group");
+        pair.to_string()
+    });
+    let lines: Vec<String> = lines.collect();
     std::fs::write(folder.join("pairs.jsonl"), lines.join("\n")).unwrap();
 }
 
@@ -186,7 +195,7 @@ fn paths_that_lead_nowhere_are_refused() {
         .stderr
         .clone();
     said.push_str(&format!(
-        "── one pair\n{}",
+        "── two pairs\n{}",
         String::from_utf8(output).unwrap()
     ));
     assert!(!folder.path().join("paths.json").exists());
