@@ -1,6 +1,7 @@
 //! `candor path` from a file of pairs to the shares that paths carry, against what PyTorch's hooks gave.
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -93,11 +94,11 @@ fn shares_are_those_of_pytorch() {
             );
             compared += 1;
         }
-        let mean = after.len() as f64;
-        let sum: f64 = (0..after.len())
+        let shares: Vec<f64> = (0..after.len())
             .map(|pair| told["by_pair"][pair].as_f64().unwrap())
-            .sum();
-        assert!((told["share"].as_f64().unwrap() - sum / mean).abs() < 1e-9);
+            .collect();
+        let mean = candor::stats::mean(&shares).unwrap();
+        assert!((told["share"].as_f64().unwrap() - mean).abs() < 1e-9);
     }
     assert!(compared >= 100, "{compared}");
 }
@@ -181,11 +182,13 @@ fn paths_that_lead_nowhere_are_refused() {
             .get_output()
             .stderr
             .clone();
-        said.push_str(&format!(
-            "── {}\n{}\n",
+        writeln!(
+            said,
+            "── {}\n{}",
             args.join(" "),
             String::from_utf8(output).unwrap()
-        ));
+        )
+        .unwrap();
     }
     written(folder.path(), &pairs[..1]);
     let output = run(folder.path(), &model, &[])
@@ -194,10 +197,7 @@ fn paths_that_lead_nowhere_are_refused() {
         .get_output()
         .stderr
         .clone();
-    said.push_str(&format!(
-        "── two pairs\n{}",
-        String::from_utf8(output).unwrap()
-    ));
+    write!(said, "── two pairs\n{}", String::from_utf8(output).unwrap()).unwrap();
     assert!(!folder.path().join("paths.json").exists());
     insta::assert_snapshot!(said);
 }
