@@ -2,10 +2,10 @@
 
 use ndarray::Array2;
 
-use super::blocks::{Piece, misshapen};
 use super::device::shape_of;
 use super::held::{Chosen, Held, Lies};
 use super::resident::DeviceTensor;
+use super::tried::{Piece, misshapen};
 use crate::fault::{Fault, Result};
 
 impl Piece {
