@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use candor::causal::{Engine, Row, Runs as _};
+use candor::causal::{Blockwise, Change, DEFAULT_BUDGET, Engine, Row, Runs as _, To};
 use candor::lab::capture;
 use candor::model::onnx::tensor_proto::DataType;
 use candor::model::onnx::{NodeProto, TensorProto};
 use candor::model::{Architecture, Model, Point, SiteName, encode};
-use candor::run::{Runtime, RuntimeOptions, Session, greedy, last_logits};
-use ndarray::s;
+use candor::run::{Blocks, Runtime, RuntimeOptions, Session, greedy, last_logits};
+use ndarray::{Array1, s};
 
 fn runtime() -> Runtime {
     Runtime::obtain(&RuntimeOptions::default(), &mut |_| ()).unwrap()
@@ -105,6 +105,65 @@ fn a_model_that_does_not_hear_what_came_before_is_refused() {
     assert_eq!(stop.found, fault.found);
     let engine = Engine::open(&runtime(), &model, &arch, &[], &[], Vec::new());
     assert_eq!(engine.err().unwrap().found, fault.found);
+    let blocks = Blocks::open(&runtime(), &model, &arch);
+    assert_eq!(blocks.err().unwrap().found, fault.found);
+}
+
+/// The model with the mask of its last attention taken away: there, and there alone, tokens hear later ones.
+fn late_ears() -> Model {
+    edited(|_, graph| {
+        let node = |graph: &candor::model::onnx::GraphProto, op: &str, made: Option<&str>| {
+            let mut nodes = graph.node.iter().enumerate().rev();
+            let found = nodes.find(|(_, node)| {
+                let makes = made.is_none_or(|made| node.output.iter().any(|name| name == made));
+                node.op_type() == op && makes
+            });
+            found.map(|(at, _)| at).unwrap()
+        };
+        let softmax = node(graph, "Softmax", None);
+        let masked = graph.node[softmax].input[0].clone();
+        let mask = node(graph, "Add", Some(&masked));
+        let scores = graph.node[mask].input[0].clone();
+        graph.node[softmax].input[0] = scores;
+    })
+}
+
+#[test]
+fn one_block_that_hears_later_tokens_is_enough_to_run_whole_rows() {
+    let (model, runtime) = (late_ears(), runtime());
+    let arch = Architecture::find(&model).unwrap();
+    let plain = Architecture::find(&whole()).unwrap();
+    assert!(Blocks::open(&runtime, &whole(), &plain).unwrap().causal());
+    let blocks = Blockwise::open(&runtime, &model, &arch, DEFAULT_BUDGET).unwrap();
+    assert!(!blocks.blocks().causal());
+
+    let sites: Vec<SiteName> = (0..arch.n_layers)
+        .map(|layer| SiteName::block(layer, Point::ResidPre))
+        .collect();
+    let engine = Engine::open(&runtime, &model, &arch, &sites, &sites, Vec::new()).unwrap();
+    let ids = [5, 9, 4, 7, 8];
+    let rows: Vec<Row<'_>> = sites
+        .iter()
+        .map(|&site| {
+            let push = To::Add(Array1::from_elem(arch.d_model, 0.5));
+            // A later token is changed, and an earlier one read.
+            Row::with(&ids, Change::at(site, 3, push), 1)
+        })
+        .collect();
+    let (found, expected) = (blocks.logits(&rows).unwrap(), engine.logits(&rows).unwrap());
+    let untouched = engine
+        .logits(&[Row {
+            read: vec![1],
+            ..Row::plain(&ids)
+        }])
+        .unwrap();
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).iter().all(|x| x.abs() <= 1e-4));
+        assert!(
+            (expected - &untouched[0]).iter().any(|x| x.abs() > 1e-3),
+            "it is heard"
+        );
+    }
 }
 
 #[test]

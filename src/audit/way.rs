@@ -28,6 +28,7 @@ fn budget(model: &Model, arch: &Architecture, longest: usize) -> usize {
 impl Study<'_> {
     /// Whole passes of the graph that is open, or its blocks, whichever costs less for all that is demanded. The graph is closed before
     /// its blocks are loaded: the weights are held once.
+    ///
     /// # Errors
     /// The runtime refuses the graph.
     pub(super) fn cheapest(

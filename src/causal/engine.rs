@@ -350,7 +350,8 @@ fn not_opened(site: SiteName, what: &str) -> Fault {
         .expected(format!("a site that was opened for {what}"))
 }
 
-fn unread(position: usize, seq: usize) -> Fault {
+/// Logits that a model does not put out.
+pub(super) fn unread(position: usize, seq: usize) -> Fault {
     Fault::usage(
         format!("reading the logits at position {position} of {seq}"),
         "a model that puts out those of the last token alone",

@@ -90,12 +90,7 @@ impl Session {
         if *reads {
             return Ok(());
         }
-        Err(Fault::failed(
-            "checking that the model reads its prompts",
-            "logits after a token that are the same whatever stands before it",
-        )
-        .expected("a model that takes token ids as [batch, seq] and attends to earlier tokens")
-        .hint("if it takes them as [seq, batch], export it with the batch first"))
+        Err(reads_nothing())
     }
 
     /// Which ways to use the cache there are. Measured when it is first asked for.
@@ -132,6 +127,16 @@ impl Session {
             }
         })
     }
+}
+
+/// A model to which what stands before a token is nothing.
+pub(super) fn reads_nothing() -> Fault {
+    Fault::failed(
+        "checking that the model reads its prompts",
+        "logits after a token that are the same whatever stands before it",
+    )
+    .expected("a model that takes token ids as [batch, seq] and attends to earlier tokens")
+    .hint("if it takes them as [seq, batch], export it with the batch first")
 }
 
 fn verdict(measured: Result<f32>, tolerance: f32) -> Verdict {

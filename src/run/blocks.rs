@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ndarray::{Array2, Array3, ArrayD, s};
 
 use super::Runtime;
+use super::abilities::reads_nothing;
 use super::channels::Channel;
 use super::device::{Device, Memory, Traffic};
 use super::piece::{MANY, ONE, PieceSession, Shape, Trial};
@@ -231,23 +232,30 @@ impl Blocks {
         })
     }
 
-    /// Whether a change of the last token leaves what the first block's heads gather at the others.
+    /// Whether a change of the last token leaves all that the others became, through every block.
+    ///
+    /// # Errors
+    /// Failed: what stands before a token has no part in what it becomes, or a run fails.
     fn is_causal(&self) -> Result<bool> {
         let ids = self.trial_ids(1, 4);
-        let mut other = ids.clone();
-        if let Some(last) = other.last_mut() {
-            *last = (*last + 1) % i64::try_from(self.arch.vocab_size.max(1)).unwrap_or(i64::MAX);
-        }
-        let gathered = |ids: &Array2<i64>| {
-            let stream = self.embed(ids.view())?;
-            let qkv = self.qkv(0, ids.view(), stream.view())?;
-            self.attend(0, ids.view(), &qkv)
+        let changed = |place: usize| {
+            let mut other = ids.clone();
+            if let Some(id) = other.get_mut((0, place)) {
+                *id = (*id + 1) % i64::try_from(self.arch.vocab_size.max(1)).unwrap_or(i64::MAX);
+            }
+            self.stream(self.arch.n_layers, other.view())
         };
-        let (a, b) = (gathered(&ids)?, gathered(&other)?);
-        let earlier = s![.., ..-1, ..];
+        let plain = self.stream(self.arch.n_layers, ids.view())?;
+        let (first, last) = (changed(0)?, changed(3)?);
+        let at_last = |stream: &Array3<f32>| stream.slice(s![0, 3, ..]).to_owned();
+        // Where a token itself changes nothing, nothing is told by those before it.
+        if at_last(&first) == at_last(&plain) && at_last(&last) != at_last(&plain) {
+            return Err(reads_nothing());
+        }
+        let others = s![.., ..3, ..];
         Ok(same(
-            a.slice(earlier).iter().copied(),
-            b.slice(earlier).iter().copied(),
+            plain.slice(others).iter().copied(),
+            last.slice(others).iter().copied(),
         ))
     }
 }

@@ -142,19 +142,25 @@ impl Blocks {
             return Ok(known);
         }
         let ids = self.trial_ids(1, channels::TOKENS);
-        let mut stream = self.embed(ids.view())?;
-        for earlier in 0..layer {
-            let qkv = self.qkv(earlier, ids.view(), stream.view())?;
-            let z = self.attend(earlier, ids.view(), &qkv)?;
-            let given = [
-                (Cut::Gathered(earlier), vec![z.view()]),
-                (Cut::Stream(earlier), vec![stream.view()]),
-            ];
-            stream = self.one(&given, Cut::Stream(earlier + 1), ids.view())?;
-        }
+        let stream = self.stream(layer, ids.view())?;
         let qkv = self.qkv(layer, ids.view(), stream.view())?;
         let found = channels::measure(self, layer, &ids, &qkv)?;
         Ok(slot.get_or_init(|| found))
+    }
+
+    /// The stream of plain runs as it enters block `layer`, as it leaves the last one for the number of layers.
+    pub(super) fn stream(&self, layer: usize, ids: ArrayView2<'_, i64>) -> Result<Array3<f32>> {
+        let mut stream = self.embed(ids)?;
+        for layer in 0..layer {
+            let qkv = self.qkv(layer, ids, stream.view())?;
+            let z = self.attend(layer, ids, &qkv)?;
+            let given = [
+                (Cut::Gathered(layer), vec![z.view()]),
+                (Cut::Stream(layer), vec![stream.view()]),
+            ];
+            stream = self.one(&given, Cut::Stream(layer + 1), ids)?;
+        }
+        Ok(stream)
     }
 
     /// The sum of what is held at a cut, `[rows, seq, width]`.

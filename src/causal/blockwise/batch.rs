@@ -118,7 +118,8 @@ impl<'r> Batch<'r> {
     /// # Errors
     /// A run on the device fails.
     pub fn reach(&mut self, of: impl Fn(&Member<'r>) -> Vec<usize>) -> Result<()> {
-        let Some(from) = self.reached(of) else {
+        let next = self.rows.iter().map(of).collect();
+        let Some(from) = self.reached(next) else {
             return Ok(());
         };
         for (_, values) in &mut self.held {
@@ -127,9 +128,10 @@ impl<'r> Batch<'r> {
         Ok(())
     }
 
-    /// As [`Batch::reach`], but tells which tokens are to be held instead of taking them; `None` if they are.
-    fn reached(&mut self, of: impl Fn(&Member<'r>) -> Vec<usize>) -> Option<Vec<usize>> {
-        let next: Vec<Vec<usize>> = self.rows.iter().map(|row| self.all_or(of(row))).collect();
+    /// As [`Batch::reach`], with the positions of each row, but tells which tokens are to be held instead of taking them; `None` if
+    /// they are.
+    fn reached(&mut self, next: Vec<Vec<usize>>) -> Option<Vec<usize>> {
+        let next: Vec<Vec<usize>> = next.into_iter().map(|own| self.all_or(own)).collect();
         if next
             .iter()
             .zip(&self.rows)
@@ -158,7 +160,7 @@ impl<'r> Batch<'r> {
         }
     }
 
-    /// Applies changes to the sum of what is held under `names`; the first of these takes it up. `heads` is the width of a head.
+    /// Applies changes to the sum of what is held under `names`; the first of these takes it up. `d_head` is the width of a head.
     ///
     /// A change that puts there what is there already leaves its row as it was, to the last bit.
     pub fn apply<'c>(
@@ -256,9 +258,7 @@ impl<'r> Batch<'r> {
             reached.sort_unstable();
             reached.dedup();
         }
-        let numbers: std::collections::HashMap<usize, Vec<usize>> =
-            self.rows.iter().map(|row| row.index).zip(reached).collect();
-        let from = self.reached(|row| numbers.get(&row.index).cloned().unwrap_or_default());
+        let from = self.reached(reached);
         let mut which = Vec::with_capacity(moved.len());
         let mut at = Vec::with_capacity(moved.len());
         for (entry, member, position) in moved {

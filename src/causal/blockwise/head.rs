@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1};
 
+use super::super::engine::unread;
 use super::super::row::SeeLogits;
 use super::batch::Batch;
 use super::pass::{Pass, SHARE, broken, sound};
@@ -143,13 +144,8 @@ impl Readers {
                         if !self.rows.contains_key(&at) {
                             continue;
                         }
-                        let entry = (position + each).checked_sub(seq).ok_or_else(|| {
-                            Fault::usage(
-                                format!("reading the logits at position {position} of {seq}"),
-                                "a model that puts out those of the last token alone",
-                            )
-                            .expected("logits of every token")
-                        })?;
+                        let entry = (position + each).checked_sub(seq);
+                        let entry = entry.ok_or_else(|| unread(position, seq))?;
                         entries.push((at, place * each + entry));
                     }
                 }
