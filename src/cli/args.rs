@@ -77,13 +77,13 @@ pub enum Command {
     Circuit(super::circuit::CircuitArgs),
     /// Train a detector.
     #[command(subcommand)]
-    Train(TrainCommand),
+    Train(super::train::TrainCommand),
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check detectors, choose SAE features, encode activations.
     #[command(subcommand)]
-    Detectors(DetectorsCommand),
+    Detectors(super::detectors::DetectorsCommand),
     /// Render a stored report.json again.
     Report(ReportArgs),
 }
@@ -198,63 +198,6 @@ pub struct LabelledArgs {
     pub suite: PathBuf,
 }
 
-/// `candor train`
-#[derive(Debug, Subcommand)]
-pub enum TrainCommand {
-    /// A linear probe on a site's activations.
-    Probe(TrainProbeArgs),
-}
-
-/// `candor train probe`
-#[derive(Debug, Args)]
-pub struct TrainProbeArgs {
-    /// What is read.
-    #[command(flatten)]
-    pub labelled: LabelledArgs,
-    /// A suite of unrelated text that the threshold is set on (default: the held-out items of the unflagged label).
-    #[arg(long, value_name = "DIR")]
-    pub control: Option<PathBuf>,
-    /// Kind of probe: `logistic_regression`, `difference_of_means`, ….
-    #[arg(long, default_value = "logistic_regression")]
-    pub kind: String,
-    /// Candidate sites, by name or glob; the earliest that is as good as the best is taken.
-    #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_post")])]
-    pub sites: Vec<String>,
-    /// Tokens that are read: `prompt_last`, `response`, `response_last`, `all`.
-    #[arg(long, default_value = "response")]
-    pub span: String,
-    /// How token scores become one: `mean`, `max`, `last`.
-    #[arg(long, default_value = "mean")]
-    pub aggregation: String,
-    /// What the probe is for; rules refer to it (`truth`, `condition`, …).
-    #[arg(long)]
-    pub role: String,
-    /// Name of the detector.
-    #[arg(long)]
-    pub id: String,
-    /// What a high score means.
-    #[arg(long, value_name = "TEXT")]
-    pub positive: String,
-    /// Whether scores above or below the threshold are flagged.
-    #[arg(long, value_enum, default_value_t = FlagsArg::Above)]
-    pub flags: FlagsArg,
-    /// Seeds the grouped split.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
-    /// The detector folder to write.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-}
-
-/// The flagged side of a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FlagsArg {
-    /// Scores above it.
-    Above,
-    /// Scores below it.
-    Below,
-}
-
 /// `candor rules`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
@@ -266,64 +209,6 @@ pub enum RulesCommand {
     },
     /// Print the JSON Schema of rule files.
     Schema,
-}
-
-/// `candor detectors`
-#[derive(Debug, Subcommand)]
-pub enum DetectorsCommand {
-    /// Open detectors, and check that they fit a model.
-    Check {
-        /// Detector folders, or folders of detector folders.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// The model they are to be used on.
-        #[arg(long, value_name = "ONNX")]
-        model: Option<PathBuf>,
-    },
-    /// Choose the SAE features that separate labelled items, and write the detector's card.
-    Find(FindArgs),
-    /// Encode activations `[n, d_in]` with an SAE.
-    Encode {
-        /// The SAE's folder.
-        dir: PathBuf,
-        /// float32 `.npy` file.
-        #[arg(long, value_name = "FILE")]
-        input: PathBuf,
-        /// Safetensors file with `feature_acts`, `decoded`, `error`.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-}
-
-/// `candor detectors find`
-#[derive(Debug, Args)]
-pub struct FindArgs {
-    /// The SAE's folder, as SAELens writes it; the card is written into it.
-    pub dir: PathBuf,
-    /// What is read.
-    #[command(flatten)]
-    pub labelled: LabelledArgs,
-    /// A suite of unrelated text that the threshold is set on.
-    #[arg(long, value_name = "DIR")]
-    pub control: PathBuf,
-    /// Tokens that are read.
-    #[arg(long, default_value = "prompt_last")]
-    pub span: String,
-    /// What the features are for; rules refer to it.
-    #[arg(long, default_value = "features")]
-    pub role: String,
-    /// Name of the detector.
-    #[arg(long)]
-    pub id: String,
-    /// At most so many features.
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    pub most: usize,
-    /// Smallest AUROC that the lower bound must reach.
-    #[arg(long, value_name = "X", default_value_t = 0.7)]
-    pub least_auroc: f64,
-    /// Seeds the bootstrap.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
 }
 
 /// `candor report`

@@ -12,5 +12,5 @@ mod wire;
 pub use chat::ChatTemplate;
 pub use judge::{Judge, Outcome};
 pub use prompt::{Given, Message, Prompt};
-pub use suite::{Contrast, Item, Purpose, Suite};
+pub use suite::{Contrast, Item, Polarity, Purpose, Suite};
 pub use tokenizer::{Encoded, Tokenizer};

@@ -66,6 +66,20 @@ pub struct Item {
     pub pair: Option<String>,
     /// 0 or 1, for training.
     pub label: Option<u8>,
+    /// The data set that it comes from: the unit of leave-one-dataset-out transfer.
+    pub dataset: Option<String>,
+    /// Whether it affirms or denies, where that is known.
+    pub polarity: Option<Polarity>,
+}
+
+/// Whether a statement affirms or denies ("is in Russia", "is not in Russia").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Polarity {
+    /// Without a negation.
+    Affirmative,
+    /// With a negation.
+    Negated,
 }
 
 /// A suite of prompts.
@@ -275,7 +289,7 @@ fn parse_items(text: &str, path: &Path) -> Result<Vec<Item>> {
                 // The item is a document of one line; where that line is has been said.
                 let found = error.to_string().replace(" at line 1 column ", " at column ");
                 Fault::usage(doing(), found)
-                    .expected("one JSON object with id, group, condition, prompt or messages, and optionally template, response, answer, accept, foil, pair, label")
+                    .expected("one JSON object with id, group, condition, prompt or messages, and optionally template, response, answer, accept, foil, pair, label, dataset, polarity")
             })?;
             let prompt = match (wire.prompt, wire.messages) {
                 (Some(_), Some(_)) => {
@@ -303,6 +317,8 @@ fn parse_items(text: &str, path: &Path) -> Result<Vec<Item>> {
                 foil: wire.foil,
                 pair: wire.pair,
                 label: wire.label,
+                dataset: wire.dataset,
+                polarity: wire.polarity,
             })
         })
         .collect()

@@ -62,4 +62,8 @@ pub(super) struct ItemWire {
     pub pair: Option<String>,
     #[serde(default)]
     pub label: Option<u8>,
+    #[serde(default)]
+    pub dataset: Option<String>,
+    #[serde(default)]
+    pub polarity: Option<super::suite::Polarity>,
 }
