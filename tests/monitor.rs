@@ -63,6 +63,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         declares: None,
         features: vec![],
         baselines: None,
+        source: None,
     }
 }
 

@@ -174,6 +174,7 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             declares: None,
             features: vec![],
             baselines: None,
+            source: None,
         },
         folder: PathBuf::new(),
         weights: Loaded::Probe(LinearProbe { weight, bias: 0.5 }),

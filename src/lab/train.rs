@@ -130,6 +130,7 @@ pub fn train_probe(
         }),
         features: Vec::new(),
         baselines: Some(baselines),
+        source: None,
     };
     Ok(Detector {
         card,

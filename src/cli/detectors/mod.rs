@@ -3,6 +3,7 @@
 mod check;
 mod encode;
 mod find;
+mod import;
 
 use clap::Subcommand;
 
@@ -17,6 +18,8 @@ pub enum DetectorsCommand {
     Check(check::CheckArgs),
     /// Choose the SAE features that separate labelled items, and write the detector's card.
     Find(find::FindArgs),
+    /// Make a detector of an SAE or transcoder of any format.
+    Import(import::ImportArgs),
     /// Encode activations `[n, d_in]` with an SAE.
     Encode(encode::EncodeArgs),
 }
@@ -25,6 +28,7 @@ pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<()> {
     match command {
         DetectorsCommand::Check(args) => check::run(args),
         DetectorsCommand::Find(args) => find::run(args, cli),
+        DetectorsCommand::Import(args) => import::run(args),
         DetectorsCommand::Encode(args) => encode::run(args),
     }
 }

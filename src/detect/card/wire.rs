@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
-use super::{Card, Interval, TrainedOn};
+use super::{Card, Interval, Source, TrainedOn};
 use crate::detect::calibration::FalsePositives;
 use crate::detect::features::Sign;
 use crate::fault::{Fault, Result};
@@ -36,12 +36,15 @@ pub(super) struct CardV1 {
     pub(super) features: Vec<FeatureV1>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) baselines: Option<BaselinesV1>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Source>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelV1 {
     pub(super) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) sha256: String,
 }
 
@@ -237,6 +240,7 @@ impl From<&Card> for CardV1 {
                 layer0_auroc: baselines.layer0_auroc,
                 permutation_auroc: baselines.permutation_auroc,
             }),
+            source: card.source.clone(),
         }
     }
 }

@@ -43,8 +43,10 @@ impl Sae {
                     .expected("activations of different tokens"),
             );
         }
-        let residual: f64 = forward
+        let error = forward
             .error
+            .ok_or_else(|| self.no_reconstruction("measuring an SAE"))?;
+        let residual: f64 = error
             .iter()
             .map(|value| f64::from(*value).powi(2))
             .sum();
