@@ -1,0 +1,59 @@
+//! Every file format and architecture against the library that defines it (`fixtures/detect/make_saelens.py`, `make_formats.py`);
+//! the table in `docs/sae-formats.md` is written from it.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+mod sae;
+
+use std::fs;
+
+use candor::detect::sae::{ARCHITECTURES, FORMATS};
+use sae::{Measured, cases, table};
+
+const PAGE: &str = "docs/sae-formats.md";
+
+#[test]
+fn every_format_is_what_its_library_computes() {
+    let measured: Vec<Measured> = cases().into_iter().map(sae::Case::measure).collect();
+    let mut wrong = Vec::new();
+    for row in &measured {
+        for (what, off) in [
+            ("encode", row.encode),
+            ("decode", row.decode),
+            ("error", row.error),
+        ] {
+            // Not a number is no small one.
+            if !(off <= table::BOUND) {
+                wrong.push(format!("{}: {what} is off by {off}", row.case.name));
+            }
+        }
+    }
+    let page = fs::read_to_string(PAGE).unwrap();
+    if std::env::var_os("CANDOR_BLESS").is_some() {
+        fs::write(PAGE, table::put(&page, &measured)).unwrap();
+    } else {
+        let drift = table::drift(&page, &measured);
+        if !drift.is_empty() {
+            wrong.push(format!("{PAGE} says otherwise (CANDOR_BLESS=1 writes it again):"));
+        }
+        wrong.extend(drift);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_format_and_architecture_has_a_case() {
+    let cases = cases();
+    for case in &cases {
+        assert_eq!(case.open().format.name, case.format, "{}", case.name);
+    }
+    for format in FORMATS {
+        assert!(cases.iter().any(|case| case.format == format.name), "{}", format.name);
+    }
+    for architecture in ARCHITECTURES {
+        assert!(
+            cases.iter().any(|case| case.architecture == architecture.name),
+            "{}",
+            architecture.name
+        );
+    }
+}
