@@ -120,8 +120,14 @@ fn columns_of_features_equal_the_encoder() {
         assert_eq!(columns.weight.ncols(), width, "{name}");
     }
     for (name, why) in [
-        ("saelens/matching_pursuit", "features that are chosen one after the other"),
-        ("formats/sparsify_groupmax", "a maximum over each group of features"),
+        (
+            "saelens/matching_pursuit",
+            "features that are chosen one after the other",
+        ),
+        (
+            "formats/sparsify_groupmax",
+            "a maximum over each group of features",
+        ),
     ] {
         let sae = Sae::open(&fixture("..").join(name)).unwrap();
         assert!(sae.features_compete(), "{name}");
@@ -343,7 +349,10 @@ fn messages_for_bad_sae_folders() {
     say("one head", copy().set("metadata.hook_head_index", json!(2)));
     say("an output of another width", copy().set("d_out", json!(24)));
     let transcoder = || Copy::of("skip_transcoder");
-    say("a transcoder without its output", transcoder().remove("d_out"));
+    say(
+        "a transcoder without its output",
+        transcoder().remove("d_out"),
+    );
     say(
         "a transcoder's output unlike its tensors",
         transcoder().set("d_out", json!(11)),
@@ -353,7 +362,10 @@ fn messages_for_bad_sae_folders() {
         transcoder().set("apply_b_dec_to_input", json!(true)),
     );
     say("no skip connection", transcoder().tensor("W_skip", None));
-    say("an element type that is none", copy().set("dtype", json!("int4")));
+    say(
+        "an element type that is none",
+        copy().set("dtype", json!("int4")),
+    );
     say(
         "a residual that is negative",
         Copy::of("matching_pursuit").set("residual_threshold", json!(-1)),

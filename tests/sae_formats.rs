@@ -33,7 +33,9 @@ fn every_format_is_what_its_library_computes() {
     } else {
         let drift = table::drift(&page, &measured);
         if !drift.is_empty() {
-            wrong.push(format!("{PAGE} says otherwise (CANDOR_BLESS=1 writes it again):"));
+            wrong.push(format!(
+                "{PAGE} says otherwise (CANDOR_BLESS=1 writes it again):"
+            ));
         }
         wrong.extend(drift);
     }
@@ -47,11 +49,17 @@ fn every_format_and_architecture_has_a_case() {
         assert_eq!(case.open().format.name, case.format, "{}", case.name);
     }
     for format in FORMATS {
-        assert!(cases.iter().any(|case| case.format == format.name), "{}", format.name);
+        assert!(
+            cases.iter().any(|case| case.format == format.name),
+            "{}",
+            format.name
+        );
     }
     for architecture in ARCHITECTURES {
         assert!(
-            cases.iter().any(|case| case.architecture == architecture.name),
+            cases
+                .iter()
+                .any(|case| case.architecture == architecture.name),
             "{}",
             architecture.name
         );

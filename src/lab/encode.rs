@@ -30,7 +30,9 @@ pub fn encode_file(sae: &Sae, input: &Path, out: &Path) -> Result<usize> {
         ("decoded", Some(&encoded.decoded)),
         ("error", encoded.error.as_ref()),
     ];
-    let tensors = tensors.into_iter().filter_map(|(name, tensor)| Some((name, tensor?)));
+    let tensors = tensors
+        .into_iter()
+        .filter_map(|(name, tensor)| Some((name, tensor?)));
     let tensors = tensors.map(|(name, tensor)| {
         (
             name,

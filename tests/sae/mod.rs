@@ -89,14 +89,18 @@ impl Case {
     }
 
     pub fn open(&self) -> Opened {
-        Opened::open(&self.folder, &self.asked).unwrap_or_else(|fault| panic!("{}: {fault}", self.name))
+        Opened::open(&self.folder, &self.asked)
+            .unwrap_or_else(|fault| panic!("{}: {fault}", self.name))
     }
 
     /// A recorded tensor; `target` is the input where nothing else is reconstructed.
     pub fn recorded(&self, name: &str) -> Array2<f32> {
         let bytes = fs::read(&self.recorded).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let tensor = tensors.tensor(name).or_else(|_| tensors.tensor("input")).unwrap();
+        let tensor = tensors
+            .tensor(name)
+            .or_else(|_| tensors.tensor("input"))
+            .unwrap();
         let values = tensor.data().chunks_exact(4);
         let values = values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         let shape = (tensor.shape()[0], tensor.shape()[1]);
@@ -113,7 +117,11 @@ impl Case {
             assert_eq!(own, &error, "{}", self.name);
         }
         let acts = self.recorded("feature_acts");
-        assert!(acts.iter().any(|act| *act != 0.0), "{}: nothing fires", self.name);
+        assert!(
+            acts.iter().any(|act| *act != 0.0),
+            "{}: nothing fires",
+            self.name
+        );
         for (found, expected) in forward.feature_acts.iter().zip(&acts) {
             let same = (*found == 0.0) == (*expected == 0.0);
             assert!(same, "{}: {found} instead of {expected}", self.name);

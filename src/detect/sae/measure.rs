@@ -46,10 +46,7 @@ impl Sae {
         let error = forward
             .error
             .ok_or_else(|| self.no_reconstruction("measuring an SAE"))?;
-        let residual: f64 = error
-            .iter()
-            .map(|value| f64::from(*value).powi(2))
-            .sum();
+        let residual: f64 = error.iter().map(|value| f64::from(*value).powi(2)).sum();
         let active = forward
             .feature_acts
             .iter()

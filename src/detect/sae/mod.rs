@@ -14,8 +14,8 @@ mod write;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-pub use architectures::{ARCHITECTURES, Architecture, Pursuit};
 use architectures::Encoder;
+pub use architectures::{ARCHITECTURES, Architecture, Pursuit};
 pub use config::SaeConfig;
 pub use formats::{Asked, FORMATS, Format, Opened};
 pub(in crate::detect) use formats::{CONFIG_FILE, SCALER_FILE, read_config};

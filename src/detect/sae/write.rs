@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ndarray::Axis;
 
-use super::formats::CONFIG_FILE;
 use super::Sae;
+use super::formats::CONFIG_FILE;
 use crate::detect::tensors::{self, Named};
 use crate::fault::{Fault, Result};
 use crate::files;

@@ -112,7 +112,8 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// Not a whole safetensors or npz file, or arrays of objects.
     pub(super) fn of(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        if Content::of(bytes) == Content::Npz {
+        // A zip archive is no safetensors file; what is a pickle was refused before.
+        if bytes.starts_with(b"PK") {
             return Self::of_npz(path, bytes);
         }
         let file = SafeTensors::deserialize(bytes).map_err(|error| {
@@ -198,7 +199,11 @@ impl<'a> Tensors<'a> {
     ///
     /// # Errors
     /// As for [`Self::take`].
-    pub(super) fn transposed(&mut self, name: &str, [rows, columns]: [usize; 2]) -> Result<Array2<f32>> {
+    pub(super) fn transposed(
+        &mut self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Array2<f32>> {
         Ok(self.matrix(name, [columns, rows])?.reversed_axes())
     }
 
@@ -207,7 +212,11 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// As for [`Self::take`].
     pub(super) fn number(&mut self, name: &str) -> Result<f32> {
-        let shape: &[usize] = if self.shape(name) == Some(&[1]) { &[1] } else { &[] };
+        let shape: &[usize] = if self.shape(name) == Some(&[1]) {
+            &[1]
+        } else {
+            &[]
+        };
         let (values, _) = self.take_any(name, shape)?;
         Ok(values.first().copied().unwrap_or_default())
     }

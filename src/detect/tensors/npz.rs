@@ -196,7 +196,11 @@ mod tests {
         assert_eq!(parsed, Some(("<f4".to_owned(), false, vec![3, 4])));
         let header = "{'descr': '|O', 'fortran_order': True, 'shape': (), }";
         assert_eq!(parse(header), Some(("|O".to_owned(), true, vec![])));
-        for bad in ["", "{'descr': '<f4', 'shape': (3,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}"] {
+        for bad in [
+            "",
+            "{'descr': '<f4', 'shape': (3,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -25,7 +25,6 @@ impl<'a> Named<'a> {
             shape,
         }
     }
-
 }
 
 impl View for &Named<'_> {

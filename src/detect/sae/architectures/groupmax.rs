@@ -43,7 +43,8 @@ impl Encoder for GroupMax {
         for mut row in acts.rows_mut() {
             for mut group in row.exact_chunks_mut(self.size) {
                 let largest = group.iter().copied().enumerate();
-                let largest = largest.reduce(|best, next| if next.1 > best.1 { next } else { best });
+                let largest =
+                    largest.reduce(|best, next| if next.1 > best.1 { next } else { best });
                 for (index, value) in group.iter_mut().enumerate() {
                     if largest.is_some_and(|(kept, _)| kept != index) {
                         *value = 0.0;
@@ -55,7 +56,10 @@ impl Encoder for GroupMax {
     }
 
     fn part(&self, _: &[usize]) -> Result<Part> {
-        Err(no_part(ARCHITECTURE.name, "a maximum over each group of features"))
+        Err(no_part(
+            ARCHITECTURE.name,
+            "a maximum over each group of features",
+        ))
     }
 
     fn competes(&self) -> bool {

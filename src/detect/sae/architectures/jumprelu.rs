@@ -9,10 +9,7 @@ use crate::instrument::Activation;
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "jumprelu",
     in_saelens: true,
-    own: &[
-        ("b_enc", Extent::Features),
-        ("threshold", Extent::Features),
-    ],
+    own: &[("b_enc", Extent::Features), ("threshold", Extent::Features)],
     tied: false,
     target: Target::Input,
     takes_k: false,

@@ -66,7 +66,9 @@ impl MatchingPursuit {
             let Some((feature, _)) = best else { return };
             let direction = w_enc.column(feature);
             let value = left.dot(&direction).max(0.0);
-            let Some(act) = acts.get_mut(feature) else { return };
+            let Some(act) = acts.get_mut(feature) else {
+                return;
+            };
             let is_new = *act == 0.0 && value != 0.0;
             *act += value;
             left.scaled_add(-value, &direction);
@@ -97,7 +99,10 @@ impl Encoder for MatchingPursuit {
     }
 
     fn part(&self, _: &[usize]) -> Result<Part> {
-        Err(no_part(ARCHITECTURE.name, "features that are chosen one after the other"))
+        Err(no_part(
+            ARCHITECTURE.name,
+            "features that are chosen one after the other",
+        ))
     }
 
     fn competes(&self) -> bool {

@@ -14,7 +14,9 @@ pub(super) const FORMAT: Format = Format {
     about: "`layer_i.safetensors` with W_enc and W_dec of one shape [n, d]",
     conversion: "safetensors.torch.save_file(torch.load(\"layer_0.pt\", weights_only=True), \"layer_0.safetensors\")",
     recognise: |listing| {
-        listing.any(|weights| is_transcoder(weights) || cross_layer(weights).is_some())
+        // SAELens's files say their widths.
+        listing.config("", &["d_sae"]).is_none()
+            && listing.any(|weights| is_transcoder(weights) || cross_layer(weights).is_some())
     },
     read,
 };
@@ -24,7 +26,9 @@ const THRESHOLD: &str = "activation_function.threshold";
 /// A square dictionary could lie either way: then its threshold tells.
 fn is_transcoder(weights: &Weights) -> bool {
     match (weights.shape("W_enc"), weights.shape("W_dec")) {
-        (Some([n, d]), Some(decoder)) => *decoder == [*n, *d] && (n != d || weights.has(THRESHOLD)),
+        (Some([n, d]), Some(decoder)) => {
+            *decoder == [*n, *d] && (n != d || weights.has(THRESHOLD)) && !weights.is_npz()
+        }
         _ => false,
     }
 }
@@ -33,7 +37,9 @@ fn is_transcoder(weights: &Weights) -> bool {
 fn cross_layer(weights: &Weights) -> Option<&str> {
     let mut names = weights.names();
     names.find_map(|name| {
-        let layer = name.strip_prefix("W_enc_").or(name.strip_prefix("W_dec_"))?;
+        let layer = name
+            .strip_prefix("W_enc_")
+            .or(name.strip_prefix("W_dec_"))?;
         layer.parse::<usize>().ok().map(|_| layer)
     })
 }
@@ -75,7 +81,9 @@ fn read(listing: &Listing, _: &Asked) -> Result<Read> {
             config.hook_name_out = hook(hooks.feature_output_hook);
         }
         if let Some(model) = hooks.model_name {
-            config.metadata.insert("model_name".to_owned(), model.into());
+            config
+                .metadata
+                .insert("model_name".to_owned(), model.into());
         }
         files.push(path);
     }

@@ -108,7 +108,10 @@ fn read(listing: &Listing, _: &Asked) -> Result<Read> {
         .find(|known| known.name == class)
         .ok_or_else(|| {
             let known: Vec<&str> = CLASSES.iter().map(|known| known.name).collect();
-            config.wrong("trainer.dict_class", &format!("one of {}", known.join(", ")))
+            config.wrong(
+                "trainer.dict_class",
+                &format!("one of {}", known.join(", ")),
+            )
         })?;
     let weights = listing.the_weights(&FORMAT, "ae.safetensors", &["encoder.weight", "W_enc"])?;
     let mut opening = Opening {

@@ -12,10 +12,8 @@ pub(super) const FORMAT: Format = Format {
     conversion: "safetensors.torch.save_file(torch.load(\"params.pt\", weights_only=True), \"params.safetensors\")",
     recognise: |listing| {
         listing.config(CONFIG, &["hf_hook_point_in"]).is_some()
-            || listing.any(|weights| {
-                let npz = weights.path.extension().is_some_and(|extension| extension == "npz");
-                !npz && weights.has("w_enc") && weights.has("w_dec")
-            })
+            || listing
+                .any(|weights| !weights.is_npz() && weights.has("w_enc") && weights.has("w_dec"))
     },
     read,
 };
@@ -46,7 +44,10 @@ fn read(listing: &Listing, asked: &Asked) -> Result<Read> {
         (true, false) => "jumprelu_transcoder",
         (false, false) => "jumprelu",
         (false, true) => {
-            return Err(config.wrong("hf_hook_point_out", "another hook: an affine skip connection is a transcoder's"));
+            return Err(config.wrong(
+                "hf_hook_point_out",
+                "another hook: an affine skip connection is a transcoder's",
+            ));
         }
     };
     let d_out = if transcodes { d_out } else { d_in };
@@ -91,7 +92,10 @@ fn agrees(config: &Fields, skip: bool) -> Result<()> {
     let there = if skip { "there" } else { "missing" };
     Err(Fault::usage(
         config.doing(),
-        format!("`affine_connection` is {}, and the tensor `{SKIP}` is {there}", !skip),
+        format!(
+            "`affine_connection` is {}, and the tensor `{SKIP}` is {there}",
+            !skip
+        ),
     )
     .expected("a config that fits its tensors"))
 }

@@ -53,6 +53,11 @@ impl Weights {
         self.tensors.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Whether it is an archive of NumPy's.
+    pub(super) fn is_npz(&self) -> bool {
+        Content::of(&self.bytes) == Content::Npz
+    }
+
     /// The tensors, none taken yet.
     pub(super) fn open(&self) -> Result<Tensors<'_>> {
         Tensors::of(&self.path, &self.bytes)
@@ -63,11 +68,10 @@ impl Weights {
         let doing = || format!("reading the weights `{}`", self.path.display());
         match self.shape(name) {
             Some([rows, columns]) => Ok([*rows, *columns]),
-            Some(other) => Err(Fault::usage(doing(), format!("`{name}` of shape {other:?}"))
-                .expected("a matrix")),
-            None => {
-                Err(Fault::usage(doing(), format!("no tensor `{name}`")).expected("a matrix"))
-            }
+            Some(other) => Err(
+                Fault::usage(doing(), format!("`{name}` of shape {other:?}")).expected("a matrix"),
+            ),
+            None => Err(Fault::usage(doing(), format!("no tensor `{name}`")).expected("a matrix")),
         }
     }
 }
@@ -97,7 +101,11 @@ impl Listing {
                 let Some(here) = folder.filter(|_| listing.configs.is_empty()) else {
                     break;
                 };
-                let here = if here == Path::new("") { Path::new(".") } else { here };
+                let here = if here == Path::new("") {
+                    Path::new(".")
+                } else {
+                    here
+                };
                 for file in listing.entries(here)?.0 {
                     if is_config(&file) {
                         listing.look(&file);
@@ -135,11 +143,10 @@ impl Listing {
                 files.push(path);
             }
             if files.len() + folders.len() + self.names.len() > MOST_FILES {
-                return Err(Fault::usage(
-                    self.doing(),
-                    format!("more than {MOST_FILES} files"),
-                )
-                .expected(EXPECTED));
+                return Err(
+                    Fault::usage(self.doing(), format!("more than {MOST_FILES} files"))
+                        .expected(EXPECTED),
+                );
             }
         }
         files.sort();
@@ -150,7 +157,9 @@ impl Listing {
     /// Takes a file in, as what its bytes say that it is.
     fn look(&mut self, path: &Path) {
         let name = path.strip_prefix(&self.root).ok();
-        let name = name.filter(|name| *name != Path::new("")).or(path.file_name().map(Path::new));
+        let name = name
+            .filter(|name| *name != Path::new(""))
+            .or(path.file_name().map(Path::new));
         self.names.push(name.unwrap_or(path).display().to_string());
         let extension = path.extension().and_then(|extension| extension.to_str());
         let bytes = match model::map(path, &self.doing()) {
@@ -302,11 +311,19 @@ impl Listing {
             let tensors: Vec<String> = tensors
                 .map(|(name, shape)| format!("{name} {shape:?}"))
                 .collect();
-            lines.push(format!("{} holds {}", self.shown(&weights.path), list(&tensors)));
+            lines.push(format!(
+                "{} holds {}",
+                self.shown(&weights.path),
+                list(&tensors)
+            ));
         }
         for config in &self.configs {
             let keys: Vec<String> = config.keys().map(str::to_owned).collect();
-            lines.push(format!("{} says {}", self.shown(config.path()), list(&keys)));
+            lines.push(format!(
+                "{} says {}",
+                self.shown(config.path()),
+                list(&keys)
+            ));
         }
         lines.join("\n            ")
     }

@@ -4,8 +4,8 @@
 use ndarray::Array1;
 
 use super::{Asked, Fields, Format, Listing, Read};
-use crate::detect::sae::{Normalization, SaeConfig};
 use crate::detect::sae::parts::{Own, Parts, norms};
+use crate::detect::sae::{Normalization, SaeConfig};
 use crate::fault::Result;
 
 pub(super) const FORMAT: Format = Format {
@@ -30,7 +30,10 @@ fn read(listing: &Listing, asked: &Asked) -> Result<Read> {
     let mut tensors = weights.open()?;
     let (d_in, d_sae) = (config.size("d_model")?, d_sae(config)?);
     if config.flag("use_glu_encoder", false)? {
-        return Err(config.wrong("use_glu_encoder", "false: gated linear units are not computed"));
+        return Err(config.wrong(
+            "use_glu_encoder",
+            "false: gated linear units are not computed",
+        ));
     }
     let hook = |name| config.text(name).map(str::to_owned);
     let (hook_in, hook_out) = (hook("hook_point_in"), hook("hook_point_out"));
@@ -93,7 +96,9 @@ fn read(listing: &Listing, asked: &Asked) -> Result<Read> {
         k,
         apply_b_dec_to_input: subtracts,
         normalization: scales.normalization,
-        flattens_heads: hook_in.as_deref().is_some_and(|hook| hook.ends_with("hook_z")),
+        flattens_heads: hook_in
+            .as_deref()
+            .is_some_and(|hook| hook.ends_with("hook_z")),
         hook_name: hook_in,
         hook_name_out: hook_out.filter(|_| transcodes),
         metadata: config.some(&[("model_name", "model_name")]),
@@ -125,7 +130,9 @@ struct Scales {
 fn scales(config: &Fields, d_in: usize) -> Result<Scales> {
     #[allow(clippy::cast_precision_loss, reason = "a width is far below 2^23")]
     let root = (d_in as f32).sqrt();
-    let of = |name: &str| Ok(root / config.positive(&format!("dataset_average_activation_norm.{name}"))?);
+    let of = |name: &str| {
+        Ok(root / config.positive(&format!("dataset_average_activation_norm.{name}"))?)
+    };
     let (input, output, normalization) = match config.word("norm_activation", "dataset-wise")? {
         "dataset-wise" => (of("in")?, of("out")?, Normalization::None),
         "inference" => (1.0, 1.0, Normalization::None),

@@ -20,8 +20,8 @@ use fields::Fields;
 use listing::Listing;
 pub(in crate::detect) use saelens::{CONFIG_FILE, SCALER_FILE, read_config};
 
-use super::{Sae, SaeConfig};
 use super::parts::Parts;
+use super::{Sae, SaeConfig};
 use crate::detect::tensors;
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
@@ -154,8 +154,10 @@ fn recognise(listing: &Listing) -> Result<&'static Format> {
 /// Puts what the caller knows into a config that does not say it.
 fn place(config: &mut SaeConfig, asked: &Asked, doing: impl Fn() -> String) -> Result<()> {
     if let (Some(site), false) = (asked.site_out, config.transcodes()) {
-        return Err(Fault::usage(doing(), format!("an SAE that writes to `{site}`"))
-            .expected("a transcoder, or no site that it writes to"));
+        return Err(
+            Fault::usage(doing(), format!("an SAE that writes to `{site}`"))
+                .expected("a transcoder, or no site that it writes to"),
+        );
     }
     let sites = [
         (&mut config.hook_name, asked.site),
@@ -208,10 +210,17 @@ fn unknown(listing: &Listing) -> Fault {
     if let Some(broken) = listing.broken() {
         return broken.clone();
     }
+    if listing.any(|weights| weights.names().any(|name| name.starts_with("attn_layers."))) {
+        return Fault::usage(listing.doing(), listing.found())
+            .expected("an architecture whose features one activation tells")
+            .hint("a temporal SAE cannot be read: its encoder attends over the tokens before");
+    }
     let known: Vec<String> = FORMATS
         .iter()
         .map(|format| format!("{}: {}", format.name, format.about))
         .collect();
-    Fault::usage(listing.doing(), listing.found())
-        .expected(format!("one of\n            {}", known.join("\n            ")))
+    Fault::usage(listing.doing(), listing.found()).expected(format!(
+        "one of\n            {}",
+        known.join("\n            ")
+    ))
 }

@@ -2,8 +2,8 @@
 //! beside it in `config.json`. `f = act((x' − pre_bias)·Wᵀ + latent_bias)`, with `x'` layer-normed if the activation is top-k.
 
 use super::{Asked, Format, Listing, Read};
-use crate::detect::sae::{Normalization, SaeConfig};
 use crate::detect::sae::parts::{Own, Parts};
+use crate::detect::sae::{Normalization, SaeConfig};
 use crate::fault::Result;
 
 pub(super) const FORMAT: Format = Format {
@@ -31,7 +31,10 @@ fn read(listing: &Listing, _: &Asked) -> Result<Read> {
     let config = listing.config(CONFIG, &["activation"]).ok_or_else(|| {
         super::no_config(listing, CONFIG)
             .expected("`config.json` with `activation` and `activation_state_dict`")
-            .hint(format!("they stand in the pickle beside the tensors: `{}`", FORMAT.conversion))
+            .hint(format!(
+                "they stand in the pickle beside the tensors: `{}`",
+                FORMAT.conversion
+            ))
     })?;
     let [d_sae, d_in] = weights.sides("encoder.weight")?;
     let mut tensors = weights.open()?;

@@ -15,7 +15,8 @@ pub(super) const FORMAT: Format = Format {
         listing
             .config(CONFIG, &["d_in", "k"])
             .is_some_and(|config| {
-                !config.has("d_sae") && (config.has("expansion_factor") || config.has("num_latents"))
+                !config.has("d_sae")
+                    && (config.has("expansion_factor") || config.has("num_latents"))
             })
     },
     read,

@@ -10,10 +10,7 @@ use crate::detect::sae::{Normalization, SaeConfig};
 use crate::fault::{Fault, Result};
 
 /// Architectures of SAELens that are not computed, and why.
-const REFUSED: [(&str, &str); 1] = [(
-    "temporal",
-    "its encoder attends over the tokens before (`attn_layers`), so that an activation alone does not tell its features",
-)];
+const REFUSED: [(&str, &str); 1] = [("temporal", "its encoder attends over the tokens before")];
 
 /// What metadata is kept beside the hooks.
 const METADATA: [&str; 13] = [
@@ -107,7 +104,11 @@ impl Cfg<'_> {
     }
 
     fn architecture(&self) -> Result<&'static Architecture> {
-        let default = if self.fields.has("metadata") { "" } else { "standard" };
+        let default = if self.fields.has("metadata") {
+            ""
+        } else {
+            "standard"
+        };
         let found = self.fields.word("architecture", default)?;
         let name = if found == "standard" && self.activation_fn() == Some("topk") {
             "topk"
@@ -115,7 +116,13 @@ impl Cfg<'_> {
             found
         };
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-            return Err(self.fields.wrong("architecture", why));
+            return Err(self
+                .fields
+                .wrong(
+                    "architecture",
+                    "an architecture whose features one activation tells",
+                )
+                .hint(format!("`{name}` cannot be read: {why}")));
         }
         Architecture::named(name).ok_or_else(|| {
             let known: Vec<&str> = ARCHITECTURES.iter().map(|known| known.name).collect();
@@ -167,7 +174,9 @@ impl Cfg<'_> {
                 && self
                     .hook(&["hook_name", "hook_point"])
                     .is_some_and(|name| name.contains("hook_z"))),
-            _ => Err(self.fields.wrong("reshape_activations", "`none` or `hook_z`")),
+            _ => Err(self
+                .fields
+                .wrong("reshape_activations", "`none` or `hook_z`")),
         }
     }
 

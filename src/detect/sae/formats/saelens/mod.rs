@@ -9,9 +9,9 @@ use config::Parsed;
 
 use super::fields::Fields;
 use super::{Asked, Format, Listing, Read};
+use crate::detect::sae::Sae;
 use crate::detect::sae::architectures::{Extent, Target};
 use crate::detect::sae::parts::{Own, Parts};
-use crate::detect::sae::Sae;
 use crate::detect::tensors::Tensors;
 use crate::fault::{Fault, Result};
 
