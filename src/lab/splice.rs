@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use super::capture::check_ids;
 use crate::causal::{self, Change, DEFAULT_BUDGET, Load, Row, Runs, To, log_probability};
 use crate::fault::{Fault, Result};
-use crate::model::{Architecture, Model, SiteName};
+use crate::model::{Architecture, Layout, Model, SiteName};
 use crate::run::Runtime;
 
 /// Tokens whose runs wait together: what is put in their places is held meanwhile.
@@ -185,12 +185,10 @@ impl Splice<'_> {
 
     fn width(&self, site: SiteName) -> Result<usize> {
         let layout = self.runs.arch().site(site).map(|site| site.layout);
-        layout
-            .and_then(|layout| layout.per_position())
-            .ok_or_else(|| {
-                Fault::usage("splicing a reconstruction in", format!("the site `{site}`"))
-                    .expected("a site with a fixed number of values at each position")
-            })
+        layout.and_then(Layout::per_position).ok_or_else(|| {
+            Fault::usage("splicing a reconstruction in", format!("the site `{site}`"))
+                .expected("a site with a fixed number of values at each position")
+        })
     }
 
     /// The mean activation at the site that is replaced.
