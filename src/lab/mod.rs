@@ -26,6 +26,7 @@ mod steer;
 mod steered;
 mod subject;
 mod train;
+mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
@@ -50,3 +51,4 @@ pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};
+pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};
