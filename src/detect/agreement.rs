@@ -14,7 +14,9 @@ const L0_FACTOR: f64 = 2.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
     /// What it is.
-    pub what: String,
+    pub what: &'static str,
+    /// The suite that it was measured on, where it is one of items.
+    pub on: Option<String>,
     /// As it is declared.
     pub declared: f64,
     /// The declared 95 % interval.
@@ -33,7 +35,8 @@ pub struct Agreement {
 #[must_use]
 pub fn sae_agreements(declares: &Declares, measured: &Measured) -> Vec<Agreement> {
     let l0 = declares.l0.map(|declared| Agreement {
-        what: "L0".to_owned(),
+        what: "L0",
+        on: None,
         declared,
         declared_interval: None,
         measured: measured.l0,
@@ -42,7 +45,8 @@ pub fn sae_agreements(declares: &Declares, measured: &Measured) -> Vec<Agreement
         criterion: format!("within a factor of {L0_FACTOR}"),
     });
     let explained = declares.explained_variance.map(|declared| Agreement {
-        what: "explained variance".to_owned(),
+        what: "explained variance",
+        on: None,
         declared,
         declared_interval: None,
         measured: measured.explained_variance,
@@ -55,17 +59,22 @@ pub fn sae_agreements(declares: &Declares, measured: &Measured) -> Vec<Agreement
 
 /// Holds a measured AUROC against the declared one: it does not fit if its whole interval lies below the declared interval.
 #[must_use]
-pub fn auroc_agreement(declares: &Declares, measured: &Estimate) -> Option<Agreement> {
+pub fn auroc_agreement(
+    declares: &Declares,
+    measured: &Estimate,
+    suite: Option<&str>,
+) -> Option<Agreement> {
     let declared = declares.auroc?;
     let low = declares.auroc_interval.map_or(declared, |own| own.low);
     Some(Agreement {
-        what: "AUROC".to_owned(),
+        what: "AUROC",
+        on: suite.map(str::to_owned),
         declared,
         declared_interval: declares.auroc_interval,
         measured: measured.point,
         interval: Some(Interval::of(measured)),
         fits: measured.high >= low,
-        criterion: "its interval reaches the declared one".to_owned(),
+        criterion: "interval not wholly below".to_owned(),
     })
 }
 
@@ -73,18 +82,19 @@ pub fn auroc_agreement(declares: &Declares, measured: &Estimate) -> Option<Agree
 /// interval.
 #[must_use]
 pub fn false_alarm_agreement(
-    what: &str,
     declared: &FalsePositives,
     measured: &Estimate,
+    suite: Option<&str>,
 ) -> Agreement {
     Agreement {
-        what: format!("false alarms on {what}"),
+        what: "false alarms",
+        on: suite.map(str::to_owned),
         declared: declared.rate,
         declared_interval: Some(declared.interval),
         measured: measured.point,
         interval: Some(Interval::of(measured)),
         fits: measured.low <= declared.interval.high,
-        criterion: "its interval reaches down to the declared one".to_owned(),
+        criterion: "interval not wholly above".to_owned(),
     }
 }
 

@@ -2,15 +2,18 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::inspect::paint::{Line, Surface, Tone, flow, wrapped};
+use crate::cli::inspect::paint::{Line, Surface, Tone, flow, shortened, wrapped};
 use crate::detect::Agreement;
 use crate::detect::card::Interval;
 use crate::detect::sae::Measured;
-use crate::lab::{Checked, Columns, Conclusion, Flips, SuiteFound, Transfer};
+use crate::lab::{
+    Checked, Columns, Conclusion, Flips, Harmless, SaeFound, SpliceLoss, SuiteFound, Transfer,
+};
 use crate::report::counted;
 use crate::stats::Estimate;
 
-const LABEL: usize = 14;
+/// Labels are not wider.
+const LABEL: usize = 24;
 
 /// Every detector, one below the other.
 pub fn shown(found: &[Checked], surface: Surface) -> String {
@@ -35,69 +38,88 @@ pub fn shown(found: &[Checked], surface: Surface) -> String {
 }
 
 fn detector(checked: &Checked, width: usize) -> Vec<Line> {
-    let mut lines = vec![head(checked)];
-    let mut say = |label: &str, tone: Tone, pieces: &[String]| {
-        let texts = flow(pieces, width.saturating_sub(LABEL + 2)).into_iter();
-        for (at, text) in texts.enumerate() {
-            let label = if at == 0 { label } else { "" };
-            let label = Line::new().with(Tone::Quiet, format!("  {label}")).filled(
-                Tone::Plain,
-                " ",
-                LABEL + 2,
-            );
-            lines.push(label.with(tone, text));
-        }
+    let mut rows: Vec<(String, Tone, Vec<String>)> = Vec::new();
+    let mut say = |label: &str, tone: Tone, pieces: Vec<String>| {
+        rows.push((shortened(label, LABEL), tone, pieces));
     };
     for caveat in &checked.caveats {
-        say("caveat", Tone::Strong, &[plain(caveat)]);
+        say("caveat", Tone::Strong, vec![plain(caveat)]);
     }
     if let Some(found) = &checked.sae {
-        let dead = found.measured.silent_features;
-        let mut pieces = measures(&found.measured);
-        pieces.push(format!(
-            "{dead} of {} never fire",
-            counted(found.d_sae, "feature", "features")
-        ));
-        say("activations", Tone::Plain, &pieces);
+        say("activations", Tone::Plain, dictionary(found));
         if let Some(loss) = &found.loss {
-            let recovered = loss.recovered().map_or_else(
-                || "zeros cost nothing, so nothing is recovered".to_owned(),
-                |recovered| format!("{:.1} % recovered", 100.0 * recovered),
-            );
-            let pieces = [
-                recovered,
-                format!(
-                    "clean {:.3}, spliced {:.3}, zeros {:.3}, mean {:.3} nats",
-                    loss.clean, loss.spliced, loss.zero, loss.mean
-                ),
-                counted(loss.tokens, "predicted token", "predicted tokens"),
-            ];
-            say("loss", Tone::Plain, &pieces);
+            say("loss", Tone::Plain, losses(loss));
         }
     }
     for suite in &checked.suites {
-        say(
-            suite.suite.as_deref().unwrap_or("prompts"),
-            Tone::Plain,
-            &scores(suite),
-        );
+        let label = suite.suite.as_deref().unwrap_or("prompts");
+        say(label, Tone::Plain, scores(suite));
     }
-    if let Some(transfer) = &checked.transfer {
-        for (label, pieces) in transferred(transfer) {
-            say(&label, Tone::Plain, &pieces);
-        }
+    for (label, pieces) in checked.transfer.iter().flat_map(transferred) {
+        say(&label, Tone::Plain, pieces);
     }
     for missing in &checked.unmeasured {
         let text = format!("{}: {}", missing.what, missing.why);
-        say("not measured", Tone::Plain, &[plain(&text)]);
+        say("not measured", Tone::Plain, vec![plain(&text)]);
     }
-    for limit in &checked.limits {
-        say("limit", Tone::Quiet, &[plain(limit)]);
-    }
+    let facts = labelled(&rows, width);
     let of_transfer = checked.transfer.iter().flat_map(Transfer::agreements);
+    let limits = checked.limits.iter().map(|limit| plain(limit)).collect();
+    let mut lines = vec![head(checked)];
+    lines.extend(facts);
     lines.extend(table("declared", &checked.agreements));
     lines.extend(table("reference", &of_transfer.collect::<Vec<_>>()));
+    if !checked.limits.is_empty() {
+        lines.extend(labelled(
+            &[("limits".to_owned(), Tone::Quiet, limits)],
+            width,
+        ));
+    }
     lines
+}
+
+/// Lines behind their labels, all beginning in one column.
+fn labelled(rows: &[(String, Tone, Vec<String>)], width: usize) -> Vec<Line> {
+    let labels = rows.iter().map(|(label, ..)| label.width());
+    let start = labels.max().unwrap_or(0) + 4;
+    let mut lines = Vec::new();
+    for (label, tone, pieces) in rows {
+        let texts = flow(pieces, width.saturating_sub(start)).into_iter();
+        for (at, text) in texts.enumerate() {
+            let label = if at == 0 { label.as_str() } else { "" };
+            let label =
+                Line::new()
+                    .with(Tone::Quiet, format!("  {label}"))
+                    .filled(Tone::Plain, " ", start);
+            lines.push(label.with(*tone, text));
+        }
+    }
+    lines
+}
+
+fn dictionary(found: &SaeFound) -> Vec<String> {
+    let mut pieces = measures(&found.measured);
+    pieces.push(format!(
+        "{} of {} never fire",
+        found.measured.silent_features,
+        counted(found.d_sae, "feature", "features")
+    ));
+    pieces
+}
+
+fn losses(loss: &SpliceLoss) -> Vec<String> {
+    let recovered = loss.recovered().map_or_else(
+        || "zeros cost nothing, so nothing is recovered".to_owned(),
+        |recovered| format!("{:.1} % recovered", 100.0 * recovered),
+    );
+    vec![
+        recovered,
+        format!(
+            "clean {:.3}, spliced {:.3}, zeros {:.3}, mean {:.3} nats",
+            loss.clean, loss.spliced, loss.zero, loss.mean
+        ),
+        counted(loss.tokens, "predicted token", "predicted tokens"),
+    ]
 }
 
 fn head(checked: &Checked) -> Line {
@@ -143,7 +165,11 @@ fn scores(suite: &SuiteFound) -> Vec<String> {
             "false alarms {} of {} {}",
             percent(rate),
             rate.n,
-            harmless.name()
+            match harmless {
+                Harmless::Control => "harmless items",
+                Harmless::Labelled => "items of the label that is not flagged",
+                Harmless::Baseline => "items of the baseline condition",
+            }
         )),
         (None, Some(rate)) => pieces.push(format!("flagged {}", percent(rate))),
         (None, None) => {}
@@ -248,34 +274,36 @@ fn table(against: &str, agreements: &[Agreement]) -> Vec<Line> {
             |own| format!("{value:.3} [{:.3}, {:.3}]", own.low, own.high),
         )
     };
-    let mut rows = vec![["", against, "measured", "asked", ""].map(str::to_owned)];
+    let mut rows = vec![["", against, "measured", ""].map(str::to_owned)];
     rows.extend(agreements.iter().map(|agreement| {
-        let fits = if agreement.fits {
-            "fits"
-        } else {
-            "does not fit"
-        };
+        let on = agreement.on.as_deref();
         [
-            agreement.what.clone(),
+            on.map_or_else(
+                || agreement.what.to_owned(),
+                |on| format!("{}, {}", agreement.what, shortened(on, LABEL)),
+            ),
             value(agreement.declared, agreement.declared_interval),
             value(agreement.measured, agreement.interval),
-            agreement.criterion.clone(),
-            fits.to_owned(),
+            if agreement.fits {
+                "fits".to_owned()
+            } else {
+                format!("does not fit: asked {}", agreement.criterion)
+            },
         ]
     }));
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.width()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    let line = |(at, row): (usize, &[String; 5])| {
+    let widths: Vec<usize> = (0..4).map(width).collect();
+    let line = |(at, row): (usize, &[String; 4])| {
         let mut line = Line::new().with(Tone::Plain, "  ");
         let mut end = 2;
         for ((column, cell), width) in row.iter().enumerate().zip(&widths) {
             let tone = match (at, column) {
-                (0, _) | (_, 3) => Tone::Quiet,
-                (_, 4) if cell == "fits" => Tone::Norm,
-                (_, 4) => Tone::Alarm,
+                (0, _) => Tone::Quiet,
+                (_, 3) if cell == "fits" => Tone::Norm,
+                (_, 3) => Tone::Alarm,
                 _ => Tone::Plain,
             };
             end += width + 2;

@@ -52,7 +52,10 @@ struct DetectorLine {
 
 #[derive(Debug, Serialize)]
 struct AgreementLine {
-    what: String,
+    what: &'static str,
+    /// The suite that it was measured on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on: Option<String>,
     declared: f64,
     declared_interval: Option<[f64; 2]>,
     measured: f64,
@@ -218,7 +221,8 @@ impl DetectorLine {
 impl AgreementLine {
     fn of(agreement: &Agreement) -> Self {
         Self {
-            what: agreement.what.clone(),
+            what: agreement.what,
+            on: agreement.on.clone(),
             declared: agreement.declared,
             declared_interval: agreement.declared_interval.map(Into::into),
             measured: agreement.measured,

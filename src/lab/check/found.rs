@@ -176,8 +176,9 @@ impl SuiteFound {
     /// What the card declares, beside the same on this suite.
     pub(super) fn agreements(&self, card: &Card) -> Vec<Agreement> {
         let mut all = Vec::new();
+        let suite = self.suite.as_deref();
         if let (Some(declares), Some(auroc)) = (&card.declares, &self.auroc) {
-            all.extend(auroc_agreement(declares, auroc));
+            all.extend(auroc_agreement(declares, auroc, suite));
         }
         let calibration = card.calibration.as_ref();
         if let (Some(calibration), Some((harmless, rate))) = (calibration, &self.false_alarms) {
@@ -192,9 +193,7 @@ impl SuiteFound {
                 ),
                 Harmless::Baseline => None,
             };
-            all.extend(
-                declared.map(|declared| false_alarm_agreement(harmless.name(), declared, rate)),
-            );
+            all.extend(declared.map(|declared| false_alarm_agreement(declared, rate, suite)));
         }
         all
     }

@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         for corpus in texts.corpora() {
             let mut tallies: Vec<Option<Tally<'_>>> = candidates
                 .iter()
-                .map(|candidate| Tally::begin(candidate, corpus))
+                .map(|candidate| Tally::begin(candidate, corpus, candidates))
                 .collect();
             for some in chunks(&corpus.texts, TOKENS_AT_ONCE, |text| text.ids.len()) {
                 let prompts: Vec<&[i64]> = some.iter().map(|text| text.ids.as_slice()).collect();

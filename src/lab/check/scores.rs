@@ -19,6 +19,8 @@ const SEED: u64 = 0;
 pub(super) struct Tally<'a> {
     detector: &'a Detector,
     corpus: &'a Corpus<'a>,
+    /// Whether the labels of the corpus are about what the detector reads.
+    labels: bool,
     /// What a score is multiplied by.
     factor: f64,
     /// In the order of the texts; `None` without a token of the span.
@@ -27,7 +29,11 @@ pub(super) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// `None` for what has no score: an SAE without a feature on its card.
-    pub fn begin(candidate: &'a Candidate, corpus: &'a Corpus<'a>) -> Option<Self> {
+    pub fn begin(
+        candidate: &'a Candidate,
+        corpus: &'a Corpus<'a>,
+        all: &[Candidate],
+    ) -> Option<Self> {
         let detector = candidate.detector()?;
         let first = detector.card.features.first();
         if candidate.sae().is_some() && first.is_none() {
@@ -36,6 +42,7 @@ impl<'a> Tally<'a> {
         Some(Self {
             detector,
             corpus,
+            labels: labels_speak_of(candidate, corpus, all),
             factor: first.map_or(1.0, |feature| feature.sign.factor()),
             scores: Vec::with_capacity(corpus.texts.len()),
         })
@@ -100,6 +107,7 @@ impl<'a> Tally<'a> {
         let items = self.corpus.items();
         match suite.purpose {
             Purpose::Control => Some((Harmless::Control, which(&|_| true)?)),
+            Purpose::Calibration if !self.labels => None,
             Purpose::Calibration => {
                 let unflagged = u8::from(flags == Flags::Below);
                 let honest = which(&|item| items[item].label == Some(unflagged))?;
@@ -115,6 +123,9 @@ impl<'a> Tally<'a> {
 
     /// Between the labels, where all scored items have one and both are there.
     fn auroc(&self, scored: &[(usize, f64)]) -> Result<Option<crate::stats::Estimate>> {
+        if !self.labels {
+            return Ok(None);
+        }
         let items = self.corpus.items();
         let labelled: Option<Vec<(f64, bool, &str)>> = scored
             .iter()
@@ -134,4 +145,17 @@ impl<'a> Tally<'a> {
         let groups: Vec<&str> = labelled.iter().map(|(.., group)| *group).collect();
         auroc_interval(&scores, &labels, &groups, RESAMPLES, SEED).map(Some)
     }
+}
+
+/// Whether a suite's labels are about what a detector reads: not where another of the detectors was trained on that suite and this one
+/// was not.
+fn labels_speak_of(candidate: &Candidate, corpus: &Corpus<'_>, all: &[Candidate]) -> bool {
+    let Some(suite) = corpus.suite else {
+        return false;
+    };
+    let trained = |candidate: &Candidate| {
+        let card = candidate.card().and_then(|card| card.trained_on.as_ref());
+        card.is_some_and(|trained| trained.suite == suite.id)
+    };
+    trained(candidate) || !all.iter().any(trained)
 }
