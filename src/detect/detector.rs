@@ -201,6 +201,15 @@ impl Detector {
         })
     }
 
+    /// Its SAE, if it is one.
+    #[must_use]
+    pub fn sae(&self) -> Option<&Sae> {
+        match &self.weights {
+            Loaded::Sae(sae) => Some(sae),
+            Loaded::Probe(_) => None,
+        }
+    }
+
     /// Indices of the card's features, in the card's order.
     #[must_use]
     pub fn features(&self) -> Vec<usize> {

@@ -5,6 +5,8 @@
 
 mod baselines;
 mod capture;
+mod check;
+mod chunks;
 mod circuit;
 mod encode;
 mod find;
@@ -29,6 +31,10 @@ mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
+pub use check::{
+    Candidate, CheckFile, CheckRequest, Checked, Columns, Conclusion, Dictionaries, Flips,
+    Harmless, Reference, SaeFound, SuiteFound, Texts, Transfer, check,
+};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};

@@ -16,7 +16,7 @@ pub use architectures::ARCHITECTURES;
 use architectures::Encoder;
 pub use config::SaeConfig;
 pub(in crate::detect) use file::{CONFIG_FILE, SCALER_FILE, read_config};
-pub use measure::Measured;
+pub use measure::{Measured, Measuring};
 pub use normalization::Normalization;
 
 use crate::fault::{Fault, Result};
