@@ -1,6 +1,7 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
 mod baselines;
+mod binding;
 mod calibration;
 pub mod card;
 mod column;
@@ -16,7 +17,8 @@ pub mod train;
 mod write;
 
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
-pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
+pub use binding::Foreign;
+pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};
 pub use card::{Card, DetectorKind};
 pub use column::Column;
 pub use detector::{Detector, FileDigest, Loaded};
