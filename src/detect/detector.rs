@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::binding;
 use super::card::{self, Card, DetectorKind};
 use super::probe::LinearProbe;
 use super::sae::{self, Columns, Normalization, Sae};
@@ -55,7 +56,7 @@ impl Detector {
     ///
     /// # Errors
     /// A card or weights that are missing or damaged; a weights file outside the folder; tensors that are missing, extra,
-    /// of another shape or type, or not finite; a width, site or feature that contradicts the card.
+    /// of another shape or type, or not finite; a width, site, feature or digest that contradicts the card.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(card::FILE);
         let text = read_card(&path)?;
@@ -88,6 +89,7 @@ impl Detector {
         };
         // Last: weights that cannot be are refused before they are read through.
         digests.insert(1, FileDigest::of(&card.weights, &bytes));
+        binding::check(&card, &digests, &path)?;
         Ok(Self {
             card,
             folder: folder.to_owned(),
@@ -101,6 +103,15 @@ impl Detector {
     /// # Errors
     /// A site that the model lacks, an activation of another width, or a model other than the one it was made on.
     pub fn fits(&self, architecture: &Architecture, model_sha256: &str) -> Result<()> {
+        self.reads(architecture)?;
+        self.was_made_on(model_sha256)
+    }
+
+    /// Whether the model has what the detector reads.
+    ///
+    /// # Errors
+    /// A site that the model lacks, or an activation of another width.
+    pub fn reads(&self, architecture: &Architecture) -> Result<()> {
         let doing = || format!("applying the detector `{}` to the model", self.card.id);
         let Some(site) = architecture.site(self.card.site) else {
             let why = architecture.why_absent(self.card.site);
@@ -131,24 +142,6 @@ impl Detector {
                     "the detector was made on `{}`; train one on this model",
                     self.card.model.name
                 )));
-        }
-        if self.card.model.sha256.is_empty() {
-            return Err(
-                Fault::usage(doing(), "a card that names no file of a model")
-                    .expected(format!("the model with SHA-256 {model_sha256}"))
-                    .hint("import it again with `--model`"),
-            );
-        }
-        if !self.card.model.sha256.eq_ignore_ascii_case(model_sha256) {
-            return Err(Fault::usage(doing(), format!("a model with SHA-256 {model_sha256}"))
-                .expected(format!(
-                    "`{}` with SHA-256 {}, on which it was made",
-                    self.card.model.name, self.card.model.sha256
-                ))
-                .hint(
-                    "a direction means nothing in another model's activations: train the detector again on this one \
-                     with `candor train probe`",
-                ));
         }
         Ok(())
     }
@@ -209,6 +202,15 @@ impl Detector {
             bias: columns.bias,
             activation: columns.activation,
         })
+    }
+
+    /// Its SAE, if it is one.
+    #[must_use]
+    pub fn sae(&self) -> Option<&Sae> {
+        match &self.weights {
+            Loaded::Sae(sae) => Some(sae),
+            Loaded::Probe(_) => None,
+        }
     }
 
     /// Indices of the card's features, in the card's order.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ndarray::arr1;
 
+use super::binding;
 use super::card::{self, DetectorKind};
 use super::detector::{Detector, Loaded};
 use super::tensors::{self, Named};
@@ -38,22 +39,25 @@ impl Detector {
         let staged = scratch.path().join("detector");
         fs::create_dir(&staged).map_err(disk)?;
         self.write_files(&staged)?;
+        self.write_card(&staged)?;
         fs::rename(&staged, folder).map_err(disk)
     }
 
-    /// Writes the card alone, beside weights that are there already.
+    /// Writes the card alone, beside weights that are there already: with their digests, and with what is known against the
+    /// detector where its maker said nothing.
     ///
     /// # Errors
-    /// A disk that cannot be written.
+    /// Weights that cannot be read, or a disk that cannot be written.
     pub fn write_card(&self, folder: &Path) -> Result<()> {
-        files::write_whole(
-            &folder.join(card::FILE),
-            card::write(&self.card)?.as_bytes(),
-        )
+        let mut card = self.card.clone();
+        card.weights_sha256 = binding::on_disk(folder, &card.weights)?;
+        if card.limits.is_empty() {
+            card.limits = card.known_limits();
+        }
+        files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
     }
 
     fn write_files(&self, folder: &Path) -> Result<()> {
-        self.write_card(folder)?;
         let weights = &self.card.weights;
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {

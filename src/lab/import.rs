@@ -61,6 +61,7 @@ pub fn import(request: &Import<'_>) -> Result<Detector> {
         module: None,
         d_in: sae.d_in(),
         weights: "sae_weights.safetensors".to_owned(),
+        weights_sha256: std::collections::BTreeMap::new(),
         span: request.span,
         aggregation: request.aggregation,
         positive: request.positive.clone(),
@@ -70,6 +71,7 @@ pub fn import(request: &Import<'_>) -> Result<Detector> {
         declares: None,
         features: Vec::new(),
         baselines: None,
+        limits: Vec::new(),
         source: Some(Source {
             format: format.name.to_owned(),
             files: files.collect::<Result<_>>()?,

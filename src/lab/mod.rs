@@ -5,6 +5,8 @@
 
 mod baselines;
 mod capture;
+mod check;
+mod chunks;
 mod circuit;
 mod encode;
 mod find;
@@ -22,12 +24,18 @@ mod push;
 mod read;
 mod respond;
 mod sites;
+mod splice;
 mod steer;
 mod steered;
 mod subject;
 mod train;
+mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
+pub use check::{
+    Candidate, CheckFile, CheckRequest, Checked, Columns, Conclusion, Dictionaries, Flips,
+    Harmless, Reference, SaeFound, SuiteFound, Texts, Transfer, check,
+};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
@@ -46,7 +54,9 @@ pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;
 pub use sites::select_sites;
+pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};
+pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};

@@ -10,6 +10,7 @@ mod formats;
 mod measure;
 mod normalization;
 mod parts;
+pub mod train;
 mod write;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -18,8 +19,8 @@ use architectures::Encoder;
 pub use architectures::{ARCHITECTURES, Architecture, Pursuit};
 pub use config::SaeConfig;
 pub use formats::{Asked, FORMATS, Format, Opened};
-pub(in crate::detect) use formats::{CONFIG_FILE, SCALER_FILE, read_config};
-pub use measure::Measured;
+pub(in crate::detect) use formats::{CONFIG_FILE, SCALER_FILE, WEIGHTS_FILE, read_config};
+pub use measure::{Measured, Measuring};
 pub use normalization::Normalization;
 
 use crate::fault::{Fault, Result};

@@ -15,7 +15,7 @@ use safetensors::SafeTensors;
 use crate::fault::{Fault, Result};
 use crate::model;
 use element::Element;
-pub(super) use write::{Named, write};
+pub(super) use write::{Named, to_bytes, write};
 
 /// What a file holds, told by its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

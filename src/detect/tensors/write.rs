@@ -46,6 +46,16 @@ impl View for &Named<'_> {
     }
 }
 
+/// The bytes of a safetensors file.
+///
+/// # Errors
+/// The library's own failures only.
+pub(in crate::detect) fn to_bytes(tensors: &[Named<'_>]) -> Result<Vec<u8>> {
+    let named = tensors.iter().map(|tensor| (tensor.name, tensor));
+    safetensors::serialize(named, None)
+        .map_err(|error| Fault::failed("writing weights", error.to_string()))
+}
+
 /// Writes a safetensors file.
 ///
 /// # Errors

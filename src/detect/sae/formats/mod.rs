@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use fields::Fields;
 use listing::Listing;
-pub(in crate::detect) use saelens::{CONFIG_FILE, SCALER_FILE, read_config};
+pub(in crate::detect) use saelens::{CONFIG_FILE, SCALER_FILE, WEIGHTS_FILE, read_config};
 
 use super::parts::Parts;
 use super::{Sae, SaeConfig};

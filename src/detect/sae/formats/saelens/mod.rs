@@ -17,7 +17,7 @@ use crate::fault::{Fault, Result};
 
 pub(in crate::detect) const CONFIG_FILE: &str = "cfg.json";
 pub(in crate::detect) const SCALER_FILE: &str = "activation_scaler.json";
-const WEIGHTS_FILE: &str = "sae_weights.safetensors";
+pub(in crate::detect) const WEIGHTS_FILE: &str = "sae_weights.safetensors";
 
 pub(super) const FORMAT: Format = Format {
     name: "saelens",
