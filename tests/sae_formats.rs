@@ -6,6 +6,7 @@ mod sae;
 
 use std::fs;
 
+use candor::causal::intervention::{FeatureEdit, Features};
 use candor::detect::sae::{ARCHITECTURES, FORMATS};
 use sae::{Measured, cases, table};
 
@@ -64,4 +65,23 @@ fn every_format_and_architecture_has_a_case() {
             architecture.name
         );
     }
+}
+
+#[test]
+fn a_transcoder_is_not_taken_for_an_sae() {
+    let transcoder = |case: &sae::Case| case.architecture == "skip_transcoder";
+    let case = cases().into_iter().find(transcoder).unwrap();
+    let sae = case.open().sae;
+    let x = case.recorded("input");
+    assert!(sae.transcodes() && sae.d_out() != sae.d_in());
+    let why = "a transcoder, which reconstructs another activation (`blocks.1.hook_mlp_out`)";
+    assert_eq!(sae.error(x.view()).unwrap_err().found, why);
+    assert_eq!(sae.measure(x.view()).unwrap_err().found, why);
+    assert!(
+        sae.error_against(x.view(), x.view()).is_err(),
+        "a target of another width"
+    );
+    let site = "blocks.1.hook_resid_mid".parse().unwrap();
+    let edit = Features::new(&sae, site, vec![0], FeatureEdit::Ablate);
+    assert_eq!(edit.err().unwrap().found, why);
 }

@@ -205,10 +205,10 @@ impl Cfg<'_> {
     }
 
     fn k(&self) -> Result<Option<usize>> {
-        match self.fields.has("k") {
-            true => self.fields.size("k").map(Some),
-            false => self.fields.whole("activation_fn_kwargs.k"),
+        if self.fields.has("k") {
+            return self.fields.size("k").map(Some);
         }
+        self.fields.whole("activation_fn_kwargs.k")
     }
 
     fn pursuit(&self) -> Result<Pursuit> {
