@@ -47,7 +47,10 @@ fn settings(architecture: &str, d_sae: usize, k: usize) -> Settings {
 
 fn numbers(value: &Value) -> Vec<f32> {
     let array = value.as_array().unwrap();
-    array.iter().map(|value| value.as_f64().unwrap() as f32).collect()
+    array
+        .iter()
+        .map(|value| value.as_f64().unwrap() as f32)
+        .collect()
 }
 
 fn parameters(value: &Value, d_in: usize) -> Parameters {
@@ -136,8 +139,7 @@ fn one_step_of_every_architecture_is_that_of_saelens_and_pytorch() {
         near("loss", cost.loss, number("loss"));
         near("error", cost.error, number("mse"));
         near("L0", cost.l0, number("l0"));
-        let (mut found, mut expected) =
-            (gradient.clone(), parameters(&case["gradient"], d_in));
+        let (mut found, mut expected) = (gradient.clone(), parameters(&case["gradient"], d_in));
         if case["penalty"] == "tanh" {
             // SAELens's penalty knows the length of decoder rows, which here is fixed.
             let rows = parameters(&case["before"], d_in).w_dec;
@@ -339,7 +341,10 @@ fn dead_features_are_revived() {
         trainer.dead().iter().filter(|dead| **dead).count()
     };
     let (left_alone, revived) = (ends(0.0), ends(1.0));
-    assert!(left_alone >= 6 && 2 * revived <= left_alone, "{left_alone}, {revived}");
+    assert!(
+        left_alone >= 6 && 2 * revived <= left_alone,
+        "{left_alone}, {revived}"
+    );
 }
 
 #[test]
@@ -347,14 +352,64 @@ fn what_cannot_be_trained_is_refused() {
     let x = random(16, 4, 0);
     let fine = settings("topk", 8, 2);
     let wrong = [
-        ("d_sae 0", Settings { d_sae: 0, widths: vec![0], ..fine.clone() }),
-        ("k > d_sae", Settings { k: 9, ..fine.clone() }),
-        ("k 0", Settings { k: 0, ..fine.clone() }),
-        ("widths", Settings { widths: vec![4, 2, 8], ..fine.clone() }),
-        ("no step", Settings { steps: 0, ..fine.clone() }),
-        ("warm-up", Settings { warm_up: 900, decay: 101, ..fine.clone() }),
-        ("rate", Settings { lr: f32::NAN, ..fine.clone() }),
-        ("coefficient", Settings { aux_coefficient: -1.0, ..fine.clone() }),
+        (
+            "d_sae 0",
+            Settings {
+                d_sae: 0,
+                widths: vec![0],
+                ..fine.clone()
+            },
+        ),
+        (
+            "k > d_sae",
+            Settings {
+                k: 9,
+                ..fine.clone()
+            },
+        ),
+        (
+            "k 0",
+            Settings {
+                k: 0,
+                ..fine.clone()
+            },
+        ),
+        (
+            "widths",
+            Settings {
+                widths: vec![4, 2, 8],
+                ..fine.clone()
+            },
+        ),
+        (
+            "no step",
+            Settings {
+                steps: 0,
+                ..fine.clone()
+            },
+        ),
+        (
+            "warm-up",
+            Settings {
+                warm_up: 900,
+                decay: 101,
+                ..fine.clone()
+            },
+        ),
+        (
+            "rate",
+            Settings {
+                lr: f32::NAN,
+                ..fine.clone()
+            },
+        ),
+        (
+            "coefficient",
+            Settings {
+                aux_coefficient: -1.0,
+                ..fine.clone()
+            },
+        ),
     ];
     let mut all = String::new();
     for (name, settings) in wrong {
@@ -370,9 +425,15 @@ fn what_cannot_be_trained_is_refused() {
     let none = random(0, 4, 0);
     all += &format!("## no row\n{}\n\n", trainer.step(none.view()).unwrap_err());
     let huge = &x * 1e30;
-    all += &format!("## overflow\n{}\n\n", trainer.step(huge.view()).unwrap_err());
+    all += &format!(
+        "## overflow\n{}\n\n",
+        trainer.step(huge.view()).unwrap_err()
+    );
     let bytes = Checkpoint::write(&trainer, "").unwrap();
-    let other = Settings { lr: 0.5, ..fine.clone() };
+    let other = Settings {
+        lr: 0.5,
+        ..fine.clone()
+    };
     for (name, bytes, settings) in [
         ("another training", bytes.as_slice(), other),
         ("cut off", &bytes[..bytes.len() - 9], fine.clone()),

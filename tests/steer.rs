@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -162,6 +163,7 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             module: None,
             d_in: weight.len(),
             weights: "probe.safetensors".into(),
+            weights_sha256: BTreeMap::new(),
             span: Span::Response,
             aggregation: Aggregation::Mean,
             positive: "more of it".into(),
@@ -174,6 +176,8 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             declares: None,
             features: vec![],
             baselines: None,
+            limits: Vec::new(),
+            source: None,
         },
         folder: PathBuf::new(),
         weights: Loaded::Probe(LinearProbe { weight, bias: 0.5 }),

@@ -125,24 +125,25 @@ fn page(
     shown.join("\n")
 }
 
-/// Column, detector, what it reads, threshold.
+/// Column, detector, what it reads, what it flags.
 fn table(monitored: &Monitored) -> Vec<Line> {
-    let mut rows = vec![["column", "detector", "reads", "site", "threshold"].map(str::to_owned)];
+    let mut rows = vec![["column", "detector", "reads", "site", "flags"].map(str::to_owned)];
     for (at, column) in monitored.columns.iter().enumerate() {
         let reads = match column.feature {
             Some(feature) if column.factor < 0.0 => format!("−feature {feature}"),
             Some(feature) => format!("feature {feature}"),
             None => column.kind.clone(),
         };
-        let threshold = column
-            .threshold
-            .map_or_else(|| "–".to_owned(), |t| format!("{t:.4}"));
+        let flags = column.threshold.zip(column.flags).map_or_else(
+            || "–".to_owned(),
+            |(t, flags)| format!("{} {t:.4}", flags.name()),
+        );
         rows.push([
             at.to_string(),
             column.id.clone(),
             reads,
             column.site.to_string(),
-            threshold,
+            flags,
         ]);
     }
     let width = |column: usize| {

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
+use super::binding;
 use super::card::{self, Card, DetectorKind};
 use super::probe::LinearProbe;
 use super::sae::{self, Columns, Normalization, Sae};
@@ -37,7 +39,8 @@ pub enum Loaded {
 }
 
 /// A file and its digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileDigest {
     /// Name within the folder.
     pub file: String,
@@ -53,15 +56,14 @@ impl Detector {
     ///
     /// # Errors
     /// A card or weights that are missing or damaged; a weights file outside the folder; tensors that are missing, extra,
-    /// of another shape or type, or not finite; a width, site or feature that contradicts the card.
+    /// of another shape or type, or not finite; a width, site, feature or digest that contradicts the card.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(card::FILE);
         let text = read_card(&path)?;
         let card = card::read(&text, &path)?;
         let mut digests = vec![FileDigest::of(card::FILE, text.as_bytes())];
         let weights_path = inside(folder, &card.weights)?;
-        let bytes = tensors::read_bytes(&weights_path)?;
-        digests.push(FileDigest::of(&card.weights, &bytes));
+        let bytes = tensors::open(&weights_path)?;
         let weights = match card.kind {
             DetectorKind::Probe(_) => {
                 let mut tensors = Tensors::of(&weights_path, &bytes)?;
@@ -76,15 +78,18 @@ impl Detector {
             DetectorKind::Sae => {
                 let config = sae::read_config(&inside(folder, sae::CONFIG_FILE)?)?;
                 digests.push(FileDigest::of(sae::CONFIG_FILE, config.as_bytes()));
-                let sae = Sae::from_files(folder, &config, &weights_path, &bytes)?;
+                let sae = Sae::from_saelens(folder, &config, &weights_path, &bytes)?;
                 if folder.join(sae::SCALER_FILE).exists() {
-                    let scaler = tensors::read_bytes(&inside(folder, sae::SCALER_FILE)?)?;
+                    let scaler = tensors::open(&inside(folder, sae::SCALER_FILE)?)?;
                     digests.push(FileDigest::of(sae::SCALER_FILE, &scaler));
                 }
                 agrees(&card, &sae, &path)?;
                 Loaded::Sae(Box::new(sae))
             }
         };
+        // Last: weights that cannot be are refused before they are read through.
+        digests.insert(1, FileDigest::of(&card.weights, &bytes));
+        binding::check(&card, &digests, &path)?;
         Ok(Self {
             card,
             folder: folder.to_owned(),
@@ -98,6 +103,15 @@ impl Detector {
     /// # Errors
     /// A site that the model lacks, an activation of another width, or a model other than the one it was made on.
     pub fn fits(&self, architecture: &Architecture, model_sha256: &str) -> Result<()> {
+        self.reads(architecture)?;
+        self.was_made_on(model_sha256)
+    }
+
+    /// Whether the model has what the detector reads.
+    ///
+    /// # Errors
+    /// A site that the model lacks, or an activation of another width.
+    pub fn reads(&self, architecture: &Architecture) -> Result<()> {
         let doing = || format!("applying the detector `{}` to the model", self.card.id);
         let Some(site) = architecture.site(self.card.site) else {
             let why = architecture.why_absent(self.card.site);
@@ -128,17 +142,6 @@ impl Detector {
                     "the detector was made on `{}`; train one on this model",
                     self.card.model.name
                 )));
-        }
-        if !self.card.model.sha256.eq_ignore_ascii_case(model_sha256) {
-            return Err(Fault::usage(doing(), format!("a model with SHA-256 {model_sha256}"))
-                .expected(format!(
-                    "`{}` with SHA-256 {}, on which it was made",
-                    self.card.model.name, self.card.model.sha256
-                ))
-                .hint(
-                    "a direction means nothing in another model's activations: train the detector again on this one \
-                     with `candor train probe`",
-                ));
         }
         Ok(())
     }
@@ -201,6 +204,15 @@ impl Detector {
         })
     }
 
+    /// Its SAE, if it is one.
+    #[must_use]
+    pub fn sae(&self) -> Option<&Sae> {
+        match &self.weights {
+            Loaded::Sae(sae) => Some(sae),
+            Loaded::Probe(_) => None,
+        }
+    }
+
     /// Indices of the card's features, in the card's order.
     #[must_use]
     pub fn features(&self) -> Vec<usize> {
@@ -213,6 +225,18 @@ impl Detector {
 }
 
 impl FileDigest {
+    /// A file by its path within `root`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_file(path: &Path, root: &Path) -> Result<Self> {
+        let bytes = tensors::map(path)?;
+        let within = path.strip_prefix(root).ok();
+        let within = within.filter(|within| *within != Path::new(""));
+        let within = within.or(path.file_name().map(Path::new)).unwrap_or(path);
+        Ok(Self::of(&within.display().to_string(), &bytes))
+    }
+
     pub(super) fn of(file: &str, bytes: &[u8]) -> Self {
         Self {
             file: file.to_owned(),

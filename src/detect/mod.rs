@@ -1,6 +1,8 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
+mod agreement;
 mod baselines;
+mod binding;
 mod calibration;
 pub mod card;
 mod column;
@@ -15,8 +17,10 @@ mod tensors;
 pub mod train;
 mod write;
 
+pub use agreement::{Agreement, auroc_agreement, false_alarm_agreement, sae_agreements};
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
-pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
+pub use binding::Foreign;
+pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};
 pub use card::{Card, DetectorKind};
 pub use column::Column;
 pub use detector::{Detector, FileDigest, Loaded};

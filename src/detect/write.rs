@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use ndarray::arr1;
+
+use super::binding;
 use super::card::{self, DetectorKind};
 use super::detector::{Detector, Loaded};
-use super::sae;
-use super::tensors;
+use super::tensors::{self, Named};
 use crate::fault::{Fault, Result};
 use crate::files;
 
@@ -24,7 +26,6 @@ impl Detector {
                 .expected("a folder that does not exist yet")
                 .hint("remove it first, or choose another name"));
         }
-        let files = self.files()?;
         let parent = match folder.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -37,42 +38,39 @@ impl Detector {
         // A folder within: the temporary one is private to its owner, the detector need not be.
         let staged = scratch.path().join("detector");
         fs::create_dir(&staged).map_err(disk)?;
-        for (name, bytes) in files {
-            fs::write(staged.join(name), bytes).map_err(disk)?;
-        }
+        self.write_files(&staged)?;
+        self.write_card(&staged)?;
         fs::rename(&staged, folder).map_err(disk)
     }
 
-    /// Writes the card alone, beside weights that are there already.
+    /// Writes the card alone, beside weights that are there already: with their digests, and with what is known against the
+    /// detector where its maker said nothing.
     ///
     /// # Errors
-    /// A disk that cannot be written.
+    /// Weights that cannot be read, or a disk that cannot be written.
     pub fn write_card(&self, folder: &Path) -> Result<()> {
-        files::write_whole(
-            &folder.join(card::FILE),
-            card::write(&self.card)?.as_bytes(),
-        )
+        let mut card = self.card.clone();
+        card.weights_sha256 = binding::on_disk(folder, &card.weights)?;
+        if card.limits.is_empty() {
+            card.limits = card.known_limits();
+        }
+        files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let card = (card::FILE.to_owned(), card::write(&self.card)?.into_bytes());
-        let weights = self.card.weights.clone();
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        let weights = &self.card.weights;
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
-                let bytes = tensors::to_bytes(&[
-                    ("weight", vec![probe.d_in()], probe.weight.to_vec()),
-                    ("bias", vec![1], vec![probe.bias]),
-                ])?;
-                Ok(vec![card, (weights, bytes)])
+                let bias = arr1(&[probe.bias]);
+                tensors::write(
+                    &folder.join(weights),
+                    &[
+                        Named::of("weight", probe.weight.view().into_dyn()),
+                        Named::of("bias", bias.view().into_dyn()),
+                    ],
+                )
             }
-            (Loaded::Sae(sae), DetectorKind::Sae) => {
-                let (config, bytes) = sae.to_files()?;
-                Ok(vec![
-                    card,
-                    (sae::CONFIG_FILE.to_owned(), config),
-                    (weights, bytes),
-                ])
-            }
+            (Loaded::Sae(sae), DetectorKind::Sae) => sae.write_files(folder, weights),
             _ => Err(Fault::failed(
                 format!("writing the detector `{}`", self.card.id),
                 format!("weights that are not of the kind `{}`", self.card.kind),

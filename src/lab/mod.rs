@@ -5,11 +5,14 @@
 
 mod baselines;
 mod capture;
+mod check;
+mod chunks;
 mod circuit;
 mod encode;
 mod find;
 mod fitting;
 mod folders;
+mod import;
 mod labelled;
 mod monitor;
 mod own;
@@ -21,6 +24,7 @@ mod push;
 mod read;
 mod respond;
 mod sites;
+mod splice;
 mod steer;
 mod steered;
 mod subject;
@@ -28,10 +32,15 @@ mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
+pub use check::{
+    Candidate, CheckFile, CheckRequest, Checked, Columns, Conclusion, Dictionaries, Flips,
+    Harmless, Reference, SaeFound, SuiteFound, Texts, Transfer, check,
+};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
+pub use import::{Import, import};
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
 pub use pairs::{Given, Side, Sides, bare, one_pair, read_pairs, single_token};
@@ -45,6 +54,7 @@ pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
 pub use respond::respond;
 pub use sites::select_sites;
+pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;

@@ -1,13 +1,18 @@
 //! What a detector says of itself: plain data, read from and written to `detector.yaml` by `wire`.
 
+mod limits;
 mod problems;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use wire::{read, write};
 
+use serde::{Deserialize, Serialize};
+
 use super::calibration::Calibration;
+use super::detector::FileDigest;
 use super::features::SelectedFeature;
 use super::span::{Aggregation, Span};
 use super::train;
@@ -34,6 +39,8 @@ pub struct Card {
     pub d_in: usize,
     /// Name of the weights file, inside the folder.
     pub weights: String,
+    /// SHA-256 of each file beside the card that the detector is made of; empty on a card that does not say.
+    pub weights_sha256: BTreeMap<String, String>,
     /// Which tokens it reads.
     pub span: Span,
     /// How token scores become one score.
@@ -52,6 +59,20 @@ pub struct Card {
     pub features: Vec<SelectedFeature>,
     /// What simpler means reach on the same split.
     pub baselines: Option<Baselines>,
+    /// How far it is not to be trusted, a sentence each; written with the card (see [`Card::known_limits`]).
+    pub limits: Vec<String>,
+    /// The files that it was imported from.
+    pub source: Option<Source>,
+}
+
+/// The files of another format that a detector was imported from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Name of the format, of [`super::sae::FORMATS`].
+    pub format: String,
+    /// Each file that was read.
+    pub files: Vec<FileDigest>,
 }
 
 /// A site that is named by the module whose output it is.
@@ -111,7 +132,7 @@ impl fmt::Display for DetectorKind {
 pub struct MadeOn {
     /// For people.
     pub name: String,
-    /// SHA-256 of the `.onnx` file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the `.onnx` file, 64 lower-case hexadecimal digits; empty where it was imported without a model.
     pub sha256: String,
 }
 

@@ -77,19 +77,36 @@ impl Problems {
         self.text("id", &wire.id);
         self.text("role", &wire.role);
         self.text("positive", &wire.positive);
-        let plain = Path::new(&wire.weights).file_name() == Some(wire.weights.as_ref());
-        if !plain || wire.weights.contains(['/', '\\', '\0']) {
+        if !is_plain(&wire.weights) {
             self.say(
                 "weights",
                 format!("`{}`", wire.weights),
                 "the plain name of a file in the detector's folder",
             );
         }
+        for (file, digest) in &wire.weights_sha256 {
+            if !is_plain(file) {
+                self.say(
+                    "weights_sha256",
+                    format!("`{file}`"),
+                    "names of files in the detector's folder",
+                );
+            }
+            self.digest(&format!("weights_sha256.{file}"), digest);
+        }
+        for (at, limit) in wire.limits.iter().enumerate() {
+            self.text(&format!("limits[{at}]"), limit);
+        }
         if wire.d_in == 0 {
             self.say("d_in", 0, "the width of the activation, at least 1");
         }
         self.text("model.name", &wire.model.name);
-        self.digest("model.sha256", &wire.model.sha256);
+        if !wire.model.sha256.is_empty() || wire.source.is_none() {
+            self.digest("model.sha256", &wire.model.sha256);
+        }
+        for file in wire.source.iter().flat_map(|source| &source.files) {
+            self.digest(&format!("source.{}", file.file), &file.sha256);
+        }
         let kind = self.ok("kind", DetectorKind::named(&wire.kind));
         let module = ModulePath::parse(&wire.site).filter(|path| path.site().is_some());
         let site = match &module {
@@ -120,6 +137,7 @@ impl Problems {
             module,
             d_in: wire.d_in,
             weights: wire.weights,
+            weights_sha256: wire.weights_sha256,
             span: span?,
             aggregation: aggregation?,
             positive: wire.positive,
@@ -132,6 +150,8 @@ impl Problems {
             declares,
             features,
             baselines,
+            limits: wire.limits,
+            source: wire.source,
         })
     }
 
@@ -187,6 +207,7 @@ impl Problems {
             .map(|honest| self.false_positives("matched_honest", honest));
         Calibration {
             threshold: wire.threshold,
+            flags: wire.flags.into(),
             target: wire.target_false_positive_rate,
             control,
             matched_honest,
@@ -244,4 +265,9 @@ impl Problems {
             permutation_auroc: wire.permutation_auroc,
         }
     }
+}
+
+/// Whether a name is that of a file in the folder itself.
+fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name() == Some(name.as_ref()) && !name.contains(['/', '\\', '\0'])
 }

@@ -101,7 +101,9 @@ impl Checkpoint {
             return Err(
                 Fault::usage(doing(), format!("a training with {}", said.settings))
                     .expected(expected)
-                    .hint("give the same options, or leave out --resume to train from the beginning"),
+                    .hint(
+                        "give the same options, or leave out --resume to train from the beginning",
+                    ),
             );
         }
         let data = |name: &str, dtype: Dtype, length: usize| {
