@@ -44,7 +44,7 @@ def candor(args, work: Path, out: Path, steps: int, more: list[str]) -> tuple[fl
     begun = time.perf_counter()
     said = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
     whole = time.perf_counter() - begun
-    line = next(line for line in said.splitlines() if line.strip().startswith("seconds"))
+    line = next(line for line in said.splitlines() if line.strip().startswith("seconds:"))
     return float(line.split("activations,")[1].split()[0]), whole
 
 
