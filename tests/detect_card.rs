@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::card::{self, Baselines, Declares, Interval, MadeOn, TrainedOn};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, LinearProbe, Loaded,
+    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Loaded, Probe,
     Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Kind;
@@ -87,10 +87,7 @@ fn probe() -> Detector {
     Detector {
         card: probe_card(),
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe {
-            weight: array![0.5, -1.0, 2.0],
-            bias: 0.25,
-        }),
+        weights: Loaded::Probe(Probe::linear(array![0.5, -1.0, 2.0], 0.25)),
         digests: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
+mod aggregation;
 mod baselines;
 mod calibration;
 pub mod card;
@@ -15,14 +16,15 @@ mod tensors;
 pub mod train;
 mod write;
 
+pub use aggregation::Aggregation;
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
 pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
 pub use card::{Card, DetectorKind};
 pub use column::Column;
-pub use detector::{Detector, FileDigest, Loaded};
+pub use detector::{Detector, FileDigest, ItemScore, Loaded};
 pub use direction::Direction;
 pub use features::{SelectedFeature, Selection, Sign, select_features};
-pub use probe::LinearProbe;
+pub use probe::Probe;
 pub use sae::Sae;
-pub use span::{Aggregation, Span};
+pub use span::Span;
 pub use split::{HoldOut, SplitItem, folds, hold_out};

@@ -59,9 +59,13 @@ impl Detector {
         let weights = self.card.weights.clone();
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
+                let shape = match probe.direction() {
+                    Some(direction) => vec![direction.len()],
+                    None => probe.weight.shape().to_vec(),
+                };
                 let bytes = tensors::to_bytes(&[
-                    ("weight", vec![probe.d_in()], probe.weight.to_vec()),
-                    ("bias", vec![1], vec![probe.bias]),
+                    ("weight", shape, probe.weight.iter().copied().collect()),
+                    ("bias", vec![probe.columns()], probe.bias.to_vec()),
                 ])?;
                 Ok(vec![card, (weights, bytes)])
             }

@@ -9,7 +9,8 @@ pub use wire::{read, write};
 
 use super::calibration::Calibration;
 use super::features::SelectedFeature;
-use super::span::{Aggregation, Span};
+use super::aggregation::Aggregation;
+use super::span::Span;
 use super::train;
 use crate::fault::{Fault, Result};
 use crate::model::{ModulePath, SiteName};
