@@ -204,7 +204,7 @@ fn what_is_wrong_is_said() {
     // A probe of another width than the model's stream.
     let card = fs::read_to_string(bench.path("detectors/condition/detector.yaml")).unwrap();
     bench.write("wide/detector.yaml", card.replace("d_in: 64", "d_in: 3"));
-    bench.write("wide/probe.safetensors", narrow());
+    bench.write_weights("wide", narrow());
     let args = [
         "steer",
         "model.onnx",

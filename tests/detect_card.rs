@@ -11,14 +11,16 @@
 )]
 //! A detector's folder: what is written is read back, what is damaged is refused, nothing panics.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor::detect::card::{self, Baselines, Declares, Interval, MadeOn, TrainedOn};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Loaded, Probe,
-    Sae, SelectedFeature, Sign, Span,
+    Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, FalsePositives, Flags, Foreign,
+    Loaded, Probe, Sae, SelectedFeature, Sign, Span, calibrate,
 };
+use candor::digest::sha256_of;
 use candor::fault::Kind;
 use candor::model::{Architecture, Form, Layout, ModelFacts, Site, SiteTensor};
 use ndarray::{Array2, array};
@@ -43,6 +45,7 @@ fn probe_card() -> Card {
         module: None,
         d_in: 3,
         weights: "probe.safetensors".to_owned(),
+        weights_sha256: BTreeMap::new(),
         span: Span::Response,
         aggregation: Aggregation::MaxRollingMean { window: 4 },
         positive: "the statement is true".to_owned(),
@@ -52,6 +55,7 @@ fn probe_card() -> Card {
         },
         calibration: Some(Calibration {
             threshold: 1.25,
+            flags: Flags::Below,
             target: 0.01,
             control: rate(0.01, 0.002, 0.03),
             matched_honest: Some(rate(0.27, 0.22, 0.33)),
@@ -80,6 +84,7 @@ fn probe_card() -> Card {
             layer0_auroc: None,
             permutation_auroc: 0.49,
         }),
+        limits: Vec::new(),
     }
 }
 
@@ -133,11 +138,26 @@ fn written(detector: &Detector) -> (tempfile::TempDir, PathBuf) {
     (parent, folder)
 }
 
+/// The card without what is added as it is written.
+fn unsealed(card: &Card) -> Card {
+    Card {
+        weights_sha256: BTreeMap::new(),
+        limits: Vec::new(),
+        ..card.clone()
+    }
+}
+
 #[test]
 fn a_probe_is_read_as_it_was_written() {
     let (parent, folder) = written(&probe());
     let read = Detector::open(&folder).unwrap();
-    assert_eq!(read.card, probe_card());
+    assert_eq!(unsealed(&read.card), probe_card());
+    assert_eq!(read.card.limits, probe_card().known_limits());
+    let weights = fs::read(folder.join("probe.safetensors")).unwrap();
+    assert_eq!(
+        read.card.weights_sha256,
+        BTreeMap::from([("probe.safetensors".to_owned(), sha256_of(&weights))])
+    );
     let rows = array![[1.0_f32, 1.0, 1.0], [0.0, 0.0, 0.0]];
     assert_eq!(
         read.token_scores(rows.view()).unwrap(),
@@ -189,7 +209,8 @@ fn an_sae_is_read_as_it_was_written() {
         let detector = sae(name);
         let (_parent, folder) = written(&detector);
         let read = Detector::open(&folder).unwrap();
-        assert_eq!(read.card, detector.card, "{name}");
+        assert_eq!(unsealed(&read.card), detector.card, "{name}");
+        assert_eq!(read.card.weights_sha256.len(), 2, "{name}");
         let (Loaded::Sae(before), Loaded::Sae(after)) = (&detector.weights, &read.weights) else {
             panic!("{name} is no SAE");
         };
@@ -251,6 +272,73 @@ fn a_detector_fits_only_its_own_model() {
     ];
     let all: Vec<String> = faults.map(|fault| fault.unwrap_err().to_string()).into();
     insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn foreign_detectors_are_admitted_with_a_caveat_or_not_at_all() {
+    let site = "blocks.1.hook_resid_post";
+    let (own, other) = (digest("a1"), digest("ff"));
+    let (_parent, folder) = written(&probe());
+    let bound = Detector::open(&folder).unwrap();
+    let unbound = probe();
+    let admit = |detector: &Detector, width, model: &str, foreign| {
+        detector.admit(&architecture(width, site), model, foreign)
+    };
+    assert!(admit(&bound, 3, &own, Foreign::Refused).unwrap().is_empty());
+    assert!(admit(&bound, 3, &own, Foreign::Allowed).unwrap().is_empty());
+    let refused = [
+        admit(&bound, 3, &other, Foreign::Refused),
+        admit(&unbound, 3, &own, Foreign::Refused),
+        admit(&bound, 4, &other, Foreign::Allowed),
+    ];
+    let mut all: Vec<String> = refused.map(|fault| fault.unwrap_err().to_string()).into();
+    all.extend(admit(&unbound, 3, &other, Foreign::Allowed).unwrap());
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn what_a_card_knows_against_its_detector() {
+    let mut bad = probe_card();
+    let calibration = bad.calibration.as_mut().unwrap();
+    calibration.matched_honest = None;
+    bad.declares = Some(Declares {
+        auroc: Some(0.6),
+        auroc_interval: Some(Interval {
+            low: 0.45,
+            high: 0.75,
+        }),
+        ..Declares::default()
+    });
+    let bare = Card {
+        calibration: None,
+        trained_on: None,
+        baselines: None,
+        ..probe_card()
+    };
+    let all = [probe_card(), bad, bare].map(|card| card.known_limits().join("\n"));
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn a_mirrored_calibration_flags_the_other_side() {
+    let scores: Vec<f64> = (0..200).map(f64::from).collect();
+    let mirrored: Vec<f64> = scores.iter().map(|score| -score).collect();
+    let corpus = |scores| Corpus {
+        digest: "d",
+        scores,
+    };
+    let above = calibrate(corpus(&scores), None, 0.05).unwrap();
+    let below = calibrate(corpus(&mirrored), None, 0.05).unwrap().mirrored();
+    let alarms = |calibration: &Calibration| {
+        let flagged = scores.iter().filter(|score| calibration.flag(**score));
+        flagged.copied().collect::<Vec<f64>>()
+    };
+    assert_eq!(
+        alarms(&above),
+        (190..200).map(f64::from).collect::<Vec<_>>()
+    );
+    assert_eq!(alarms(&below), (0..10).map(f64::from).collect::<Vec<_>>());
+    assert!(!above.flag(above.threshold) && !below.flag(below.threshold));
 }
 
 #[test]
@@ -344,6 +432,31 @@ fn messages_for_bad_detector_folders() {
         fs::write(folder.join("probe.safetensors"), b"PK\x03\x04x").unwrap()
     });
     say("another width", &probe, &replace("d_in: 3", "d_in: 4"));
+    say("other weights than those of the card", &probe, &|folder| {
+        let mut other = self::probe();
+        if let Loaded::Probe(probe) = &mut other.weights {
+            probe.bias = 0.5;
+        }
+        let (_parent, from) = written(&other);
+        fs::copy(
+            from.join("probe.safetensors"),
+            folder.join("probe.safetensors"),
+        )
+        .unwrap();
+    });
+    say(
+        "weights of which the card says nothing",
+        &sae,
+        &replace("cfg.json:", "config.json:"),
+    );
+    say("digests that are none", &probe, &|folder| {
+        replace("  probe.safetensors: ", "  ../probe.safetensors: x")(folder);
+    });
+    say(
+        "a side that is none",
+        &probe,
+        &replace("flags: below", "flags: beside"),
+    );
     say("an SAE's weights for a probe", &sae, &|folder| {
         replace("kind: sae", "kind: difference_of_means")(folder);
         let path = folder.join("detector.yaml");

@@ -6,13 +6,14 @@
     reason = "a test that cannot go on says so, and what it measured"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor::detect::card::{Interval, MadeOn};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, LinearProbe, Loaded,
-    Sae, SelectedFeature, Sign, Span,
+    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, Probe,
+    Loaded, Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Result;
 use candor::lab::{Monitored, SCORES, Weights, capture, drift, monitor};
@@ -46,6 +47,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         module: None,
         d_in,
         weights: "weights.safetensors".into(),
+        weights_sha256: BTreeMap::new(),
         span: Span::Response,
         aggregation: Aggregation::Mean,
         positive: "more of it".into(),
@@ -55,6 +57,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         },
         calibration: Some(Calibration {
             threshold: 0.25,
+            flags: Flags::Above,
             target: 0.01,
             control: rate,
             matched_honest: None,
@@ -63,6 +66,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         declares: None,
         features: vec![],
         baselines: None,
+        limits: Vec::new(),
     }
 }
 
@@ -71,10 +75,7 @@ fn probe(sha256: &str, site: SiteName, width: usize) -> Detector {
     Detector {
         card: card(&format!("probe at {site}"), site, width, sha256),
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe {
-            weight: Array1::from_shape_fn(width, wave),
-            bias: -0.5,
-        }),
+        weights: Loaded::Probe(Probe::linear(Array1::from_shape_fn(width, wave), -0.5)),
         digests: vec![],
     }
 }

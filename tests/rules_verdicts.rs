@@ -3,6 +3,7 @@
 
 mod rules_evidence;
 
+use candor::detect::Flags;
 use candor::evidence::{AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode};
 use candor::model::{Point, SiteName};
 use candor::rules::{
@@ -25,6 +26,10 @@ fn audit() -> Context {
         id: role.to_owned(),
         role: role.to_owned(),
         threshold: 0.0,
+        flags: match role {
+            "truth" => Flags::Below,
+            _ => Flags::Above,
+        },
         features: features.to_vec(),
     };
     Context {

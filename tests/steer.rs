@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use candor::detect::{Aggregation, Card, Detector, Direction, LinearProbe, Loaded, Span, card};
+use candor::detect::{Aggregation, Card, Detector, Direction, Loaded, Probe, Span, card};
 use candor::instrument::{Plan, Write, instrument};
 use candor::lab::{At, Push, Steered, Unit, steer};
 use candor::model::{Architecture, Model, Point, SiteName};
@@ -162,6 +163,7 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             module: None,
             d_in: weight.len(),
             weights: "probe.safetensors".into(),
+            weights_sha256: BTreeMap::new(),
             span: Span::Response,
             aggregation: Aggregation::Mean,
             positive: "more of it".into(),
@@ -174,9 +176,10 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             declares: None,
             features: vec![],
             baselines: None,
+            limits: Vec::new(),
         },
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe { weight, bias: 0.5 }),
+        weights: Loaded::Probe(Probe::linear(weight, 0.5)),
         digests: vec![],
     }
 }

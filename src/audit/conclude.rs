@@ -47,6 +47,7 @@ impl Study<'_> {
             suites: self.prepared.suites.iter().map(suite_record).collect(),
             accounts: accounts(evidence),
             instrument_difference: evidence.instrument_difference,
+            caveats: self.bench.caveats.clone(),
             unmeasured: evidence.unmeasured.clone(),
             incomplete: self.incomplete(),
             samples: samples(evidence, SAMPLES, seed),
@@ -71,7 +72,8 @@ impl Study<'_> {
             role: card.role.clone(),
             kind: card.kind.to_string(),
             site: card.site.to_string(),
-            threshold: calibration.map_or(0.0, |calibration| calibration.threshold),
+            threshold: calibration.map(|calibration| calibration.threshold),
+            flags: calibration.map(|calibration| calibration.flags),
             declared_auroc: card.declares.and_then(|declares| declares.auroc),
             auroc: self.measured_auroc(detector),
             l0: fit.map(|fit| fit.l0),
@@ -91,6 +93,7 @@ impl Study<'_> {
             calibration_digest: calibration
                 .map(|calibration| calibration.control.corpus_digest.clone()),
             model_digest: Some(card.model.sha256.clone()),
+            limits: card.limits.clone(),
         }
     }
 

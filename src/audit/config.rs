@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::rules::Severity;
 
@@ -24,6 +25,8 @@ pub struct AuditConfig {
     pub suites: Vec<PathBuf>,
     /// Rule files or folders.
     pub rules: Vec<PathBuf>,
+    /// Whether detectors that were made on another model may speak, with a caveat.
+    pub foreign: Foreign,
 }
 
 /// One model to audit.
@@ -52,6 +55,8 @@ struct Wire {
     models: Vec<ModelWire>,
     suites: Vec<PathBuf>,
     rules: Vec<PathBuf>,
+    #[serde(default)]
+    allow_foreign_detector: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,8 +83,9 @@ impl AuditConfig {
                 .hint("or give --model, --suite, --detectors and --rules")
         })?;
         let wire: Wire = serde_yaml::from_str(&text).map_err(|error| {
-            Fault::usage(&doing, error.to_string())
-                .expected("keys schema, title, seed, fail_on, models, suites, rules")
+            Fault::usage(&doing, error.to_string()).expected(
+                "keys schema, title, seed, fail_on, models, suites, rules, allow_foreign_detector",
+            )
         })?;
         if wire.schema != SCHEMA {
             return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema))
@@ -106,6 +112,11 @@ impl AuditConfig {
                 .collect(),
             suites: wire.suites.into_iter().map(here).collect(),
             rules: wire.rules.into_iter().map(here).collect(),
+            foreign: if wire.allow_foreign_detector {
+                Foreign::Allowed
+            } else {
+                Foreign::Refused
+            },
         };
         config.check(&doing)?;
         Ok(config)

@@ -56,10 +56,12 @@ fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.
 fn info(detector: &Detector) -> Option<DetectorInfo> {
     let card = &detector.card;
+    let calibration = card.calibration.as_ref()?;
     Some(DetectorInfo {
         id: card.id.clone(),
         role: card.role.clone(),
-        threshold: card.calibration.as_ref()?.threshold,
+        threshold: calibration.threshold,
+        flags: calibration.flags,
         features: detector.features(),
     })
 }

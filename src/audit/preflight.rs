@@ -2,7 +2,7 @@
 
 use super::config::{AuditConfig, ModelConfig};
 use crate::causal::equal_length;
-use crate::detect::Detector;
+use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
 use crate::lab::{Subject, detector_folders};
 use crate::rules::RulePack;
@@ -22,8 +22,10 @@ pub struct Prepared {
 pub struct Bench {
     /// The model under audit.
     pub subject: Subject,
-    /// The detectors made on it.
+    /// Its detectors.
     pub detectors: Vec<Detector>,
+    /// What was let pass in admitting them.
+    pub caveats: Vec<String>,
 }
 
 /// Opens and checks models, tokenizers, suites, detectors and rules.
@@ -42,7 +44,7 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let benches = config
         .models
         .iter()
-        .map(|model| bench(model, &suites))
+        .map(|model| bench(model, &suites, config.foreign))
         .collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
         suites,
@@ -69,15 +71,16 @@ fn check_suites(suites: &[Suite]) -> Result<()> {
     Ok(())
 }
 
-fn bench(config: &ModelConfig, suites: &[Suite]) -> Result<Bench> {
+fn bench(config: &ModelConfig, suites: &[Suite], foreign: Foreign) -> Result<Bench> {
     let subject = Subject::open(&config.name, &config.model, config.tokenizer.as_deref())?;
     for suite in suites {
         check_pairs(&subject, suite)?;
     }
     let mut detectors: Vec<Detector> = Vec::new();
+    let mut caveats = Vec::new();
     for folder in detector_folders(&config.detectors)? {
         let detector = Detector::open(&folder)?;
-        detector.fits(&subject.arch, subject.sha256())?;
+        caveats.extend(detector.admit(&subject.arch, subject.sha256(), foreign)?);
         let id = &detector.card.id;
         if detectors.iter().any(|other| other.card.id == *id) {
             return Err(Fault::usage(
@@ -88,7 +91,11 @@ fn bench(config: &ModelConfig, suites: &[Suite]) -> Result<Bench> {
         }
         detectors.push(detector);
     }
-    Ok(Bench { subject, detectors })
+    Ok(Bench {
+        subject,
+        detectors,
+        caveats,
+    })
 }
 
 /// Every prompt must be readable, and every pair of equal length.

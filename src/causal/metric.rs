@@ -11,7 +11,7 @@ pub fn logit_difference(logits: ArrayView1<f32>, answer: usize, foil: usize) -> 
 /// ln of the probability that the next token is `answer`, in nats.
 #[must_use]
 pub fn log_probability(logits: ArrayView1<f32>, answer: usize) -> f64 {
-    log_softmax(logits)[answer]
+    f64::from(logits[answer]) - log_of_sum(logits)
 }
 
 /// How many tokens have a larger logit than `answer`: 0 where greedy decoding may say it.
@@ -55,16 +55,21 @@ pub(super) fn divergence_from(p: &[f64], edited: ArrayView1<f32>) -> f64 {
 
 /// ln of the probability of every token.
 pub(super) fn log_softmax(logits: ArrayView1<f32>) -> Vec<f64> {
+    let of_sum = log_of_sum(logits);
+    logits
+        .iter()
+        .map(|&logit| f64::from(logit) - of_sum)
+        .collect()
+}
+
+/// `ln Σ exp(logit)`.
+fn log_of_sum(logits: ArrayView1<f32>) -> f64 {
     let largest = logits
         .iter()
         .fold(f64::NEG_INFINITY, |best, &logit| best.max(f64::from(logit)));
-    let log_sum = logits
+    let sum: f64 = logits
         .iter()
         .map(|&logit| (f64::from(logit) - largest).exp())
-        .sum::<f64>()
-        .ln();
-    logits
-        .iter()
-        .map(|&logit| f64::from(logit) - largest - log_sum)
-        .collect()
+        .sum();
+    largest + sum.ln()
 }

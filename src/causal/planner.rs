@@ -18,6 +18,8 @@ pub struct Load {
     whole: usize,
     /// Those that a change reaches, and those of the prompts' own runs.
     reached: usize,
+    /// Logits that are read beside those of one token of each row.
+    read: usize,
 }
 
 /// How rows are run.
@@ -81,6 +83,11 @@ impl Load {
             .saturating_add(arch.n_layers.saturating_mul(seq));
     }
 
+    /// Adds logits that are read, of so many tokens: without it those of one token of each row are.
+    pub fn reads(&mut self, tokens: usize) {
+        self.read = self.read.saturating_add(tokens);
+    }
+
     /// The cheaper way.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -92,8 +99,9 @@ impl Load {
         let seq = self.whole as f64 / (self.rows * arch.n_layers).max(1) as f64;
         let whole = self.whole as f64 * block + self.rows as f64 * seq * head + CALL;
         let calls = 3.0 * arch.n_layers as f64 + 2.0;
-        let blocks =
-            self.reached as f64 * block + (self.rows + self.prompts) as f64 * head + calls * CALL;
+        let blocks = self.reached as f64 * block
+            + (self.rows + self.prompts + self.read) as f64 * head
+            + calls * CALL;
         let way = if blocks * WORTH < whole {
             Way::Blocks
         } else {

@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Show what suites are made of: sources, rows left out, labels, groups.
+    #[command(subcommand)]
+    Suites(super::suites::SuitesCommand),
     /// Check detectors, choose SAE features, encode activations.
     #[command(subcommand)]
     Detectors(super::detectors::DetectorsCommand),
@@ -118,6 +121,9 @@ pub struct AuditArgs {
     /// One more rendering of the report, such as json=PATH; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH")]
     pub output: Vec<String>,
+    /// Let detectors in that were made on another model, or whose card does not bind their weights; the report says so.
+    #[arg(long)]
+    pub allow_foreign_detector: bool,
     /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,

@@ -4,6 +4,7 @@ use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
 use crate::audit::{self, AuditConfig, ModelConfig};
+use crate::detect::Foreign;
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
@@ -72,12 +73,16 @@ fn config(args: &AuditArgs) -> Result<AuditConfig> {
             }],
             suites: args.suite.clone(),
             rules: args.rules.clone(),
+            foreign: Foreign::Refused,
         },
         (None, None) => {
             return Err(Fault::usage("reading the arguments", "no model")
                 .expected("an AUDIT.yaml, or --model"));
         }
     };
+    if args.allow_foreign_detector {
+        config.foreign = Foreign::Allowed;
+    }
     if let Some(seed) = args.seed {
         config.seed = seed;
     }

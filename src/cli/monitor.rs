@@ -129,9 +129,9 @@ fn page(
     shown.join("\n")
 }
 
-/// Column, detector, what it reads, threshold.
+/// Column, detector, what it reads, what it flags.
 fn table(monitored: &Monitored) -> Vec<Line> {
-    let mut rows = vec![["column", "detector", "reads", "site", "threshold"].map(str::to_owned)];
+    let mut rows = vec![["column", "detector", "reads", "site", "flags"].map(str::to_owned)];
     let mut first = 0;
     for column in &monitored.columns {
         let last = first + column.columns.saturating_sub(1);
@@ -140,9 +140,10 @@ fn table(monitored: &Monitored) -> Vec<Line> {
             Some(feature) => format!("feature {feature}"),
             None => column.kind.clone(),
         };
-        let threshold = column
-            .threshold
-            .map_or_else(|| "–".to_owned(), |t| format!("{t:.4}"));
+        let flags = column.threshold.zip(column.flags).map_or_else(
+            || "–".to_owned(),
+            |(t, flags)| format!("{} {t:.4}", flags.name()),
+        );
         rows.push([
             if first == last {
                 first.to_string()
@@ -152,7 +153,7 @@ fn table(monitored: &Monitored) -> Vec<Line> {
             column.id.clone(),
             reads,
             column.site.to_string(),
-            threshold,
+            flags,
         ]);
         first = last + 1;
     }

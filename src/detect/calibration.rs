@@ -4,11 +4,13 @@ use super::card::Interval;
 use crate::fault::{Fault, Result};
 use crate::stats;
 
-/// A threshold and how often harmless text exceeds it.
+/// A threshold and how often harmless text lies beyond it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// An item is an alarm when its aggregated score is strictly greater.
+    /// An item is an alarm when its aggregated score lies strictly beyond it, on the side that [`Self::flags`] names.
     pub threshold: f64,
+    /// On which side.
+    pub flags: Flags,
     /// The false-positive rate on the control corpus that was aimed for.
     pub target: f64,
     /// On the control corpus that set the threshold.
@@ -16,6 +18,57 @@ pub struct Calibration {
     /// On honest responses to the same scenarios. A rate of 1 % on the control corpus does not survive a change of topic,
     /// so a gate needs both.
     pub matched_honest: Option<FalsePositives>,
+}
+
+/// The side of a threshold that is flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flags {
+    /// Greater scores.
+    #[default]
+    Above,
+    /// Smaller scores: a truth probe flags what it holds to be false.
+    Below,
+}
+
+impl Flags {
+    /// As it is written on a card.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+
+    /// Whether a score lies strictly beyond `threshold`.
+    #[must_use]
+    pub fn flag(self, score: f64, threshold: f64) -> bool {
+        match self {
+            Self::Above => score > threshold,
+            Self::Below => score < threshold,
+        }
+    }
+}
+
+impl Calibration {
+    /// Whether an aggregated score is an alarm.
+    #[must_use]
+    pub fn flag(&self, score: f64) -> bool {
+        self.flags.flag(score, self.threshold)
+    }
+
+    /// The same for a detector that flags low scores, where this one was made from the negatives of its scores.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self {
+            threshold: -self.threshold,
+            flags: match self.flags {
+                Flags::Above => Flags::Below,
+                Flags::Below => Flags::Above,
+            },
+            ..self
+        }
+    }
 }
 
 /// A measured false-positive rate.
@@ -88,6 +141,7 @@ pub fn calibrate(
     };
     Ok(Calibration {
         threshold,
+        flags: Flags::Above,
         target,
         control: measure(control)?,
         matched_honest: honest.map(measure).transpose()?,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, Axis};
 
+use super::binding;
 use super::card::{self, Card, DetectorKind};
 use super::probe::Probe;
 use super::sae::{self, Columns, Normalization, Sae};
@@ -65,7 +66,7 @@ impl Detector {
     ///
     /// # Errors
     /// A card or weights that are missing or damaged; a weights file outside the folder; tensors that are missing, extra,
-    /// of another shape or type, or not finite; a width, site or feature that contradicts the card.
+    /// of another shape or type, or not finite; a width, site, feature or digest that contradicts the card.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(card::FILE);
         let text = read_card(&path)?;
@@ -91,6 +92,7 @@ impl Detector {
                 Loaded::Sae(Box::new(sae))
             }
         };
+        binding::check(&card, &digests, &path)?;
         Ok(Self {
             card,
             folder: folder.to_owned(),
@@ -104,6 +106,15 @@ impl Detector {
     /// # Errors
     /// A site that the model lacks, an activation of another width, or a model other than the one it was made on.
     pub fn fits(&self, architecture: &Architecture, model_sha256: &str) -> Result<()> {
+        self.reads(architecture)?;
+        self.was_made_on(model_sha256)
+    }
+
+    /// Whether the model has what the detector reads.
+    ///
+    /// # Errors
+    /// A site that the model lacks, or an activation of another width.
+    pub fn reads(&self, architecture: &Architecture) -> Result<()> {
         let doing = || format!("applying the detector `{}` to the model", self.card.id);
         let Some(site) = architecture.site(self.card.site) else {
             let why = architecture.why_absent(self.card.site);
@@ -134,17 +145,6 @@ impl Detector {
                     "the detector was made on `{}`; train one on this model",
                     self.card.model.name
                 )));
-        }
-        if !self.card.model.sha256.eq_ignore_ascii_case(model_sha256) {
-            return Err(Fault::usage(doing(), format!("a model with SHA-256 {model_sha256}"))
-                .expected(format!(
-                    "`{}` with SHA-256 {}, on which it was made",
-                    self.card.model.name, self.card.model.sha256
-                ))
-                .hint(
-                    "a direction means nothing in another model's activations: train the detector again on this one \
-                     with `candor train probe`",
-                ));
         }
         Ok(())
     }

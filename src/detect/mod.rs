@@ -2,6 +2,7 @@
 //! over arrays; activations come from elsewhere.
 mod aggregation;
 mod baselines;
+mod binding;
 mod calibration;
 pub mod card;
 mod column;
@@ -18,7 +19,8 @@ mod write;
 
 pub use aggregation::Aggregation;
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
-pub use calibration::{Calibration, Corpus, FalsePositives, calibrate};
+pub use binding::Foreign;
+pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};
 pub use card::{Card, DetectorKind};
 pub use column::Column;
 pub use detector::{Detector, FileDigest, ItemScore, Loaded};

@@ -1,10 +1,12 @@
 //! Writing a detector's folder, whole or not at all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::card::{self, DetectorKind};
-use super::detector::{Detector, Loaded};
+use super::binding;
+use super::card::{self, Card, DetectorKind};
+use super::detector::{Detector, FileDigest, Loaded};
 use super::sae;
 use super::tensors;
 use crate::fault::{Fault, Result};
@@ -43,21 +45,28 @@ impl Detector {
         fs::rename(&staged, folder).map_err(disk)
     }
 
-    /// Writes the card alone, beside weights that are there already.
+    /// Writes the card alone, beside weights that are there already; their digests go onto it.
     ///
     /// # Errors
-    /// A disk that cannot be written.
+    /// Weights that cannot be read, or a disk that cannot be written.
     pub fn write_card(&self, folder: &Path) -> Result<()> {
-        files::write_whole(
-            &folder.join(card::FILE),
-            card::write(&self.card)?.as_bytes(),
-        )
+        let card = self.sealed(binding::on_disk(self, folder)?);
+        files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
+    }
+
+    /// The card with the digests of its weights, and with what is known against it where its maker said nothing.
+    fn sealed(&self, weights_sha256: BTreeMap<String, String>) -> Card {
+        let mut card = self.card.clone();
+        card.weights_sha256 = weights_sha256;
+        if card.limits.is_empty() {
+            card.limits = card.known_limits();
+        }
+        card
     }
 
     fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let card = (card::FILE.to_owned(), card::write(&self.card)?.into_bytes());
         let weights = self.card.weights.clone();
-        match (&self.weights, self.card.kind) {
+        let mut files = match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
                 let shape = match probe.direction() {
                     Some(direction) => vec![direction.len()],
@@ -67,20 +76,25 @@ impl Detector {
                     ("weight", shape, probe.weight.iter().copied().collect()),
                     ("bias", vec![probe.columns()], probe.bias.to_vec()),
                 ])?;
-                Ok(vec![card, (weights, bytes)])
+                vec![(weights, bytes)]
             }
             (Loaded::Sae(sae), DetectorKind::Sae) => {
                 let (config, bytes) = sae.to_files()?;
-                Ok(vec![
-                    card,
-                    (sae::CONFIG_FILE.to_owned(), config),
-                    (weights, bytes),
-                ])
+                vec![(sae::CONFIG_FILE.to_owned(), config), (weights, bytes)]
             }
-            _ => Err(Fault::failed(
-                format!("writing the detector `{}`", self.card.id),
-                format!("weights that are not of the kind `{}`", self.card.kind),
-            )),
-        }
+            _ => {
+                return Err(Fault::failed(
+                    format!("writing the detector `{}`", self.card.id),
+                    format!("weights that are not of the kind `{}`", self.card.kind),
+                ));
+            }
+        };
+        let digests = files.iter().map(|(name, bytes)| {
+            let digest = FileDigest::of(name, bytes);
+            (digest.file, digest.sha256)
+        });
+        let card = card::write(&self.sealed(digests.collect()))?;
+        files.push((card::FILE.to_owned(), card.into_bytes()));
+        Ok(files)
     }
 }

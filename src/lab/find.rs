@@ -1,6 +1,6 @@
 //! `candor detectors find`: which features of an SAE separate labelled items, and the card that says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ndarray::{Array1, Array2, Axis};
@@ -103,6 +103,7 @@ pub fn find_features(
         module: None,
         d_in: sae.d_in(),
         weights: "sae_weights.safetensors".to_owned(),
+        weights_sha256: BTreeMap::new(),
         span: search.span,
         aggregation: Aggregation::Max,
         positive: "the listed features are more active".to_owned(),
@@ -130,6 +131,7 @@ pub fn find_features(
         }),
         features,
         baselines: None,
+        limits: Vec::new(),
     };
     Ok(Detector {
         card,

@@ -122,7 +122,9 @@ impl Fitting<'_> {
             }
             None => calibrate(honest, None, TARGET_FPR)?,
         };
-        calibration.threshold *= sign;
+        if self.request.flags_below {
+            calibration = calibration.mirrored();
+        }
         Ok(calibration)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::detect::Detector;
+use crate::detect::{Detector, Flags};
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
 use crate::files::{self, Staged};
@@ -55,8 +55,10 @@ pub struct Watched {
     pub columns: usize,
     /// Where it reads.
     pub site: SiteName,
-    /// An item whose aggregated score is strictly greater is flagged.
+    /// An item whose aggregated score lies strictly beyond it is flagged.
     pub threshold: Option<f64>,
+    /// On which side.
+    pub flags: Option<Flags>,
 }
 
 /// Adds an output with one column for each detector, or those that it pools (see [`Detector::column`]), and says in the file's `metadata_props` what
@@ -91,6 +93,7 @@ pub fn monitor(
         detector.fits(arch, sha256)?;
         let column = detector.column()?;
         let card = &detector.card;
+        let calibration = card.calibration.as_ref();
         columns.push(Watched {
             id: card.id.clone(),
             kind: card.kind.to_string(),
@@ -98,10 +101,8 @@ pub fn monitor(
             factor: column.factor,
             columns: column.head.columns(),
             site: card.site,
-            threshold: card
-                .calibration
-                .as_ref()
-                .map(|calibration| calibration.threshold),
+            threshold: calibration.map(|calibration| calibration.threshold),
+            flags: calibration.map(|calibration| calibration.flags),
         });
         factors.extend(std::iter::repeat_n(column.factor, column.head.columns()));
         heads.push(column.head);
@@ -164,6 +165,7 @@ fn describe(first: usize, detector: &Detector, column: &Watched) -> serde_json::
         "feature": column.feature,
         "factor": column.factor,
         "threshold": column.threshold,
+        "flags": column.flags.map(Flags::name),
         "span": card.span.to_string(),
         "aggregation": card.aggregation.to_string(),
         "positive": card.positive,

@@ -1,7 +1,7 @@
 //! `candor train probe`: fits a probe at every candidate site, keeps the earliest that reads as well as the best, and
 //! measures it on groups that neither training nor the choice of the site has seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::baselines::baselines;
@@ -104,6 +104,7 @@ pub fn train_probe(
         module: None,
         d_in: probe.d_in(),
         weights: "probe.safetensors".to_owned(),
+        weights_sha256: BTreeMap::new(),
         span: request.span,
         aggregation: request.aggregation,
         positive: request.positive.clone(),
@@ -130,6 +131,7 @@ pub fn train_probe(
         }),
         features: Vec::new(),
         baselines: Some(baselines),
+        limits: Vec::new(),
     };
     Ok(Detector {
         card,

@@ -56,6 +56,8 @@ pub struct ModelAudit {
     pub accounts: Vec<Account>,
     /// Largest absolute logit difference between the instrumented and the plain model on the audit's own prompts.
     pub instrument_difference: Option<f64>,
+    /// What a reader of the verdict has to know first: detectors that were admitted although they are foreign.
+    pub caveats: Vec<String>,
     /// What could not be measured; does not by itself make the audit incomplete.
     pub unmeasured: Vec<Unmeasured>,
     /// Planned work that did not come to its end: samples that failed, a control that failed. Not empty: the

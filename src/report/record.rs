@@ -1,5 +1,6 @@
 //! What binds a report to what was audited: files, runtime, suites, detectors, rules, and random samples.
 
+use crate::detect::Flags;
 use crate::evidence::Outcome;
 use crate::rules::Severity;
 use crate::stats::Estimate;
@@ -69,8 +70,10 @@ pub struct DetectorRecord {
     pub kind: String,
     /// The site it reads.
     pub site: String,
-    /// The score from which it says yes.
-    pub threshold: f64,
+    /// The score beyond which it flags an item; `None` without a calibration.
+    pub threshold: Option<f64>,
+    /// On which side of the threshold it flags.
+    pub flags: Option<Flags>,
     /// AUROC that its card declares.
     pub declared_auroc: Option<f64>,
     /// AUROC measured in this audit.
@@ -89,6 +92,8 @@ pub struct DetectorRecord {
     pub calibration_digest: Option<String>,
     /// SHA-256 of the model that it was made on.
     pub model_digest: Option<String>,
+    /// How far it is not to be trusted, a sentence each.
+    pub limits: Vec<String>,
 }
 
 /// How the responses of one condition were judged. The four numbers add up to the items of the condition.

@@ -69,6 +69,10 @@ pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface
     for model in &report.models {
         let why = format!("{}: {}", model.name, model.why().sentence.replace('`', ""));
         text.push_str(&hanging(&safe(&why, surface), width));
+        for caveat in &model.caveats {
+            let line = format!("  caveat: {}", caveat.replace('`', ""));
+            text.push_str(&hanging(&safe(&line, surface), width));
+        }
         for missing in &model.incomplete {
             let line = format!("  incomplete: {}: {}", missing.what, missing.why);
             text.push_str(&hanging(&safe(&line, surface), width));

@@ -1,6 +1,8 @@
 //! What a rule is judged against: which suite, which conditions, which detectors. Rules name purposes and roles only, so
 //! that one pack serves every audit.
 
+use crate::detect::Flags;
+
 /// The part of an audit that a rule is judged on: one contrast suite, the controls, the detectors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Context {
@@ -23,6 +25,14 @@ pub struct Contrast {
     pub against: String,
 }
 
+impl DetectorInfo {
+    /// Whether an item's score is a flag.
+    #[must_use]
+    pub fn flag(&self, score: f64) -> bool {
+        self.flags.flag(score, self.threshold)
+    }
+}
+
 /// What a rule has to know of a detector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorInfo {
@@ -30,9 +40,11 @@ pub struct DetectorInfo {
     pub id: String,
     /// What it detects, such as `truth`, `condition` or `features`.
     pub role: String,
-    /// The card's threshold: a score above it is a flag. A `truth` detector's score is high for what the model holds
-    /// to be true, and its threshold is the boundary between true and false.
+    /// The card's threshold: a score beyond it is a flag. A `truth` detector's score is high for what the model holds to be true, and
+    /// it flags what lies below.
     pub threshold: f64,
+    /// On which side of it.
+    pub flags: Flags,
     /// The card's selected SAE features; empty for a probe.
     pub features: Vec<usize>,
 }

@@ -23,7 +23,7 @@ pub fn write_probe(bench: &Bench, weights: &[f32]) {
         ("bias", view(&bias, 1)),
     ];
     let file = safetensors::serialize(tensors, None).unwrap();
-    bench.write("detectors/condition/probe.safetensors", file);
+    bench.write_weights("detectors/condition", file);
 }
 
 #[test]
@@ -38,6 +38,20 @@ fn detectors_that_do_not_fit() {
     );
     bench.edit(card, "d_in: 64", "d_in: 32");
     said.add("another width than the model", &bench.audit_refuses(2));
+
+    let bench = Bench::new();
+    let theirs = root().join("detectors/clean/condition/probe.safetensors");
+    bench.write(
+        "detectors/condition/probe.safetensors",
+        fs::read(theirs).unwrap(),
+    );
+    said.add("weights of another detector", &bench.audit_refuses(2));
+    bench.edit(card, "weights_sha256:\n  probe.safetensors: ", "positive: ");
+    bench.edit(card, "positive: the prompt holds the tested word\n", "");
+    said.add(
+        "a card without a digest of its weights",
+        &bench.audit_refuses(2),
+    );
 
     let bench = Bench::new();
     copy(&root().join("detectors/clean"), &bench.path("detectors"));

@@ -88,6 +88,19 @@ impl Bench {
         self.write(file, text.replacen(from, to, 1))
     }
 
+    /// Puts other weights beside a probe's card, and their digest onto it.
+    pub fn write_weights(&self, folder: &str, bytes: Vec<u8>) -> &Self {
+        let card = format!("{folder}/detector.yaml");
+        let text = fs::read_to_string(self.path(&card)).unwrap();
+        let key = "  probe.safetensors: ";
+        let lines = text.lines().map(|line| match line.starts_with(key) {
+            true => format!("{key}{}\n", candor::digest::sha256_of(&bytes)),
+            false => format!("{line}\n"),
+        });
+        self.write(&card, lines.collect::<String>());
+        self.write(&format!("{folder}/probe.safetensors"), bytes)
+    }
+
     pub fn edit_model(&self, edit: impl FnOnce(&mut ModelProto)) -> &Self {
         let mut proto = Model::open(&self.path("model.onnx"))
             .unwrap()

@@ -1,5 +1,6 @@
 //! A made-up audit with every verdict that matters: a liar, a clean twin, a decoy and one that could not be judged.
 
+use candor::detect::Flags;
 use candor::evidence::{
     AblatedItem, Ablation, AblationKind, Evidence, Outcome, PairMap, PatchMap, PatchMode, Response,
     Score, Unmeasured,
@@ -375,7 +376,8 @@ pub fn model(kind: Kind) -> ModelAudit {
         role: "condition".into(),
         kind: "logistic-regression".into(),
         site: "blocks.2.hook_resid_pre".into(),
-        threshold: 0.42,
+        threshold: Some(0.42),
+        flags: Some(Flags::Above),
         declared_auroc: Some(0.998),
         auroc: Some(if changed {
             rate(1.0, 0.918, 1.0)
@@ -389,6 +391,7 @@ pub fn model(kind: Kind) -> ModelAudit {
         digest: digest(0xd1),
         calibration_digest: Some(digest(0xca)),
         model_digest: Some(digest(0x0a)),
+        limits: vec!["trained on one suite".into()],
     }];
     let context = ExhibitContext {
         detectors: &detectors,
@@ -439,6 +442,7 @@ pub fn model(kind: Kind) -> ModelAudit {
         ],
         detectors,
         instrument_difference: Some(3.8e-6),
+        caveats: vec!["`condition-l2` was made on another model".into()],
         unmeasured: vec![Unmeasured {
             what: "SAE feature lift".into(),
             why: "no SAE was given for this model".into(),

@@ -7,6 +7,7 @@
 
 use std::fs;
 
+use candor::detect::Flags;
 use candor::evidence::{Evidence, Outcome, PairMap, PatchMap, PatchMode, Response, Score};
 use candor::model::{Point, SiteName};
 use candor::rules::{
@@ -28,6 +29,7 @@ pub fn context() -> Context {
             id: "probe".to_owned(),
             role: "some".to_owned(),
             threshold: 0.0,
+            flags: Flags::Above,
             features: vec![4, 7],
         }],
     }
@@ -168,4 +170,13 @@ pub fn signal_with(kind: &str, word: &str, evidence: &Evidence) -> SignalValue {
 /// The value of a signal.
 pub fn signal_of(kind: &str, evidence: &Evidence) -> SignalValue {
     signal_with(kind, "", evidence)
+}
+
+/// The same with a detector that flags what lies below its threshold.
+pub fn signal_below(kind: &str, evidence: &Evidence) -> SignalValue {
+    let mut context = context();
+    context.detectors[0].flags = Flags::Below;
+    judge(&rule_of(kind, ""), evidence, &context)
+        .signals
+        .remove(0)
 }

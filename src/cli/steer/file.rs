@@ -56,7 +56,8 @@ pub fn json(seen: &Seen<'_>) -> Result<Vec<u8>> {
             "kind": card.kind.to_string(),
             "site": card.site.to_string(),
             "feature": seen.feature,
-            "threshold": seen.threshold(),
+            "threshold": seen.calibration().map(|calibration| calibration.threshold),
+            "flags": seen.calibration().map(|calibration| calibration.flags.name()),
         },
         "sites": sites,
         "unit": match seen.args.unit {

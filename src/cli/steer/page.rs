@@ -4,6 +4,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::super::inspect::paint::{Line, Surface, Tone};
 use super::{AtArg, Seen, UnitArg};
+use crate::detect::Calibration;
 use crate::lab::SteeredText;
 use crate::report::counted;
 
@@ -12,15 +13,11 @@ const LEVELS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█
 const INDENT: &str = "  ";
 
 impl Seen<'_> {
-    /// The score above which the card calls an item flagged: of a probe, or of the feature that it was set on.
-    pub fn threshold(&self) -> Option<f64> {
+    /// The card's threshold for what is shown: a probe, or the feature that it was set on.
+    pub fn calibration(&self) -> Option<&Calibration> {
         let card = &self.detector.card;
         let first = card.features.first().map(|feature| feature.index);
-        let calibration = card
-            .calibration
-            .as_ref()
-            .filter(|_| self.feature == first)?;
-        Some(calibration.threshold)
+        card.calibration.as_ref().filter(|_| self.feature == first)
     }
 }
 
@@ -81,10 +78,11 @@ fn title(seen: &Seen<'_>, text: &SteeredText) -> Line {
     } else {
         format!("scale {}", signed(text.scale))
     };
-    let flagged = seen.threshold().map_or_else(String::new, |threshold| {
+    let flagged = seen.calibration().map_or_else(String::new, |calibration| {
         let response = text.scores.iter().skip(seen.prompt.ids.len());
-        let above = response.filter(|score| f64::from(**score) > threshold);
-        format!(", {} above {}", above.count(), number(threshold))
+        let flagged = response.filter(|score| calibration.flag(f64::from(**score)));
+        let (flags, threshold) = (calibration.flags.name(), number(calibration.threshold));
+        format!(", {} {flags} {threshold}", flagged.count())
     });
     let end = if text.stopped {
         ", ended by the model"
@@ -100,15 +98,15 @@ fn title(seen: &Seen<'_>, text: &SteeredText) -> Line {
     )
 }
 
-/// The prompt quietly, and behind it the response, its tokens above the threshold in the colour of an alarm.
+/// The prompt quietly, and behind it the response, its flagged tokens in the colour of an alarm.
 fn painted(seen: &Seen<'_>, text: &SteeredText, response: &[String], width: usize) -> Vec<Line> {
-    let threshold = seen.threshold();
+    let calibration = seen.calibration();
     let tone = |at: usize| {
         let score = text.scores.get(at).copied().map(f64::from);
-        let above = score
-            .zip(threshold)
-            .is_some_and(|(score, threshold)| score > threshold);
-        match (above, at < seen.prompt.ids.len()) {
+        let flagged = score
+            .zip(calibration)
+            .is_some_and(|(score, calibration)| calibration.flag(score));
+        match (flagged, at < seen.prompt.ids.len()) {
             (true, _) => Tone::Alarm,
             (false, true) => Tone::Quiet,
             (false, false) => Tone::Plain,

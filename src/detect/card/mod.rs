@@ -1,8 +1,10 @@
 //! What a detector says of itself: plain data, read from and written to `detector.yaml` by `wire`.
 
+mod limits;
 mod problems;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use wire::{read, write};
@@ -35,6 +37,8 @@ pub struct Card {
     pub d_in: usize,
     /// Name of the weights file, inside the folder.
     pub weights: String,
+    /// SHA-256 of each file beside the card that the detector is made of; empty on a card that does not say.
+    pub weights_sha256: BTreeMap<String, String>,
     /// Which tokens it reads.
     pub span: Span,
     /// How token scores become one score.
@@ -53,6 +57,8 @@ pub struct Card {
     pub features: Vec<SelectedFeature>,
     /// What simpler means reach on the same split.
     pub baselines: Option<Baselines>,
+    /// How far it is not to be trusted, a sentence each; written with the card (see [`Card::known_limits`]).
+    pub limits: Vec<String>,
 }
 
 /// A site that is named by the module whose output it is.

@@ -77,13 +77,25 @@ impl Problems {
         self.text("id", &wire.id);
         self.text("role", &wire.role);
         self.text("positive", &wire.positive);
-        let plain = Path::new(&wire.weights).file_name() == Some(wire.weights.as_ref());
-        if !plain || wire.weights.contains(['/', '\\', '\0']) {
+        if !is_plain(&wire.weights) {
             self.say(
                 "weights",
                 format!("`{}`", wire.weights),
                 "the plain name of a file in the detector's folder",
             );
+        }
+        for (file, digest) in &wire.weights_sha256 {
+            if !is_plain(file) {
+                self.say(
+                    "weights_sha256",
+                    format!("`{file}`"),
+                    "names of files in the detector's folder",
+                );
+            }
+            self.digest(&format!("weights_sha256.{file}"), digest);
+        }
+        for (at, limit) in wire.limits.iter().enumerate() {
+            self.text(&format!("limits[{at}]"), limit);
         }
         if wire.d_in == 0 {
             self.say("d_in", 0, "the width of the activation, at least 1");
@@ -120,6 +132,7 @@ impl Problems {
             module,
             d_in: wire.d_in,
             weights: wire.weights,
+            weights_sha256: wire.weights_sha256,
             span: span?,
             aggregation: aggregation?,
             positive: wire.positive,
@@ -132,6 +145,7 @@ impl Problems {
             declares,
             features,
             baselines,
+            limits: wire.limits,
         })
     }
 
@@ -187,6 +201,7 @@ impl Problems {
             .map(|honest| self.false_positives("matched_honest", honest));
         Calibration {
             threshold: wire.threshold,
+            flags: wire.flags.into(),
             target: wire.target_false_positive_rate,
             control,
             matched_honest,
@@ -244,4 +259,9 @@ impl Problems {
             permutation_auroc: wire.permutation_auroc,
         }
     }
+}
+
+/// Whether a name is that of a file in the folder itself.
+fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name() == Some(name.as_ref()) && !name.contains(['/', '\\', '\0'])
 }

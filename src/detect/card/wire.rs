@@ -1,12 +1,13 @@
 //! `detector.yaml`, schema `candor/detector/v1`. Only this module knows how the card is spelled.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
 use super::{Card, Interval, TrainedOn};
-use crate::detect::calibration::FalsePositives;
+use crate::detect::calibration::{FalsePositives, Flags};
 use crate::detect::features::Sign;
 use crate::fault::{Fault, Result};
 
@@ -22,6 +23,8 @@ pub(super) struct CardV1 {
     pub(super) site: String,
     pub(super) d_in: usize,
     pub(super) weights: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) weights_sha256: BTreeMap<String, String>,
     pub(super) span: String,
     pub(super) aggregation: String,
     pub(super) positive: String,
@@ -36,6 +39,8 @@ pub(super) struct CardV1 {
     pub(super) features: Vec<FeatureV1>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) baselines: Option<BaselinesV1>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) limits: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,10 +54,21 @@ pub(super) struct ModelV1 {
 #[serde(deny_unknown_fields)]
 pub(super) struct CalibrationV1 {
     pub(super) threshold: f64,
+    #[serde(default)]
+    pub(super) flags: FlagsV1,
     pub(super) target_false_positive_rate: f64,
     pub(super) control: FalsePositivesV1,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) matched_honest: Option<FalsePositivesV1>,
+}
+
+/// A card that does not say flags what lies above.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FlagsV1 {
+    #[default]
+    Above,
+    Below,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -160,6 +176,24 @@ impl From<TrainedOnV1> for TrainedOn {
     }
 }
 
+impl From<FlagsV1> for Flags {
+    fn from(wire: FlagsV1) -> Self {
+        match wire {
+            FlagsV1::Above => Self::Above,
+            FlagsV1::Below => Self::Below,
+        }
+    }
+}
+
+impl From<Flags> for FlagsV1 {
+    fn from(flags: Flags) -> Self {
+        match flags {
+            Flags::Above => Self::Above,
+            Flags::Below => Self::Below,
+        }
+    }
+}
+
 impl From<Interval> for [f64; 2] {
     fn from(interval: Interval) -> Self {
         [interval.low, interval.high]
@@ -190,6 +224,7 @@ impl From<&Card> for CardV1 {
             },
             d_in: card.d_in,
             weights: card.weights.clone(),
+            weights_sha256: card.weights_sha256.clone(),
             span: card.span.to_string(),
             aggregation: card.aggregation.to_string(),
             positive: card.positive.clone(),
@@ -199,6 +234,7 @@ impl From<&Card> for CardV1 {
             },
             calibration: card.calibration.as_ref().map(|calibration| CalibrationV1 {
                 threshold: calibration.threshold,
+                flags: calibration.flags.into(),
                 target_false_positive_rate: calibration.target,
                 control: (&calibration.control).into(),
                 matched_honest: calibration.matched_honest.as_ref().map(Into::into),
@@ -237,6 +273,7 @@ impl From<&Card> for CardV1 {
                 layer0_auroc: baselines.layer0_auroc,
                 permutation_auroc: baselines.permutation_auroc,
             }),
+            limits: card.limits.clone(),
         }
     }
 }

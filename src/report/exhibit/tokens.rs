@@ -10,7 +10,7 @@ const PAIRS: usize = 2;
 const FEATURES: usize = 3;
 
 /// For each detector, both items of the first pairs that are shown side by side; of an SAE the features that tell the
-/// two apart the most. Detectors without a record have no threshold to colour by and are left out.
+/// two apart the most. Detectors without a threshold have nothing to colour by and are left out.
 pub(super) fn strips(
     evidence: &Evidence,
     context: &ExhibitContext,
@@ -39,6 +39,9 @@ pub(super) fn strips(
 
     let mut strips = Vec::new();
     for detector in context.detectors {
+        let Some(threshold) = detector.threshold else {
+            continue;
+        };
         for feature in features(evidence, &detector.id) {
             for response in &shown {
                 let score = evidence.scores.iter().find(|score| {
@@ -47,7 +50,7 @@ pub(super) fn strips(
                         && score.suite == response.suite
                         && score.item == response.item
                 });
-                strips.extend(score.map(|score| strip(score, response, detector.threshold)));
+                strips.extend(score.map(|score| strip(score, response, threshold)));
             }
         }
     }

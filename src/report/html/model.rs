@@ -31,6 +31,8 @@ pub(super) struct ModelView<'a> {
     pub effects: Vec<EffectView<'a>>,
     /// Why there is no intervention to show.
     pub no_effects: &'a str,
+    /// What a reader of the verdict has to know first.
+    pub caveats: Vec<Prose>,
     pub maps: Vec<MapView<'a>>,
     pub strips: Vec<StripGroup<'a>>,
     pub detectors: Vec<DetectorView<'a>>,
@@ -79,6 +81,7 @@ pub(super) struct Word<'a> {
 pub(super) struct DetectorView<'a> {
     pub detector: &'a DetectorRecord,
     pub threshold: String,
+    pub limits: String,
     pub declared: Option<String>,
     /// How well an SAE fits this audit's activations.
     pub fit: Vec<(&'static str, String)>,
@@ -113,6 +116,7 @@ impl<'a> ModelView<'a> {
             maps: model.exhibits.maps.iter().map(MapView::of).collect(),
             strips: groups(&model.exhibits.token_scores, &model.detectors),
             detectors: model.detectors.iter().map(detector).collect(),
+            caveats: model.caveats.iter().map(|caveat| prose(caveat)).collect(),
             samples: model
                 .samples
                 .iter()
@@ -257,7 +261,15 @@ fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
         ),
     ];
     DetectorView {
-        threshold: words::number(detector.threshold),
+        threshold: match (detector.threshold, detector.flags) {
+            (Some(threshold), flags) => format!(
+                "Flags what scores {} {}",
+                flags.unwrap_or_default().name(),
+                words::number(threshold)
+            ),
+            (None, _) => "Has no threshold".to_owned(),
+        },
+        limits: counted(detector.limits.len(), "limit", "limits"),
         fit: [
             ("active features a token (L0)", detector.l0),
             ("variance explained", detector.explained_variance),

@@ -2,6 +2,7 @@
 
 use super::chart::{Axis, Tick};
 use super::{Prose, prose};
+use crate::detect::Flags;
 use crate::report::{Aim, DetectorRecord, EffectExhibit, TokenStrip, words};
 
 /// The strips of one detector or feature, coloured on one scale.
@@ -11,6 +12,8 @@ pub(super) struct StripGroup<'a> {
     pub threshold: String,
     /// How far from the threshold the colours end.
     pub reach: String,
+    /// The side of the threshold that is flagged.
+    pub flags: &'static str,
     /// What a score above the threshold says, and what any other.
     pub above: &'static str,
     pub below: &'static str,
@@ -24,6 +27,7 @@ pub(super) struct StripView<'a> {
     pub outcome: &'static str,
     pub value: String,
     pub above: bool,
+    pub flagged: bool,
     pub tokens: Vec<TokenView>,
 }
 
@@ -73,12 +77,15 @@ pub(super) fn groups<'a>(
 
 fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<StripGroup<'a>> {
     let first = strips.first()?;
-    let mut known = detectors.iter();
-    let truth = known.any(|detector| detector.id == first.detector && detector.role == "truth");
-    let (above, below) = if truth {
-        ("held to be true", "held to be false")
-    } else {
-        ("flagged", "not flagged")
+    let detector = detectors.iter().find(|one| one.id == first.detector);
+    let truth = detector.is_some_and(|detector| detector.role == "truth");
+    let flags = detector
+        .and_then(|detector| detector.flags)
+        .unwrap_or_default();
+    let (above, below) = match (flags, truth) {
+        (Flags::Below, true) => ("held to be true", "held to be false"),
+        (Flags::Below, false) => ("not flagged", "flagged"),
+        (Flags::Above, _) => ("flagged", "not flagged"),
     };
     let reach = strips
         .iter()
@@ -90,20 +97,25 @@ fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<S
         feature: first.feature,
         threshold: words::number(first.threshold),
         reach: words::number(reach),
+        flags: flags.name(),
         above,
         below,
         open: true,
-        strips: strips.iter().map(|strip| view(strip, reach)).collect(),
+        strips: strips
+            .iter()
+            .map(|strip| view(strip, reach, flags))
+            .collect(),
     })
 }
 
-fn view(strip: &TokenStrip, reach: f64) -> StripView<'_> {
+fn view(strip: &TokenStrip, reach: f64, flags: Flags) -> StripView<'_> {
     let tokens = strip.tokens.iter().zip(&strip.scores).enumerate();
     StripView {
         strip,
         outcome: words::outcome(strip.outcome),
         value: words::number(strip.value),
         above: strip.value > strip.threshold,
+        flagged: flags.flag(strip.value, strip.threshold),
         tokens: tokens
             .map(|(at, (token, score))| {
                 let distance = f64::from(*score) - strip.threshold;

@@ -61,6 +61,9 @@ object! {
         findings: Vec<FindingV1>,
         /// Planned work that did not come to its end; not empty means that the audit is incomplete.
         incomplete: Vec<UnmeasuredV1>,
+        /// What a reader of the verdict has to know first.
+        #[serde(default)]
+        caveats: Vec<String>,
         /// What could not be measured.
         unmeasured: Vec<UnmeasuredV1>,
         /// Digests of the model, its external data and its tokenizer.

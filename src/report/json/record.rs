@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::estimate::EstimateV1;
 use super::finding::SeverityV1;
 use super::wire::{Number, Wire, name, object};
+use crate::detect::Flags;
 use crate::evidence::Outcome;
 use crate::report::{
     Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
@@ -15,6 +16,10 @@ use crate::report::{
 name! {
     /// How a response compares with the facts.
     OutcomeV1 for Outcome { True, False, Unclear, Unjudged, }
+}
+name! {
+    /// The side of a threshold that is flagged.
+    FlagsV1 for Flags { Above, Below, }
 }
 object! {
     /// What the models ran on.
@@ -81,8 +86,10 @@ object! {
         kind: String,
         /// The site it reads.
         site: String,
-        /// The score from which it says yes.
-        threshold: Number,
+        /// The score beyond which it flags an item; null without a calibration.
+        threshold: Option<Number>,
+        /// The side of the threshold that it flags.
+        flags: Option<FlagsV1>,
         /// AUROC that its card declares.
         declared_auroc: Option<Number>,
         /// AUROC measured in this audit.
@@ -101,6 +108,9 @@ object! {
         calibration_digest: Option<String>,
         /// SHA-256 of the model that it was made on.
         model_digest: Option<String>,
+        /// How far it is not to be trusted.
+        #[serde(default)]
+        limits: Vec<String>,
     }
 }
 object! {

@@ -3,8 +3,8 @@ use super::{Class, Demand, Kind, Measured, Param, interval};
 /// How often a detector flags one side.
 pub(super) static KIND: Kind = Kind {
     name: "flag_rate",
-    label: "share of items above the detector's threshold",
-    doc: "Share of items that a probe scores above its card's threshold, in 0..1; exact interval where every group has one \
+    label: "share of items that the detector flags",
+    doc: "Share of items that a probe scores beyond its card's threshold, on the side that the card flags, in 0..1; exact interval where every group has one \
           item, otherwise over groups.",
     class: Class::Representation,
     range: (0.0, 1.0),
@@ -17,7 +17,7 @@ pub(super) static KIND: Kind = Kind {
         interval::share(
             scores
                 .iter()
-                .map(|score| (score.group.as_str(), score.value > detector.threshold)),
+                .map(|score| (score.group.as_str(), detector.flag(score.value))),
         )
     },
 };

@@ -5,8 +5,8 @@ use super::{Class, Demand, Kind, Measured, Measurement, Of, Param, interval};
 /// How much more often a detector flags the tested condition than the matched baseline.
 pub(super) static KIND: Kind = Kind {
     name: "flag_rate_gap",
-    label: "more items above the detector's threshold under the tested condition than under the baseline",
-    doc: "Share of tested items that a probe scores above its card's threshold minus the same share among their \
+    label: "more items that the detector flags under the tested condition than under the baseline",
+    doc: "Share of tested items that a probe scores beyond its card's threshold, on the side that the card flags, minus the same share among their \
           counterparts, in -1..1. Paired by `pair`; interval by cluster bootstrap over groups.",
     class: Class::Representation,
     range: (-1.0, 1.0),
@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
         let mut flagged = BTreeMap::new();
         for of in [Of::Tested, Of::Against] {
             for score in view.scores(detector, None, of)? {
-                flagged.insert(score.item.as_str(), score.value > detector.threshold);
+                flagged.insert(score.item.as_str(), detector.flag(score.value));
             }
         }
         let mut pairs = view.pairs()?;
