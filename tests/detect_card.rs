@@ -435,7 +435,7 @@ fn messages_for_bad_detector_folders() {
     say("other weights than those of the card", &probe, &|folder| {
         let mut other = self::probe();
         if let Loaded::Probe(probe) = &mut other.weights {
-            probe.bias = 0.5;
+            probe.bias[0] = 0.5;
         }
         let (_parent, from) = written(&other);
         fs::copy(

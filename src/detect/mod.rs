@@ -9,6 +9,7 @@ mod column;
 mod detector;
 mod direction;
 mod features;
+mod negation;
 mod probe;
 pub mod sae;
 mod span;
@@ -18,7 +19,9 @@ pub mod train;
 mod write;
 
 pub use aggregation::Aggregation;
-pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
+pub use baselines::{
+    bag_of_words_auroc, bag_of_words_scores, length_auroc, logistic_scores, permutation_auroc,
+};
 pub use binding::Foreign;
 pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};
 pub use card::{Card, DetectorKind};
@@ -26,6 +29,7 @@ pub use column::Column;
 pub use detector::{Detector, FileDigest, ItemScore, Loaded};
 pub use direction::Direction;
 pub use features::{SelectedFeature, Selection, Sign, select_features};
+pub use negation::without_negation;
 pub use probe::Probe;
 pub use sae::Sae;
 pub use span::Span;

@@ -7,6 +7,7 @@ mod binomial;
 mod bootstrap;
 mod multiplicity;
 mod permutation;
+mod ranked;
 mod ranks;
 mod summary;
 
@@ -14,6 +15,7 @@ pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
 pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
+pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use summary::{mean, quantile, std};
 
