@@ -128,7 +128,7 @@ pub fn run(args: &TrainProbeArgs, cli: &Cli) -> Result<()> {
     let trained = train_probe(&runtime, &subject, &request, &bar)?;
     drop(bar);
     trained.write(&args.out)?;
-    terminal::say(&shown::shown(&trained, &args.out));
+    terminal::say(&shown::shown(&trained.report, &args.out));
     Ok(())
 }
 
