@@ -114,14 +114,20 @@ fn pooling_probes_reach_the_loss_that_torch_reaches() {
         let span: Vec<usize> = (0..example.nrows()).collect();
         let pooled = aggregation.of_columns(example.view(), &span).unwrap();
         let expected = case["pooled"].as_f64().unwrap();
-        assert!((pooled - expected).abs() < 1e-6, "{name}: {pooled} {expected}");
+        assert!(
+            (pooled - expected).abs() < 1e-6,
+            "{name}: {pooled} {expected}"
+        );
         let shown = aggregation.by_token(example.view(), &span).unwrap();
         let sum: f64 = shown.iter().copied().map(f64::from).sum();
         assert!((sum - pooled).abs() < 1e-5, "{name}: {sum} {pooled}");
 
         let rows = matrix(&case["rows"]);
         let of_item = labels(&case["labels"]);
-        let item: Vec<usize> = numbers(&case["item"]).iter().map(|at| *at as usize).collect();
+        let item: Vec<usize> = numbers(&case["item"])
+            .iter()
+            .map(|at| *at as usize)
+            .collect();
         let labels: Vec<bool> = item.iter().map(|item| of_item[*item]).collect();
         let about: Vec<About> = item
             .iter()
@@ -190,8 +196,16 @@ fn pooling_refuses_columns_that_do_not_fit() {
     let fault = Aggregation::Attention.of_columns(odd.view(), &[0]);
     assert_eq!(fault.unwrap_err().found, "3 columns for `attention`");
     assert!(Aggregation::Mean.of_columns(odd.view(), &[0]).is_err());
-    assert!(Aggregation::SumOfMaxima.of_columns(odd.view(), &[]).is_err());
-    assert!(Aggregation::SumOfMaxima.of_columns(odd.view(), &[3]).is_err());
+    assert!(
+        Aggregation::SumOfMaxima
+            .of_columns(odd.view(), &[])
+            .is_err()
+    );
+    assert!(
+        Aggregation::SumOfMaxima
+            .of_columns(odd.view(), &[3])
+            .is_err()
+    );
     assert!(Aggregation::Attention.of(&[0.0], &[0]).is_err());
 }
 

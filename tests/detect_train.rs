@@ -14,8 +14,8 @@
 
 use candor::detect::train::{PROBE_KINDS, ProbeKind, TrainingOptions, TrainingSet};
 use candor::detect::{
-    Aggregation, Corpus, Probe, Selection, Sign, Span, SplitItem, bag_of_words_auroc,
-    calibrate, folds, hold_out, length_auroc, permutation_auroc, select_features,
+    Aggregation, Corpus, Probe, Selection, Sign, Span, SplitItem, bag_of_words_auroc, calibrate,
+    folds, hold_out, length_auroc, permutation_auroc, select_features,
 };
 use candor::stats;
 use ndarray::{Array1, Array2, array};

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::card::{Interval, MadeOn};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, Probe,
-    Loaded, Sae, SelectedFeature, Sign, Span,
+    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, Loaded, Probe,
+    Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Result;
 use candor::lab::{Monitored, SCORES, Weights, capture, drift, monitor};
@@ -67,6 +67,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         features: vec![],
         baselines: None,
         limits: Vec::new(),
+        source: None,
     }
 }
 

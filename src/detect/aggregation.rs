@@ -78,7 +78,8 @@ impl Aggregation {
                 .reduce(f64::max),
             Self::MaxMovingAverage { alpha } => {
                 let averages = scores.iter().scan(None, |average, score| {
-                    let next = average.map_or(*score, |before| alpha * score + (1.0 - alpha) * before);
+                    let next =
+                        average.map_or(*score, |before| alpha * score + (1.0 - alpha) * before);
                     *average = Some(next);
                     Some(next)
                 });
@@ -206,7 +207,9 @@ fn checked(score: Option<f32>, index: usize, tokens: usize) -> Result<f64> {
 fn empty() -> Fault {
     Fault::failed(DOING, "an empty span")
         .expected("at least one token")
-        .hint("the item has no token of the kind that the detector's span names, such as a response")
+        .hint(
+            "the item has no token of the kind that the detector's span names, such as a response",
+        )
 }
 
 impl fmt::Display for Aggregation {

@@ -1,6 +1,7 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
 mod aggregation;
+mod agreement;
 mod baselines;
 mod binding;
 mod calibration;
@@ -19,6 +20,7 @@ pub mod train;
 mod write;
 
 pub use aggregation::Aggregation;
+pub use agreement::{Agreement, auroc_agreement, false_alarm_agreement, sae_agreements};
 pub use baselines::{
     bag_of_words_auroc, bag_of_words_scores, length_auroc, logistic_scores, permutation_auroc,
 };

@@ -53,10 +53,8 @@ impl Probe {
     /// Rows of another width, or a score that is not finite (a NaN or an infinity in the activations).
     pub fn scores(&self, x: ArrayView2<f32>) -> Result<Array2<f64>> {
         if x.ncols() != self.d_in() {
-            return Err(
-                Fault::usage(DOING, format!("rows of width {}", x.ncols()))
-                    .expected(format!("width {}", self.d_in())),
-            );
+            return Err(Fault::usage(DOING, format!("rows of width {}", x.ncols()))
+                .expected(format!("width {}", self.d_in())));
         }
         let mut scores = Array2::zeros((x.nrows(), self.columns()));
         for ((row, column), score) in scores.indexed_iter_mut() {
@@ -68,8 +66,10 @@ impl Probe {
                 .sum();
             *score = product + f64::from(self.bias[column]);
             if !score.is_finite() {
-                return Err(Fault::failed(DOING, format!("the score {score} in row {row}"))
-                    .expected("finite activations"));
+                return Err(
+                    Fault::failed(DOING, format!("the score {score} in row {row}"))
+                        .expected("finite activations"),
+                );
             }
         }
         Ok(scores)

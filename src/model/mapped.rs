@@ -13,7 +13,7 @@ use crate::fault::{Fault, Result};
 ///
 /// # Errors
 /// The path does not exist, is no regular file, or cannot be read or mapped.
-pub(super) fn map(path: &Path, doing: &str) -> Result<Bytes> {
+pub(crate) fn map(path: &Path, doing: &str) -> Result<Bytes> {
     Ok(Mapped::open(path, doing)?.bytes)
 }
 
@@ -75,7 +75,7 @@ fn open(path: &Path, doing: &str) -> Result<Option<File>> {
         return Err(
             Fault::usage(doing, format!("`{}` is {what}", path.display()))
                 .expected("a file")
-                .hint("name the file itself, such as `model.onnx` within the folder"),
+                .hint("name the file itself, not the folder"),
         );
     }
     if found.len() == 0 {

@@ -59,7 +59,8 @@ fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
 /// `[θ, b]`, θ a random direction of length 1.
 fn start(width: usize, seed: u64) -> Array1<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut start: Array1<f64> = Array1::from_shape_fn(width + 1, |_| random.random_range(-1.0..1.0));
+    let mut start: Array1<f64> =
+        Array1::from_shape_fn(width + 1, |_| random.random_range(-1.0..1.0));
     start[width] = 0.0;
     let length: f64 = start.dot(&start).sqrt();
     start / length

@@ -108,8 +108,11 @@ fn shrunk(classes: &[Class], n: usize, difference: &Array1<f64>) -> Result<Array
     let mut small = scaled.dot(&factor.t());
     small.diag_mut().mapv_inplace(|entry| entry + 1.0);
     let inner = spectrum::solve(&small, &scaled.dot(difference)).ok_or_else(|| {
-        Fault::failed("training a lda probe", "a covariance that cannot be inverted")
-            .expected("finite activations")
+        Fault::failed(
+            "training a lda probe",
+            "a covariance that cannot be inverted",
+        )
+        .expected("finite activations")
     })?;
     Ok(difference / &diagonal - scaled.t().dot(&inner))
 }

@@ -33,7 +33,9 @@ pub(super) fn along(set: &TrainingSet<'_>, directions: &[Array1<f64>]) -> Result
         weight = weight + direction.mapv(|value| value * f64::from(*slope));
     }
     Ok(Probe {
-        weight: weight.mapv(|value| value as f32).insert_axis(ndarray::Axis(1)),
+        weight: weight
+            .mapv(|value| value as f32)
+            .insert_axis(ndarray::Axis(1)),
         bias: line.bias,
     })
 }

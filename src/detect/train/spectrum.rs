@@ -59,8 +59,11 @@ fn symmetric(matrix: &Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     let n = matrix.nrows();
     let square = square(matrix);
     let found = square.self_adjoint_eigen(Side::Lower).map_err(|error| {
-        Fault::failed("taking the eigenvectors of a covariance", format!("{error:?}"))
-            .expected("finite activations")
+        Fault::failed(
+            "taking the eigenvectors of a covariance",
+            format!("{error:?}"),
+        )
+        .expected("finite activations")
     })?;
     let (values, vectors) = (found.S().column_vector(), found.U());
     Ok((

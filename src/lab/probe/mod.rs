@@ -176,6 +176,7 @@ pub fn train_probe(
             features: Vec::new(),
             baselines: Some(crossed(&work, &data, kind, activations, bottom)?),
             limits: Vec::new(),
+            source: None,
         },
         folder: PathBuf::new(),
         weights: Loaded::Probe(probe),
