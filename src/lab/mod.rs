@@ -3,14 +3,12 @@
 //!
 //! `audit` is made of the same verbs.
 
-mod baselines;
 mod capture;
 mod check;
 mod chunks;
 mod circuit;
 mod encode;
 mod find;
-mod fitting;
 mod folders;
 mod import;
 mod labelled;
@@ -19,6 +17,7 @@ mod own;
 mod pairs;
 mod patch;
 mod path;
+mod probe;
 mod progress;
 mod push;
 mod read;
@@ -28,7 +27,6 @@ mod splice;
 mod steer;
 mod steered;
 mod subject;
-mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
@@ -49,6 +47,11 @@ pub use patch::{
     PatchRequest, Patched, Random, Refused, Windows, patch,
 };
 pub use path::{PathFile, PathRequest, Told, patch_paths};
+pub use probe::{
+    BaselineLine, Bin, Cell, CountLine, DatasetLine, EstimateLine, LeftOut, PermutationLine,
+    ProbeReport, ProbeRequest, ReliabilityLine, SplitLine, SweepLine, TrainedProbe, TransferTable,
+    ValueLine, probe_page, train_probe,
+};
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
@@ -58,5 +61,4 @@ pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
-pub use train::{ProbeRequest, train_probe};
 pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};

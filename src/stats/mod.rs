@@ -8,6 +8,7 @@ mod bootstrap;
 mod correlation;
 mod multiplicity;
 mod permutation;
+mod ranked;
 mod ranks;
 mod summary;
 
@@ -16,6 +17,7 @@ pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of}
 pub use correlation::{pearson, spearman};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
+pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use summary::{mean, quantile, std};
 
