@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Show what suites are made of: sources, rows left out, labels, groups.
+    #[command(subcommand)]
+    Suites(super::suites::SuitesCommand),
     /// Check detectors, choose SAE features, encode activations.
     #[command(subcommand)]
     Detectors(super::detectors::DetectorsCommand),

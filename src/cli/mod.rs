@@ -15,6 +15,7 @@ mod report;
 mod rules;
 mod sampling;
 mod steer;
+mod suites;
 mod terminal;
 mod train;
 
@@ -61,6 +62,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Steer(args) => steer::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
+        Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
     }

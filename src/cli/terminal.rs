@@ -79,6 +79,14 @@ impl Progress for Bar {
             bar.inc(steps as u64);
         }
     }
+
+    fn note(&self, how: &str) {
+        if let Ok(slot) = self.bar.lock()
+            && let Some(bar) = slot.as_ref()
+        {
+            bar.set_message(how.to_owned());
+        }
+    }
 }
 
 impl Drop for Bar {

@@ -28,6 +28,7 @@ mod steer;
 mod steered;
 mod subject;
 mod train;
+mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
 pub use check::{
@@ -56,3 +57,4 @@ pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
 pub use train::{ProbeRequest, train_probe};
+pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};

@@ -6,6 +6,8 @@ pub trait Progress: Sync {
     fn stage(&self, what: &str, total: usize);
     /// So many more steps are done.
     fn step(&self, steps: usize);
+    /// How the stage goes, in a few words.
+    fn note(&self, _how: &str) {}
 }
 
 /// Says nothing.

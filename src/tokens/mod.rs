@@ -1,16 +1,21 @@
 //! From text to token ids: the tokenizer, chat templates, suites of prompts, and which tokens are the response.
 
+mod account;
 mod chat;
 mod config;
+mod import;
 mod judge;
 mod prompt;
 mod python;
+mod schema;
 mod suite;
 mod tokenizer;
 mod wire;
 
+pub use account::{Labels, Longest, Repeated, Skipped, Source};
 pub use chat::ChatTemplate;
 pub use judge::{Judge, Outcome};
 pub use prompt::{Given, Message, Prompt};
+pub use schema::suite_schema;
 pub use suite::{Contrast, Item, Polarity, Purpose, Suite};
 pub use tokenizer::{Encoded, Tokenizer};

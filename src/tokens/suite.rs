@@ -1,13 +1,15 @@
 //! A suite of prompts and what they are for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::account::{self, Head, Source};
+use super::import::{Imported, import};
 use super::prompt::Prompt;
 use super::wire::{ItemWire, PurposeWire, SuiteWire};
 use crate::fault::{Fault, Result};
 
-const SCHEMA: &str = "candor/suite/v1";
+pub(super) const SCHEMA: &str = "candor/suite/v1";
 
 /// What a suite is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +101,10 @@ pub struct Suite {
     pub items: Vec<Item>,
     /// Where `suite.yaml` was read from.
     pub path: PathBuf,
-    /// SHA-256 over the bytes of `suite.yaml` and of the items file.
+    /// SHA-256 over the bytes of `suite.yaml` and of the items file, or of the digests of the sources' files.
     pub digest: String,
+    /// Where the items come from, and what was left out.
+    pub sources: Vec<Source>,
 }
 
 impl Suite {
@@ -122,8 +126,9 @@ impl Suite {
             "a suite: a folder with a suite.yaml, or that file",
         )?;
         let wire: SuiteWire = serde_yaml::from_str(&text).map_err(|error| {
-            Fault::usage(&doing, error.to_string())
-                .expected("keys schema, id, title, purpose, items, contrast, max_new_tokens")
+            Fault::usage(&doing, error.to_string()).expected(
+                "keys schema, id, title, purpose, items or sources, root, contrast, max_new_tokens",
+            )
         })?;
         if wire.schema != SCHEMA {
             return Err(Fault::usage(&doing, format!("schema `{}`", wire.schema))
@@ -134,18 +139,29 @@ impl Suite {
             PurposeWire::Control => Purpose::Control,
             PurposeWire::Calibration => Purpose::Calibration,
         };
-        let items_file = file.with_file_name("").join(&wire.items);
-        let items_text = read(
-            &items_file,
-            &doing,
-            "a file of items, one JSON object a line",
-        )?;
-        let items = parse_items(&items_text, &items_file)?;
-        if items.is_empty() {
-            return Err(
-                Fault::no_inputs(&doing, format!("no item in `{}`", items_file.display()))
-                    .expected("at least one JSON object, one a line"),
-            );
+        let folder = file.with_file_name("");
+        let (imported, bytes) = match (&wire.items, wire.sources.as_slice()) {
+            (Some(items), []) => own_items(&folder.join(items), &doing)?,
+            (None, [_, ..]) => {
+                let root = folder.join(wire.root.as_deref().unwrap_or(Path::new("")));
+                let imported = import(&wire.sources, &root, &doing)?;
+                let digests = imported.digests.concat();
+                (imported, digests)
+            }
+            (Some(_), _) => {
+                return Err(
+                    Fault::usage(&doing, "both `items` and `sources`").expected("one of them")
+                );
+            }
+            (None, []) => {
+                return Err(Fault::usage(&doing, "neither `items` nor `sources`").expected(
+                    "`items`: a JSONL of items, or `sources`: files with the meaning of their columns",
+                ));
+            }
+        };
+        let sources = account::sources(&imported.items, &imported.source_of, imported.heads);
+        if imported.items.is_empty() {
+            return Err(nothing(&sources, &doing));
         }
         if wire.max_new_tokens == 0 {
             return Err(Fault::usage(&doing, "max_new_tokens: 0").expected("at least 1"));
@@ -160,12 +176,27 @@ impl Suite {
             purpose,
             contrast,
             max_new_tokens: wire.max_new_tokens,
-            items,
+            items: imported.items,
+            sources,
             path: file,
-            digest: crate::digest::sha256_of(&[text.as_bytes(), items_text.as_bytes()].concat()),
+            digest: crate::digest::sha256_of(&[text.as_bytes(), bytes.as_bytes()].concat()),
         };
         suite.check(&doing)?;
+        suite.tell();
         Ok(suite)
+    }
+
+    /// One line where rows were left out, whoever reads the suite.
+    fn tell(&self) {
+        let left_out: usize = self.sources.iter().map(Source::left_out).sum();
+        if left_out > 0 {
+            let rows: usize = self.sources.iter().map(|source| source.rows).sum();
+            tracing::warn!(
+                "suite {}: {left_out} of {rows} rows left out; `candor suites check {}` says why",
+                self.id,
+                self.path.display()
+            );
+        }
     }
 
     /// Items of one condition, in file order.
@@ -173,6 +204,13 @@ impl Suite {
         self.items
             .iter()
             .filter(move |item| item.condition == condition)
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        let groups: HashSet<&str> = self.items.iter().map(|item| item.group.as_str()).collect();
+        groups.len()
     }
 
     /// The item of that id.
@@ -266,6 +304,54 @@ impl Suite {
             }
         }
         Ok(())
+    }
+}
+
+/// The items of a suite's own file, and its text.
+fn own_items(path: &Path, doing: &str) -> Result<(Imported, String)> {
+    let text = read(path, doing, "a file of items, one JSON object a line")?;
+    let items = parse_items(&text, path)?;
+    let head = Head {
+        dataset: String::new(),
+        file: path.to_owned(),
+        rows: items.len(),
+        skipped: Vec::new(),
+    };
+    let imported = Imported {
+        source_of: vec![0; items.len()],
+        items,
+        heads: vec![head],
+        digests: Vec::new(),
+    };
+    Ok((imported, text))
+}
+
+/// A suite without items, and what became of its rows.
+fn nothing(sources: &[Source], doing: &str) -> Fault {
+    let told = sources.iter().map(|source| {
+        let file = source.file.display();
+        let reasons = source.skipped.iter().map(|skipped| {
+            let lines = skipped.lines.iter().map(u64::to_string).collect::<Vec<_>>();
+            format!(
+                "{} rows: {} (line {})",
+                skipped.rows,
+                skipped.reason,
+                lines.join(", ")
+            )
+        });
+        let reasons: Vec<String> = reasons.collect();
+        if reasons.is_empty() {
+            format!("no item in `{file}`")
+        } else {
+            format!("no item in `{file}`: {}", reasons.join("; "))
+        }
+    });
+    let fault = Fault::no_inputs(doing, told.collect::<Vec<_>>().join("\n            "));
+    match sources {
+        [source] if source.dataset.is_empty() => {
+            fault.expected("at least one JSON object, one a line")
+        }
+        _ => fault.expected("a map that at least one row fits"),
     }
 }
 

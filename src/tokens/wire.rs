@@ -12,7 +12,12 @@ pub(super) struct SuiteWire {
     #[serde(default)]
     pub title: String,
     pub purpose: PurposeWire,
-    pub items: PathBuf,
+    #[serde(default)]
+    pub items: Option<PathBuf>,
+    #[serde(default)]
+    pub root: Option<PathBuf>,
+    #[serde(default)]
+    pub sources: Vec<super::import::wire::SourceWire>,
     #[serde(default)]
     pub contrast: Option<ContrastWire>,
     #[serde(default = "one_token")]

@@ -1,6 +1,7 @@
 //! `candor train`
 
 mod probe;
+mod sae;
 
 use clap::Subcommand;
 
@@ -12,10 +13,13 @@ use crate::fault::Result;
 pub enum TrainCommand {
     /// A linear probe on a site's activations.
     Probe(probe::TrainProbeArgs),
+    /// A sparse autoencoder of a site's activations, in SAELens's format.
+    Sae(Box<sae::TrainSaeArgs>),
 }
 
 pub fn run(command: &TrainCommand, cli: &Cli) -> Result<()> {
     match command {
         TrainCommand::Probe(args) => probe::run(args, cli),
+        TrainCommand::Sae(args) => sae::run(args, cli),
     }
 }

@@ -11,7 +11,7 @@ use crate::detect::tensors::{self, Named, Tensors};
 use crate::fault::{Fault, Result};
 
 pub(in crate::detect) const CONFIG_FILE: &str = "cfg.json";
-const WEIGHTS_FILE: &str = "sae_weights.safetensors";
+pub(in crate::detect) const WEIGHTS_FILE: &str = "sae_weights.safetensors";
 pub(in crate::detect) const SCALER_FILE: &str = "activation_scaler.json";
 
 impl Sae {

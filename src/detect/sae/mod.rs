@@ -8,6 +8,7 @@ mod config;
 mod file;
 mod measure;
 mod normalization;
+pub mod train;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 

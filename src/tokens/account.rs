@@ -1,0 +1,189 @@
+//! What a suite is made of, in numbers: where its items come from, what was left out and why, labels, groups, repetitions.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::suite::Item;
+
+/// Lines that a reason shows at most, and reasons that are told apart.
+const LINES: usize = 5;
+const REASONS: usize = 20;
+
+/// Rows that gave no item, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Why.
+    pub reason: String,
+    /// How many rows.
+    pub rows: usize,
+    /// The first lines of the file where they begin.
+    pub lines: Vec<u64>,
+}
+
+impl Skipped {
+    /// Counts a row.
+    pub(super) fn count(all: &mut Vec<Self>, reason: &str, line: u64) {
+        let known = all.iter().position(|skipped| skipped.reason == reason);
+        let place = match known {
+            None if all.len() < REASONS => {
+                all.push(Self {
+                    reason: if all.len() + 1 < REASONS {
+                        reason
+                    } else {
+                        "other reasons"
+                    }
+                    .to_owned(),
+                    rows: 0,
+                    lines: Vec::new(),
+                });
+                all.len() - 1
+            }
+            None => all.len() - 1,
+            Some(place) => place,
+        };
+        if let Some(skipped) = all.get_mut(place) {
+            skipped.rows += 1;
+            if skipped.lines.len() < LINES {
+                skipped.lines.push(line);
+            }
+        }
+    }
+}
+
+/// A file of a suite and what became of its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The data set; empty for a suite's own file of items.
+    pub dataset: String,
+    /// Where the rows lie.
+    pub file: PathBuf,
+    /// Rows of the file.
+    pub rows: usize,
+    /// Rows that gave no item.
+    pub skipped: Vec<Skipped>,
+    /// Items that the other rows gave.
+    pub items: usize,
+    /// Items by label.
+    pub labels: Labels,
+    /// Groups that its items belong to; groups of several files count in each.
+    pub groups: usize,
+    /// Items whose prompt and response stood before.
+    pub repeated: Repeated,
+    /// The item with the most characters, prompt and response.
+    pub longest: Option<Longest>,
+}
+
+impl Source {
+    /// Rows that gave no item.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.skipped.iter().map(|skipped| skipped.rows).sum()
+    }
+}
+
+/// Items by label.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Labels {
+    /// Of label 1.
+    pub one: usize,
+    /// Of label 0.
+    pub zero: usize,
+    /// Without a label.
+    pub none: usize,
+}
+
+/// Items whose prompt and response stood before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Repeated {
+    /// In the same source.
+    pub within: usize,
+    /// In an earlier source.
+    pub across: usize,
+    /// Those of them with another label than before.
+    pub contradicting: usize,
+}
+
+/// An item and its length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Longest {
+    /// Its id.
+    pub id: String,
+    /// Characters of prompt and response.
+    pub characters: usize,
+}
+
+/// What is known of a source before its items are counted.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub dataset: String,
+    pub file: PathBuf,
+    pub rows: usize,
+    pub skipped: Vec<Skipped>,
+}
+
+/// What the model reads of an item: two items with the same text are one to it.
+pub(super) fn content(item: &Item) -> String {
+    let response = item.response.as_deref().unwrap_or_default();
+    format!("{}\u{0}{response}", item.prompt)
+}
+
+/// Counts the items of each source; `source_of` says which one each item came from.
+pub(super) fn sources(items: &[Item], source_of: &[usize], heads: Vec<Head>) -> Vec<Source> {
+    let mut sources: Vec<Source> = heads
+        .into_iter()
+        .map(|head| Source {
+            dataset: head.dataset,
+            file: head.file,
+            rows: head.rows,
+            skipped: head.skipped,
+            items: 0,
+            labels: Labels::default(),
+            groups: 0,
+            repeated: Repeated::default(),
+            longest: None,
+        })
+        .collect();
+    let mut groups: HashSet<(usize, &str)> = HashSet::new();
+    let mut first: HashMap<String, (usize, Option<u8>)> = HashMap::new();
+    for (item, &index) in items.iter().zip(source_of) {
+        let Some(source) = sources.get_mut(index) else {
+            continue;
+        };
+        source.items += 1;
+        match item.label {
+            Some(0) => source.labels.zero += 1,
+            Some(_) => source.labels.one += 1,
+            None => source.labels.none += 1,
+        }
+        source.groups += usize::from(groups.insert((index, &item.group)));
+        let text = content(item);
+        let characters = text.chars().count() - 1;
+        if source
+            .longest
+            .as_ref()
+            .is_none_or(|longest| longest.characters < characters)
+        {
+            source.longest = Some(Longest {
+                id: item.id.clone(),
+                characters,
+            });
+        }
+        match first.get(&text) {
+            Some((earlier, label)) => {
+                let repeated = &mut source.repeated;
+                if *earlier == index {
+                    repeated.within += 1;
+                } else {
+                    repeated.across += 1;
+                }
+                repeated.contradicting += usize::from(*label != item.label);
+            }
+            None => {
+                first.insert(text, (index, item.label));
+            }
+        }
+    }
+    sources
+}
