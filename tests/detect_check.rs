@@ -214,6 +214,9 @@ fn a_quantised_export_is_compared_with_pytorch_as_scipy_does() {
     }
     flips(scores.token_flips, &probe["token_flips"]);
     flips(scores.text_flips, &probe["text_flips"]);
+    let crossed = scores.token_flips.unwrap();
+    assert!(crossed.on > 0 && crossed.off > 0, "{crossed:?}");
+    assert_eq!(transfer.agreements[0].what, "threshold flips");
 }
 
 #[test]

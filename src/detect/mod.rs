@@ -17,7 +17,9 @@ mod tensors;
 pub mod train;
 mod write;
 
-pub use agreement::{Agreement, auroc_agreement, false_alarm_agreement, sae_agreements};
+pub use agreement::{
+    Agreement, auroc_agreement, false_alarm_agreement, flip_agreement, sae_agreements,
+};
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
 pub use binding::Foreign;
 pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};

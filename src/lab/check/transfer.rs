@@ -7,7 +7,7 @@ use super::reference::{Recorded, Reference};
 use super::{Reader, TOKENS_AT_ONCE};
 use crate::detect::card::Declares;
 use crate::detect::sae::{Measured, Measuring};
-use crate::detect::{Agreement, Calibration, Detector, Sae, Span, sae_agreements};
+use crate::detect::{Agreement, Calibration, Detector, Sae, Span, flip_agreement, sae_agreements};
 use crate::fault::{Fault, Result};
 use crate::lab::Progress;
 use crate::lab::chunks::chunks;
@@ -29,6 +29,8 @@ pub struct Transfer {
     pub note: Option<&'static str>,
     /// How an SAE fares on both.
     pub dictionaries: Option<Dictionaries>,
+    /// An SAE's quality here beside that on the reference run, and a threshold's flips beside the false alarms that its card declares.
+    pub agreements: Vec<Agreement>,
 }
 
 /// Token scores of both runs.
@@ -72,18 +74,14 @@ pub struct Dictionaries {
     pub here: Measured,
 }
 
-impl Transfer {
-    /// An SAE's quality here, held against that on the reference run.
-    pub fn agreements(&self) -> impl Iterator<Item = Agreement> + use<> {
-        let both = self.dictionaries.map(|both| {
-            let declared = Declares {
-                l0: Some(both.reference.l0),
-                explained_variance: Some(both.reference.explained_variance),
-                ..Declares::default()
-            };
-            sae_agreements(&declared, &both.here)
-        });
-        both.into_iter().flatten()
+impl Dictionaries {
+    fn agreements(&self) -> Vec<Agreement> {
+        let declared = Declares {
+            l0: Some(self.reference.l0),
+            explained_variance: Some(self.reference.explained_variance),
+            ..Declares::default()
+        };
+        sae_agreements(&declared, &self.here)
     }
 }
 
@@ -273,20 +271,30 @@ impl<'a> Comparison<'a> {
                 }
             });
         let span = detector.map(|detector| detector.card.span);
+        let columns: Vec<Columns> = columns.collect();
+        let dictionaries = match &self.measuring {
+            Some([reference, here]) => Some(Dictionaries {
+                jaccard: self.jaccard / n,
+                reference: reference.finish()?,
+                here: here.finish()?,
+            }),
+            None => None,
+        };
+        let mut agreements = dictionaries
+            .as_ref()
+            .map_or_else(Vec::new, Dictionaries::agreements);
+        let flips = columns.iter().find_map(|columns| columns.text_flips);
+        if let (Some(calibration), Some(flips)) = (calibration, flips) {
+            agreements.push(flip_agreement(&calibration.control, &flips.share));
+        }
         Ok(Transfer {
             tokens: self.tokens,
             cosine: self.cosine / n,
             relative_difference: self.relative / n,
-            scores: columns.collect(),
+            scores: columns,
             note: span.and_then(read_as),
-            dictionaries: match &self.measuring {
-                Some([reference, here]) => Some(Dictionaries {
-                    jaccard: self.jaccard / n,
-                    reference: reference.finish()?,
-                    here: here.finish()?,
-                }),
-                None => None,
-            },
+            dictionaries,
+            agreements,
         })
     }
 }
