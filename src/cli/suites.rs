@@ -10,7 +10,7 @@ use serde_json::json;
 use super::terminal;
 use crate::fault::{Fault, Result};
 use crate::report::counted;
-use crate::tokens::{Skipped, Source, Suite, suite_schema};
+use crate::tokens::{Source, Suite, suite_schema};
 
 /// `candor suites`
 #[derive(Debug, Subcommand)]
@@ -91,12 +91,8 @@ fn as_text(suite: &Suite) -> String {
         table(suite),
     ];
     for source in &suite.sources {
-        lines.extend(
-            source
-                .skipped
-                .iter()
-                .map(|skipped| left_out(source, skipped)),
-        );
+        let told = source.skipped.iter();
+        lines.extend(told.map(|skipped| format!("  {}: {skipped}", source.dataset)));
     }
     let sum = |of: fn(&Source) -> usize| suite.sources.iter().map(of).sum::<usize>();
     let repeated = sum(|source| source.repeated.within + source.repeated.across);
@@ -170,21 +166,4 @@ fn table(suite: &Suite) -> String {
         }
     }
     table.trim_fmt()
-}
-
-fn left_out(source: &Source, skipped: &Skipped) -> String {
-    let lines: Vec<String> = skipped.lines.iter().map(u64::to_string).collect();
-    format!(
-        "  {}: {} left out, {} ({} {}{})",
-        source.dataset,
-        counted(skipped.rows, "row", "rows"),
-        skipped.reason,
-        if lines.len() == 1 { "line" } else { "lines" },
-        lines.join(", "),
-        if skipped.rows > lines.len() {
-            ", …"
-        } else {
-            ""
-        }
-    )
 }

@@ -30,6 +30,14 @@ impl Detector {
         if made_on.sha256.eq_ignore_ascii_case(model_sha256) {
             return Ok(());
         }
+        if made_on.sha256.is_empty() {
+            return Err(Fault::usage(
+                format!("applying the detector `{}` to the model", self.card.id),
+                "a card that names no file of a model",
+            )
+            .expected(format!("the model with SHA-256 {model_sha256}"))
+            .hint("import it again with `--model`"));
+        }
         Err(Fault::usage(
             format!("applying the detector `{}` to the model", self.card.id),
             format!("a model with SHA-256 {model_sha256}"),

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use ndarray::arr1;
+
 use super::binding;
 use super::card::{self, DetectorKind};
 use super::detector::{Detector, Loaded};
-use super::sae;
-use super::tensors;
+use super::tensors::{self, Named};
 use crate::fault::{Fault, Result};
 use crate::files;
 
@@ -25,7 +26,6 @@ impl Detector {
                 .expected("a folder that does not exist yet")
                 .hint("remove it first, or choose another name"));
         }
-        let files = self.files()?;
         let parent = match folder.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -38,9 +38,7 @@ impl Detector {
         // A folder within: the temporary one is private to its owner, the detector need not be.
         let staged = scratch.path().join("detector");
         fs::create_dir(&staged).map_err(disk)?;
-        for (name, bytes) in files {
-            fs::write(staged.join(name), bytes).map_err(disk)?;
-        }
+        self.write_files(&staged)?;
         self.write_card(&staged)?;
         fs::rename(&staged, folder).map_err(disk)
     }
@@ -59,23 +57,20 @@ impl Detector {
         files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let weights = self.card.weights.clone();
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        let weights = &self.card.weights;
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
-                let bytes = tensors::to_bytes(&[
-                    ("weight", vec![probe.d_in()], probe.weight.to_vec()),
-                    ("bias", vec![1], vec![probe.bias]),
-                ])?;
-                Ok(vec![(weights, bytes)])
+                let bias = arr1(&[probe.bias]);
+                tensors::write(
+                    &folder.join(weights),
+                    &[
+                        Named::of("weight", probe.weight.view().into_dyn()),
+                        Named::of("bias", bias.view().into_dyn()),
+                    ],
+                )
             }
-            (Loaded::Sae(sae), DetectorKind::Sae) => {
-                let (config, bytes) = sae.to_files()?;
-                Ok(vec![
-                    (sae::CONFIG_FILE.to_owned(), config),
-                    (weights, bytes),
-                ])
-            }
+            (Loaded::Sae(sae), DetectorKind::Sae) => sae.write_files(folder, weights),
             _ => Err(Fault::failed(
                 format!("writing the detector `{}`", self.card.id),
                 format!("weights that are not of the kind `{}`", self.card.kind),

@@ -54,7 +54,7 @@ pub fn find_features(
     folder: &Path,
     search: &FeatureSearch<'_>,
 ) -> Result<Detector> {
-    let sae = Sae::open(folder)?;
+    let sae = Sae::open_saelens(folder)?;
     let site = site_of(&sae, folder)?;
     let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
     let control = Labelled::read(runtime, subject, search.control, &[site], search.span)?;
@@ -132,6 +132,7 @@ pub fn find_features(
         features,
         baselines: None,
         limits: Vec::new(),
+        source: None,
     };
     Ok(Detector {
         card,

@@ -12,6 +12,7 @@ mod encode;
 mod find;
 mod fitting;
 mod folders;
+mod import;
 mod labelled;
 mod monitor;
 mod own;
@@ -39,6 +40,7 @@ pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_
 pub use encode::encode_file;
 pub use find::{FeatureSearch, find_features};
 pub use folders::detector_folders;
+pub use import::{Import, import};
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
 pub use pairs::{Given, Side, Sides, bare, one_pair, read_pairs, single_token};

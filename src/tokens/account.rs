@@ -1,6 +1,7 @@
 //! What a suite is made of, in numbers: where its items come from, what was left out and why, labels, groups, repetitions.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -49,6 +50,24 @@ impl Skipped {
                 skipped.lines.push(line);
             }
         }
+    }
+}
+
+impl fmt::Display for Skipped {
+    /// `2 rows left out, `label` is empty (lines 3, 8)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let many = |count: usize| if count == 1 { "" } else { "s" };
+        let lines: Vec<String> = self.lines.iter().map(u64::to_string).collect();
+        write!(
+            f,
+            "{} row{} left out, {} (line{} {}{})",
+            self.rows,
+            many(self.rows),
+            self.reason,
+            many(lines.len()),
+            lines.join(", "),
+            if self.rows > lines.len() { ", …" } else { "" }
+        )
     }
 }
 

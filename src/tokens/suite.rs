@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::account::{self, Head, Source};
+use super::account::{self, Head, Skipped, Source};
 use super::import::{Imported, import};
 use super::prompt::Prompt;
 use super::wire::{ItemWire, PurposeWire, SuiteWire};
@@ -330,16 +330,7 @@ fn own_items(path: &Path, doing: &str) -> Result<(Imported, String)> {
 fn nothing(sources: &[Source], doing: &str) -> Fault {
     let told = sources.iter().map(|source| {
         let file = source.file.display();
-        let reasons = source.skipped.iter().map(|skipped| {
-            let lines = skipped.lines.iter().map(u64::to_string).collect::<Vec<_>>();
-            format!(
-                "{} rows: {} (line {})",
-                skipped.rows,
-                skipped.reason,
-                lines.join(", ")
-            )
-        });
-        let reasons: Vec<String> = reasons.collect();
+        let reasons: Vec<String> = source.skipped.iter().map(Skipped::to_string).collect();
         if reasons.is_empty() {
             format!("no item in `{file}`")
         } else {

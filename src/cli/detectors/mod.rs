@@ -3,6 +3,7 @@
 mod check;
 mod encode;
 mod find;
+mod import;
 mod shown;
 
 use clap::Subcommand;
@@ -19,6 +20,8 @@ pub enum DetectorsCommand {
     Check(check::CheckArgs),
     /// Choose the SAE features that separate labelled items, and write the detector's card.
     Find(find::FindArgs),
+    /// Make a detector of an SAE or transcoder of any format.
+    Import(import::ImportArgs),
     /// Encode activations `[n, d_in]` with an SAE.
     Encode(encode::EncodeArgs),
 }
@@ -27,6 +30,7 @@ pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<u8> {
     match command {
         DetectorsCommand::Check(args) => return check::run(args, cli),
         DetectorsCommand::Find(args) => find::run(args, cli)?,
+        DetectorsCommand::Import(args) => import::run(args)?,
         DetectorsCommand::Encode(args) => encode::run(args)?,
     }
     Ok(0)

@@ -53,8 +53,11 @@ impl Sae {
     /// Measures an SAE on `x` `[n, d_in]`, which should leave special tokens and padding out.
     ///
     /// # Errors
-    /// No rows, rows that are all equal, or as for [`Sae::encode`].
+    /// A transcoder, no rows, rows that are all equal, or as for [`Sae::encode`].
     pub fn measure(&self, x: ArrayView2<f32>) -> Result<Measured> {
+        if self.transcodes() {
+            return Err(self.no_reconstruction("measuring an SAE"));
+        }
         let mut measuring = Measuring::new(self);
         measuring.add(x, x)?;
         measuring.finish()

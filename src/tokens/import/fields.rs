@@ -43,10 +43,11 @@ impl Field {
             );
         }
         if wire.part == Some(0) || (wire.part.is_some() && wire.split.is_none()) {
-            return Err(
-                Fault::usage(doing, format!("`{name}` with a `part` that means nothing"))
-                    .expected("`part` from 1 on, beside `split`"),
-            );
+            return Err(Fault::usage(
+                doing,
+                format!("`{name}` with `part: 0`, or without `split`"),
+            )
+            .expected("`part` from 1 on, beside `split`"));
         }
         Ok(Self {
             name,
@@ -127,7 +128,8 @@ impl Field {
 pub fn normal(text: &str) -> String {
     let text = text.trim();
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => number.to_string(),
+        // A zero has no sign.
+        Ok(number) if number.is_finite() => (number + 0.0).to_string(),
         _ if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") => {
             text.to_ascii_lowercase()
         }

@@ -22,8 +22,13 @@ pub fn parse(text: &str, doing: &str) -> Result<Table> {
             let found = error
                 .to_string()
                 .replace(" at line 1 column ", " at column ");
-            Fault::usage(doing, format!("line {}: {found}", index + 1))
-                .expected("one JSON object a line")
+            let fault = Fault::usage(doing, format!("line {}: {found}", index + 1))
+                .expected("one JSON object a line");
+            if line.trim_start().starts_with('[') {
+                fault.hint("a list of objects becomes lines by `jq -c '.[]'`")
+            } else {
+                fault
+            }
         })?;
         let mut row = Row {
             line: index as u64 + 1,
