@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor::detect::card::{Interval, MadeOn};
-use candor::detect::sae::{Measured, Measuring};
+use candor::detect::sae::{Asked, Measured, Measuring};
 use candor::detect::{
     Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, LinearProbe,
     Loaded, Sae, Span,
@@ -96,6 +96,7 @@ fn probe(expected: &Value) -> Detector {
             features: vec![],
             baselines: None,
             limits: vec![],
+            source: None,
         },
         folder: PathBuf::new(),
         weights: Loaded::Probe(LinearProbe {
@@ -111,8 +112,8 @@ fn candidates(expected: &Value) -> Vec<Candidate> {
         .iter()
         .map(|name| fixtures().join("causal/saes").join(name))
         .collect();
-    let mut all = Candidate::open_all(&paths, None).unwrap();
-    all.push(Candidate::Detector(Box::new(probe(&expected["probe"]))));
+    let mut all = Candidate::open_all(&paths, &Asked::default()).unwrap();
+    all.push(Candidate::of(probe(&expected["probe"])).unwrap());
     all
 }
 
@@ -164,9 +165,12 @@ fn dictionaries_do_on_texts_what_numpy_says() {
         ids,
     });
     let texts = Texts::of_prompts(texts.collect());
-    let all = candidates(&expected);
+    let mut all = candidates(&expected);
+    let transcoder = fixtures().join("detect/check/transcoder");
+    all.extend(Candidate::open_all(&[transcoder], &Asked::default()).unwrap());
     let found = checked("causal/llama/model.onnx", &all, Some(&texts), false);
-    for (name, found) in SAES.iter().zip(&found) {
+    let named = SAES.iter().zip(&found).chain([(&"transcoder", &found[4])]);
+    for (name, found) in named {
         let sae = found.sae.unwrap();
         measured(
             &sae.measured,

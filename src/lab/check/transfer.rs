@@ -146,13 +146,12 @@ impl<'a> Comparison<'a> {
             layout.and_then(|layout| layout.per_position()).unwrap_or(0)
         };
         let recorded = |site| reference.at(site, width(site));
-        let columns = match candidate {
-            Candidate::Detector(detector) => detector
-                .features()
-                .len()
-                .max(usize::from(candidate.sae().is_none())),
-            Candidate::Sae { .. } => 0,
-        };
+        let columns = candidate
+            .detector()
+            .map_or(0, |detector| match candidate.sae() {
+                Some(_) => detector.features().len(),
+                None => 1,
+            });
         Ok(Self {
             candidate,
             inputs: recorded(candidate.site())?,
@@ -210,7 +209,7 @@ impl<'a> Comparison<'a> {
             let rows = theirs.rows().into_iter().zip(ours.rows());
             self.jaccard += rows.map(|(a, b)| jaccard(a, b)).sum::<f64>();
         }
-        if let (Candidate::Detector(detector), false) = (self.candidate, self.scores.is_empty()) {
+        if let (Some(detector), false) = (self.candidate.detector(), self.scores.is_empty()) {
             let both = [
                 detector.token_scores(theirs.view())?,
                 detector.token_scores(ours.view())?,
