@@ -103,7 +103,7 @@ pub fn false_alarm_agreement(
 #[must_use]
 pub fn flip_agreement(declared: &FalsePositives, share: &Estimate) -> Agreement {
     Agreement {
-        what: "threshold flips",
+        what: "flips beside false alarms",
         criterion: "interval not wholly above that of false alarms".to_owned(),
         ..false_alarm_agreement(declared, share, None)
     }

@@ -238,13 +238,15 @@ fn columns_of(columns: &Columns) -> Vec<String> {
         ),
     ];
     let flips = |what: &str, flips: &Flips| {
+        let both = flips.on + flips.off;
+        let sides = match both {
+            0 => String::new(),
+            _ => format!(", {} newly flagged and {} no longer", flips.on, flips.off),
+        };
         format!(
-            "{} of {} {what} change sides {}, {} on and {} off",
-            flips.on + flips.off,
+            "{both} of {} {what} change sides, {}{sides}",
             flips.share.n,
-            percent(&flips.share),
-            flips.on,
-            flips.off
+            percent(&flips.share)
         )
     };
     pieces.extend(columns.token_flips.as_ref().map(|own| flips("tokens", own)));
