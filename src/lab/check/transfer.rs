@@ -11,7 +11,7 @@ use crate::detect::{Agreement, Calibration, Detector, Sae, Span, flip_agreement,
 use crate::fault::{Fault, Result};
 use crate::lab::Progress;
 use crate::lab::chunks::chunks;
-use crate::model::Architecture;
+use crate::model::{Architecture, Layout};
 use crate::stats::{Estimate, mean, pearson, proportion, spearman};
 
 /// What a detector loses between a reference run and this model.
@@ -143,7 +143,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<Self> {
         let width = |site| {
             let layout = arch.site(site).map(|site| site.layout);
-            layout.and_then(|layout| layout.per_position()).unwrap_or(0)
+            layout.and_then(Layout::per_position).unwrap_or(0)
         };
         let recorded = |site| reference.at(site, width(site));
         let columns = candidate
