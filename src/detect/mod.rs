@@ -20,7 +20,9 @@ pub mod train;
 mod write;
 
 pub use aggregation::Aggregation;
-pub use agreement::{Agreement, auroc_agreement, false_alarm_agreement, sae_agreements};
+pub use agreement::{
+    Agreement, auroc_agreement, false_alarm_agreement, flip_agreement, sae_agreements,
+};
 pub use baselines::{
     bag_of_words_auroc, bag_of_words_scores, length_auroc, logistic_scores, permutation_auroc,
 };
