@@ -23,7 +23,10 @@ pub use card::{Card, DetectorKind};
 pub use column::Column;
 pub use detector::{Detector, FileDigest, Loaded};
 pub use direction::Direction;
-pub use features::{SelectedFeature, Selection, Sign, select_features};
+pub use features::{
+    FeatureActs, RankedFeature, SelectedFeature, Selection, Sign, best_features, rank_features,
+    select_features,
+};
 pub use probe::LinearProbe;
 pub use sae::Sae;
 pub use span::{Aggregation, Span};

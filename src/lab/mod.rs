@@ -31,7 +31,10 @@ mod train_sae;
 pub use capture::{Captured, capture, check_ids};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
-pub use find::{FeatureSearch, find_features};
+pub use find::{
+    Bounds, FeatureLine, FeatureRanking, FeatureSearch, Found as FoundFeatures, Named, ReaderLine,
+    Side as SplitSide, Verdict as FeatureVerdict, find_features,
+};
 pub use folders::detector_folders;
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};

@@ -8,6 +8,7 @@ mod bootstrap;
 mod multiplicity;
 mod permutation;
 mod ranks;
+mod sparse;
 mod summary;
 
 pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
@@ -15,6 +16,7 @@ pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of}
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
 pub use ranks::{auroc, mann_whitney_p, midranks};
+pub use sparse::{Resamples, SparseScores};
 pub use summary::{mean, quantile, std};
 
 /// Two-sided confidence of every [`Estimate`].

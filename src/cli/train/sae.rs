@@ -151,12 +151,7 @@ pub struct TrainSaeArgs {
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     pub dead_after: Option<u64>,
     /// Seeds what the model writes, what is held out, the order of tokens and the weights.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        help_heading = "Training"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
 
     /// Tokens of a shard of activations, which is held in memory (default: 128 MiB of them).
@@ -183,7 +178,11 @@ pub fn run(args: &TrainSaeArgs, cli: &Cli) -> Result<()> {
     let architecture = architecture(&args.architecture)?;
     let penalty: Penalty = args.l0_penalty.parse()?;
     let settings = |steps| settings(args, architecture, penalty, steps);
-    let subject = Subject::open(&name_of(&args.model), &args.model, args.tokenizer.as_deref())?;
+    let subject = Subject::open(
+        &name_of(&args.model),
+        &args.model,
+        args.tokenizer.as_deref(),
+    )?;
     let site = site(args, &subject)?;
     let source = source(args, &subject.tokenizer)?;
     let runtime = obtain(&cli.runtime)?;

@@ -125,11 +125,12 @@ impl Folder {
         for (path, rows) in all.chain([(self.path.join(HELD_OUT), manifest.held_out)]) {
             let found = fs::metadata(&path).map_or(0, |file| file.len());
             if found != (rows * width) as u64 {
-                return Err(
-                    Fault::usage(doing(), format!("`{}` of {found} bytes", path.display()))
-                        .expected(format!("{} bytes", rows * width))
-                        .hint("remove the work folder, so that activations are captured again"),
-                );
+                return Err(Fault::usage(
+                    doing(),
+                    format!("`{}` of {found} bytes", path.display()),
+                )
+                .expected(format!("{} bytes", rows * width))
+                .hint("remove the work folder, so that activations are captured again"));
             }
         }
         Ok(Some(manifest))
@@ -148,7 +149,10 @@ impl Folder {
         };
         for entry in fs::read_dir(&self.path).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "bf16") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "bf16")
+            {
                 fs::remove_file(path).map_err(failed)?;
             }
         }
@@ -198,11 +202,7 @@ impl Folder {
     /// # Errors
     /// They cannot be read.
     pub fn held_out(&self, manifest: &Manifest) -> Result<Array2<f32>> {
-        let values = shards::read(
-            &self.path.join(HELD_OUT),
-            manifest.held_out,
-            manifest.d_in,
-        )?;
+        let values = shards::read(&self.path.join(HELD_OUT), manifest.held_out, manifest.d_in)?;
         let values = values.iter().map(|value| value.to_f32()).collect();
         Array2::from_shape_vec((manifest.held_out, manifest.d_in), values)
             .map_err(|error| Fault::failed("reading the rows held out", error.to_string()))

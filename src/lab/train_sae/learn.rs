@@ -142,10 +142,7 @@ impl Learning<'_> {
 
     fn begun(&self) -> Result<(Trainer, Reader, Vec<Line>)> {
         self.folder.forget()?;
-        let mut sample = Array2::zeros((
-            self.manifest.rows().min(SAMPLE),
-            self.manifest.d_in,
-        ));
+        let mut sample = Array2::zeros((self.manifest.rows().min(SAMPLE), self.manifest.d_in));
         self.reader(Position::default()).fill(&mut sample)?;
         let trainer = Trainer::new(self.settings.clone(), sample.view())?;
         Ok((trainer, self.reader(Position::default()), Vec::new()))

@@ -119,7 +119,10 @@ pub fn read(path: &Path, rows: usize, d_in: usize) -> Result<Vec<bf16>> {
             .hint("remove the work folder, so that activations are captured again"));
     }
     let (pairs, _) = bytes.as_chunks::<2>();
-    Ok(pairs.iter().map(|pair| bf16::from_le_bytes(*pair)).collect())
+    Ok(pairs
+        .iter()
+        .map(|pair| bf16::from_le_bytes(*pair))
+        .collect())
 }
 
 /// Where a reader stands.
@@ -184,7 +187,10 @@ impl Reader {
     pub fn fill(&mut self, batch: &mut Array2<f32>) -> Result<()> {
         for mut row in batch.rows_mut() {
             let (place, scale, d_in) = (self.next()?, self.scale, self.d_in);
-            let values = self.loaded.as_ref().map_or(&[][..], |loaded| &loaded.values);
+            let values = self
+                .loaded
+                .as_ref()
+                .map_or(&[][..], |loaded| &loaded.values);
             let values = values.iter().skip(place * d_in);
             for (to, value) in row.iter_mut().zip(values) {
                 *to = value.to_f32() * scale;

@@ -131,12 +131,11 @@ pub fn write(
             return Ok(texts);
         }
         if rows == before {
-            return Err(Fault::failed(
-                doing,
-                format!("{wanted} texts that end at once"),
-            )
-            .expected("a model that goes on after the token that begins a text")
-            .hint("give texts with --prompts or --suite"));
+            return Err(
+                Fault::failed(doing, format!("{wanted} texts that end at once"))
+                    .expected("a model that goes on after the token that begins a text")
+                    .hint("give texts with --prompts or --suite"),
+            );
         }
     }
     Ok(texts)
@@ -199,7 +198,12 @@ pub fn held_out(texts: &[Text], share: f64, seed: u64) -> Result<Vec<bool>> {
     }
     let by_rank: BTreeMap<String, &String> = different
         .iter()
-        .map(|&digest| (digest::sha256_of(format!("{seed} {digest}").as_bytes()), digest))
+        .map(|&digest| {
+            (
+                digest::sha256_of(format!("{seed} {digest}").as_bytes()),
+                digest,
+            )
+        })
         .collect();
     let count = (share * different.len() as f64).round() as usize;
     let count = count.clamp(1, different.len() - 1);

@@ -61,10 +61,7 @@ impl Checkpoint {
         let metadata = HashMap::from([
             (SETTINGS.to_owned(), identity(&trainer.settings)),
             (STEP.to_owned(), trainer.step.to_string()),
-            (
-                STATE.to_owned(),
-                trainer.rule.state().to_bits().to_string(),
-            ),
+            (STATE.to_owned(), trainer.rule.state().to_bits().to_string()),
             (NOTE.to_owned(), note.to_owned()),
         ]);
         serialize(views, Some(metadata)).map_err(failed)

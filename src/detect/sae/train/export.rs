@@ -58,8 +58,9 @@ impl Trainer {
         const DOING: &str = "writing a trained SAE";
         let scale = described.scale;
         if !(scale.is_finite() && scale > 0.0) {
-            return Err(Fault::failed(DOING, format!("a scale of {scale}"))
-                .expected("a positive number"));
+            return Err(
+                Fault::failed(DOING, format!("a scale of {scale}")).expected("a positive number")
+            );
         }
         let parameters = &self.parameters;
         let (d_in, d_sae) = (parameters.d_in, parameters.d_sae());

@@ -128,7 +128,11 @@ impl Rule for JumpReLU {
             0.0
         };
         Slope {
-            hidden: if entry.hidden > threshold { by_act } else { 0.0 },
+            hidden: if entry.hidden > threshold {
+                by_act
+            } else {
+                0.0
+            },
             threshold: -kernel * (threshold * by_act + by_l0),
         }
     }

@@ -41,9 +41,7 @@ impl Parameters {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut parameters = Self::zeros(b_dec.len(), d_sae);
         parameters.b_dec = b_dec;
-        parameters
-            .w_dec
-            .fill_with(|| gaussian(&mut random));
+        parameters.w_dec.fill_with(|| gaussian(&mut random));
         parameters.unit_decoder();
         parameters.w_enc.clone_from(&parameters.w_dec);
         parameters.threshold.fill(threshold);

@@ -62,9 +62,7 @@ impl Settings {
             );
         }
         let ascending = self.widths.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending
-            || self.widths.first() == Some(&0)
-            || self.widths.last() != Some(&self.d_sae)
+        if !ascending || self.widths.first() == Some(&0) || self.widths.last() != Some(&self.d_sae)
         {
             return wrong(
                 format!("nested widths {:?}", self.widths),
@@ -169,11 +167,10 @@ mod tests {
             dead_after: 1,
         };
         let rates: Vec<f32> = (0..10).map(|step| settings.lr_at(step)).collect();
-        assert_eq!(
-            rates,
-            [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
-        );
-        let penalties: Vec<f32> = (0..5).map(|step| settings.l0_coefficient_at(step)).collect();
+        assert_eq!(rates, [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]);
+        let penalties: Vec<f32> = (0..5)
+            .map(|step| settings.l0_coefficient_at(step))
+            .collect();
         assert_eq!(penalties, [0.5, 1.0, 1.5, 2.0, 2.0]);
     }
 }

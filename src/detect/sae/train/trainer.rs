@@ -171,11 +171,10 @@ impl Trainer {
     fn differentiate(&mut self, x: ArrayView2<f32>) -> Result<Cost> {
         check(x)?;
         if x.ncols() != self.parameters.d_in {
-            return Err(Fault::failed(
-                "training an SAE",
-                format!("rows of width {}", x.ncols()),
-            )
-            .expected(format!("width {}", self.parameters.d_in)));
+            return Err(
+                Fault::failed("training an SAE", format!("rows of width {}", x.ncols()))
+                    .expected(format!("width {}", self.parameters.d_in)),
+            );
         }
         let dead = self.dead();
         let moment = Moment {

@@ -82,12 +82,15 @@ impl Work {
     ) -> Result<Cost> {
         let (rows, d_in) = x.dim();
         let levels = settings.widths.len();
-        self.pieces
-            .resize_with(rows.div_ceil(ROWS), Piece::default);
+        self.pieces.resize_with(rows.div_ceil(ROWS), Piece::default);
         self.centred.resize(rows * d_in, 0.0);
         self.pull.resize(rows * levels * d_in, 0.0);
 
-        for (row, centred) in x.rows().into_iter().zip(self.centred.chunks_exact_mut(d_in)) {
+        for (row, centred) in x
+            .rows()
+            .into_iter()
+            .zip(self.centred.chunks_exact_mut(d_in))
+        {
             for ((centred, x), b_dec) in centred.iter_mut().zip(row).zip(&parameters.b_dec) {
                 *centred = x - b_dec;
             }
@@ -99,29 +102,31 @@ impl Work {
         let dead = Dead::gather(parameters, settings, at.dead);
         self.aux_pull
             .resize(if dead.is_some() { rows * d_in } else { 0 }, 0.0);
-        let mut aux_pulls: Vec<&mut [f32]> =
-            self.aux_pull.chunks_mut(ROWS * d_in).collect();
+        let mut aux_pulls: Vec<&mut [f32]> = self.aux_pull.chunks_mut(ROWS * d_in).collect();
         aux_pulls.resize_with(self.pieces.len(), Default::default);
         self.pieces
             .par_iter_mut()
             .zip(self.centred.par_chunks(ROWS * d_in))
             .zip(self.pull.par_chunks_mut(ROWS * levels * d_in))
             .zip(aux_pulls)
-            .for_each_init(Scratch::default, |scratch, (((piece, centred), pull), aux)| {
-                piece.cost = Cost::default();
-                let batch = Batch {
-                    parameters,
-                    rule,
-                    settings,
-                    share,
-                    l0_coefficient: at.l0_coefficient,
-                };
-                batch.reconstruct(piece, centred, pull);
-                piece.aux.clear();
-                if let Some(dead) = &dead {
-                    batch.revive(dead, piece, centred, (pull, aux), scratch);
-                }
-            });
+            .for_each_init(
+                Scratch::default,
+                |scratch, (((piece, centred), pull), aux)| {
+                    piece.cost = Cost::default();
+                    let batch = Batch {
+                        parameters,
+                        rule,
+                        settings,
+                        share,
+                        l0_coefficient: at.l0_coefficient,
+                    };
+                    batch.reconstruct(piece, centred, pull);
+                    piece.aux.clear();
+                    if let Some(dead) = &dead {
+                        batch.revive(dead, piece, centred, (pull, aux), scratch);
+                    }
+                },
+            );
         let mut cost = Cost::default();
         for piece in &self.pieces {
             cost.error += piece.cost.error / rows as f64;
@@ -129,12 +134,11 @@ impl Work {
             cost.l0 += piece.cost.l0 / rows as f64;
         }
         if !cost.loss.is_finite() {
-            return Err(Fault::failed(
-                "training an SAE",
-                format!("a loss of {}", cost.loss),
-            )
-            .expected("a finite loss")
-            .hint("lower --lr, or look for activations that are not finite"));
+            return Err(
+                Fault::failed("training an SAE", format!("a loss of {}", cost.loss))
+                    .expected("a finite loss")
+                    .hint("lower --lr, or look for activations that are not finite"),
+            );
         }
         self.accumulate(parameters, settings, dead.is_some(), gradient);
         Ok(cost)
@@ -185,11 +189,7 @@ impl Work {
         any_dead: bool,
         gradient: &mut Parameters,
     ) {
-        let (d_in, d_sae, levels) = (
-            parameters.d_in,
-            parameters.d_sae(),
-            settings.widths.len(),
-        );
+        let (d_in, d_sae, levels) = (parameters.d_in, parameters.d_sae(), settings.widths.len());
         let entries: Vec<&Entries> = self.pieces.iter().map(|piece| &piece.entries).collect();
         self.by_feature.fill(d_sae, ROWS, &entries);
         let aux: Vec<&Entries> = self.pieces.iter().map(|piece| &piece.aux).collect();
@@ -288,8 +288,7 @@ impl Batch<'_> {
                 let smaller = &mut smaller[(level - 1) * d_in..];
                 add_scaled(smaller, 1.0, &larger[..d_in]);
             }
-            pull.iter_mut()
-                .for_each(|value| *value *= 2.0 * self.share);
+            pull.iter_mut().for_each(|value| *value *= 2.0 * self.share);
             let sparsity = self.rule.sparsity(entries);
             piece.cost.loss += f64::from(self.l0_coefficient) * sparsity.loss;
             let weight = self.l0_coefficient * self.share;
@@ -298,9 +297,9 @@ impl Batch<'_> {
                 let from = level_of(widths, feature) * d_in;
                 let by_act = dot(&pull[from..from + d_in], self.parameters.direction(feature))
                     + weight * self.rule.cost(entry.act);
-                let slope =
-                    self.rule
-                        .back(entry, self.parameters, by_act, weight * sparsity.by_l0);
+                let slope = self
+                    .rule
+                    .back(entry, self.parameters, by_act, weight * sparsity.by_l0);
                 slopes.push(slope);
             }
         }
@@ -350,13 +349,7 @@ impl Batch<'_> {
     ) {
         let d_in = self.parameters.d_in;
         let levels = self.settings.widths.len();
-        let hidden = hidden(
-            centred,
-            d_in,
-            &dead.w_enc,
-            &dead.b_enc,
-            &mut scratch.hidden,
-        );
+        let hidden = hidden(centred, d_in, &dead.w_enc, &dead.b_enc, &mut scratch.hidden);
         let rows = pull
             .chunks_exact(levels * d_in)
             .zip(aux_pull.chunks_exact_mut(d_in));
@@ -394,10 +387,7 @@ impl Batch<'_> {
                 .for_each(|value| *value *= 2.0 * self.share * dead.coefficient);
             for entry in &piece.aux.all[start..] {
                 piece.aux.slopes.push(Slope {
-                    hidden: dot(
-                        aux_pull,
-                        self.parameters.direction(entry.feature as usize),
-                    ),
+                    hidden: dot(aux_pull, self.parameters.direction(entry.feature as usize)),
                     threshold: 0.0,
                 });
             }

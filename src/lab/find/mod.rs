@@ -1,0 +1,389 @@
+//! `candor detectors find`: which features of an SAE separate labelled items, beside probes at the same site, and the card that
+//! says so.
+
+mod compare;
+mod ranking;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
+
+pub use self::ranking::{
+    Bounds, FeatureLine, FeatureRanking, Named, ReaderLine, SCHEMA, Side, Verdict,
+};
+
+use self::compare::{Comparison, Contest};
+use super::labelled::Labelled;
+use super::subject::Subject;
+use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
+use crate::detect::{
+    Aggregation, Card, Corpus, Detector, DetectorKind, FeatureActs, HoldOut, Loaded, RankedFeature,
+    Sae, SelectedFeature, Selection, Span, calibrate, hold_out, rank_features,
+};
+use crate::fault::{Fault, Result};
+use crate::model::SiteName;
+use crate::run::Runtime;
+use crate::stats::{Adjustment, Estimate, Resamples};
+use crate::tokens::Suite;
+
+/// Share of the groups that report the quality of the best feature.
+const HELD_OUT: f64 = 0.3;
+/// False-positive rate that thresholds aim for.
+const TARGET_FPR: f64 = 0.01;
+
+/// What to look for.
+pub struct FeatureSearch<'a> {
+    /// Name of the detector.
+    pub id: String,
+    /// What rules refer to it by.
+    pub role: String,
+    /// Tokens that are read.
+    pub span: Span,
+    /// Labelled items.
+    pub suite: &'a Suite,
+    /// Unrelated text that the threshold is set on; the held-out items of label 0 if not given.
+    pub control: Option<&'a Suite>,
+    /// The bars of the selection.
+    pub selection: Selection,
+    /// The command that makes the card again.
+    pub command: String,
+}
+
+/// The detector and the whole ranking behind it.
+pub struct Found {
+    /// The SAE with its card.
+    pub detector: Detector,
+    /// All live features.
+    pub ranking: FeatureRanking,
+}
+
+/// Opens the SAE in `folder`, ranks its features and returns the detector with its card.
+///
+/// Where no feature reaches the bars the single best one is kept with its numbers, so that an audit can measure on its own
+/// items that nothing is there.
+///
+/// # Errors
+/// The SAE cannot be read or does not fit, the suite has no labels, or a run fails.
+pub fn find_features(
+    runtime: &Runtime,
+    subject: &Subject,
+    folder: &Path,
+    search: &FeatureSearch<'_>,
+) -> Result<Found> {
+    let sae = Sae::open(folder)?;
+    let site = site_of(&sae, folder)?;
+    let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
+    let split_items = data.split_items();
+    let split = hold_out(&split_items, HELD_OUT, search.selection.seed)?;
+    let items = Items {
+        labels: data.labels()?,
+        groups: data.groups(),
+        acts: aggregate(&sae, &data.activations[0])?,
+    };
+    let ranked = items.rank(&split.train, &search.selection)?;
+    let features = selected(&ranked, &search.selection);
+    let best = features.first().copied().ok_or_else(|| {
+        Fault::failed(
+            "selecting features",
+            "no feature that is active on the suite",
+        )
+        .expected("an SAE that was trained on this model's activations")
+    })?;
+    let held_out = items.held_out(&ranked, &split.held_out, &search.selection)?;
+    let contest = Contest {
+        items: &items,
+        means: means(&data.activations[0])?,
+        split: &split,
+        split_items: &split_items,
+        selection: &search.selection,
+    };
+    let ranking = Ranked {
+        subject,
+        search,
+        sae: &sae,
+        site,
+        items: &items,
+        split: &split,
+    }
+    .ranking(&ranked, &held_out, contest.run()?);
+    let place = ranked
+        .iter()
+        .position(|feature| feature.index == best.index);
+    let quality = place.and_then(|place| held_out.get(place));
+    let honest = split.held_out.iter().filter(|&&item| !items.labels[item]);
+    let honest_scores = items.scores(best, honest.copied());
+    let honest = Corpus {
+        digest: &search.suite.digest,
+        scores: &honest_scores,
+    };
+    let calibration = match search.control {
+        Some(suite) => {
+            let control = Labelled::read(runtime, subject, suite, &[site], search.span)?;
+            let control = Items {
+                labels: Vec::new(),
+                groups: Vec::new(),
+                acts: aggregate(&sae, &control.activations[0])?,
+            };
+            let scores = control.scores(best, 0..control.acts.items());
+            let control = Corpus {
+                digest: &suite.digest,
+                scores: &scores,
+            };
+            calibrate(control, Some(honest), TARGET_FPR)?
+        }
+        None => calibrate(honest, None, TARGET_FPR)?,
+    };
+    let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
+    let rows = ndarray::concatenate(Axis(0), &rows)
+        .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
+    let measured = sae.measure(rows.view())?;
+    let groups: BTreeSet<&str> = split.train.iter().map(|&item| items.groups[item]).collect();
+    let card = Card {
+        id: search.id.clone(),
+        role: search.role.clone(),
+        kind: DetectorKind::Sae,
+        site,
+        module: None,
+        d_in: sae.d_in(),
+        weights: "sae_weights.safetensors".to_owned(),
+        weights_sha256: BTreeMap::new(),
+        span: search.span,
+        aggregation: Aggregation::Max,
+        positive: "the listed features are more active".to_owned(),
+        model: MadeOn {
+            name: subject.name.clone(),
+            sha256: subject.sha256().to_owned(),
+        },
+        calibration: Some(calibration),
+        trained_on: Some(TrainedOn {
+            suite: search.suite.id.clone(),
+            corpus_digest: search.suite.digest.clone(),
+            n: split.train.len(),
+            groups: groups.len(),
+            seed: search.selection.seed,
+            command: search.command.clone(),
+        }),
+        declares: Some(Declares {
+            auroc: quality.map(|quality| quality.point),
+            auroc_interval: quality.map(|quality| Interval {
+                low: quality.low,
+                high: quality.high,
+            }),
+            l0: Some(measured.l0),
+            explained_variance: Some(measured.explained_variance),
+        }),
+        features,
+        baselines: None,
+        limits: Vec::new(),
+    };
+    let detector = Detector {
+        card,
+        folder: folder.to_owned(),
+        weights: Loaded::Sae(Box::new(sae)),
+        digests: Vec::new(),
+    };
+    Ok(Found { detector, ranking })
+}
+
+fn site_of(sae: &Sae, folder: &Path) -> Result<SiteName> {
+    let hook = sae.config().hook_name.as_deref().ok_or_else(|| {
+        Fault::usage(
+            format!("reading `{}`", folder.display()),
+            "no hook name in cfg.json",
+        )
+        .expected("the site that the SAE was trained at")
+    })?;
+    hook.parse()
+}
+
+/// Labelled items and their aggregated feature activations.
+struct Items<'a> {
+    labels: Vec<bool>,
+    groups: Vec<&'a str>,
+    acts: FeatureActs,
+}
+
+impl<'a> Items<'a> {
+    fn labels_of(&self, items: &[usize]) -> Vec<bool> {
+        items.iter().map(|&item| self.labels[item]).collect()
+    }
+
+    fn groups_of(&self, items: &[usize]) -> Vec<&'a str> {
+        items.iter().map(|&item| self.groups[item]).collect()
+    }
+
+    fn rank(&self, items: &[usize], selection: &Selection) -> Result<Vec<RankedFeature>> {
+        rank_features(
+            &self.acts.of(items),
+            &self.labels_of(items),
+            &self.groups_of(items),
+            selection.adjustment,
+            selection.resamples,
+            selection.seed,
+        )
+    }
+
+    /// AUROC of every feature, in its own direction, on items that did not rank it.
+    fn held_out(
+        &self,
+        ranked: &[RankedFeature],
+        items: &[usize],
+        selection: &Selection,
+    ) -> Result<Vec<Estimate>> {
+        let (labels, groups) = (self.labels_of(items), self.groups_of(items));
+        let sample = Resamples::draw(&labels, &groups, selection.resamples, selection.seed)?;
+        let acts = self.acts.of(items);
+        ranked
+            .par_iter()
+            .map(|feature| {
+                let mirrored = feature.sign.factor() < 0.0;
+                sample.auroc(&acts.scores(feature.index), mirrored)
+            })
+            .collect()
+    }
+
+    /// One feature's activations, turned so that more means more of label 1.
+    fn scores(&self, feature: SelectedFeature, items: impl Iterator<Item = usize>) -> Vec<f64> {
+        let acts = self.acts.dense(feature.index);
+        items
+            .map(|item| feature.sign.factor() * f64::from(acts[item]))
+            .collect()
+    }
+}
+
+/// The features that reach the bars; the best one alone where none does.
+fn selected(ranked: &[RankedFeature], selection: &Selection) -> Vec<SelectedFeature> {
+    let features = selection.of(ranked);
+    if features.is_empty() {
+        return ranked
+            .first()
+            .map(SelectedFeature::from)
+            .into_iter()
+            .collect();
+    }
+    features
+}
+
+/// What a ranking is of.
+struct Ranked<'a> {
+    subject: &'a Subject,
+    search: &'a FeatureSearch<'a>,
+    sae: &'a Sae,
+    site: SiteName,
+    items: &'a Items<'a>,
+    split: &'a HoldOut,
+}
+
+impl Ranked<'_> {
+    fn ranking(
+        &self,
+        ranked: &[RankedFeature],
+        held_out: &[Estimate],
+        comparison: Comparison,
+    ) -> FeatureRanking {
+        let Selection {
+            adjustment,
+            resamples,
+            seed,
+            ..
+        } = self.search.selection;
+        let features = ranked.iter().zip(held_out);
+        FeatureRanking {
+            schema: SCHEMA,
+            model: Named {
+                name: self.subject.name.clone(),
+                sha256: self.subject.sha256().to_owned(),
+            },
+            suite: Named {
+                name: self.search.suite.id.clone(),
+                sha256: self.search.suite.digest.clone(),
+            },
+            site: self.site.to_string(),
+            d_sae: self.sae.d_sae(),
+            d_in: self.sae.d_in(),
+            span: self.search.span.to_string(),
+            aggregation: Aggregation::Max.to_string(),
+            adjustment: match adjustment {
+                Adjustment::BenjaminiHochberg => "benjamini_hochberg",
+                Adjustment::Bonferroni => "bonferroni",
+            },
+            resamples,
+            seed,
+            train: self.side(&self.split.train),
+            held_out: self.side(&self.split.held_out),
+            live: ranked.len(),
+            features: features
+                .map(|(feature, held_out)| self.line(feature, *held_out))
+                .collect(),
+            probes: comparison.probes,
+            sparse: comparison.sparse,
+            verdict: comparison.verdict,
+        }
+    }
+
+    fn side(&self, items: &[usize]) -> Side {
+        let groups: BTreeSet<&str> = self.items.groups_of(items).into_iter().collect();
+        let labels = self.items.labels_of(items);
+        Side {
+            items: items.len(),
+            positive: labels.iter().filter(|label| **label).count(),
+            groups: groups.len(),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
+    fn line(&self, feature: &RankedFeature, held_out: Estimate) -> FeatureLine {
+        let acts = self.items.acts.dense(feature.index);
+        let active = |wanted: bool| {
+            let train = self.split.train.iter();
+            let of_label: Vec<usize> = train
+                .copied()
+                .filter(|&item| self.items.labels[item] == wanted)
+                .collect();
+            let active = of_label.iter().filter(|item| acts[**item] != 0.0).count();
+            active as f64 / of_label.len().max(1) as f64
+        };
+        FeatureLine {
+            index: feature.index,
+            sign: if feature.sign.factor() < 0.0 { -1 } else { 1 },
+            auroc: feature.auroc.into(),
+            p: feature.p,
+            p_adjusted: feature.p_adjusted,
+            held_out: held_out.into(),
+            active_positive: active(true),
+            active_negative: active(false),
+        }
+    }
+}
+
+/// Largest activation over the span of each item. Items are encoded one by one, so that a wide dictionary never lies in
+/// memory for all of them.
+fn aggregate(sae: &Sae, activations: &[Array2<f32>]) -> Result<FeatureActs> {
+    let active = activations
+        .par_iter()
+        .map(|of_item| {
+            let acts = sae.encode(of_item.view())?;
+            let largest = acts.fold_axis(Axis(0), f32::MIN, |best, &act| best.max(act));
+            let active = (0..).zip(largest).filter(|(_, act)| *act != 0.0);
+            Ok(active.collect())
+        })
+        .collect::<Result<Vec<Vec<(u32, f32)>>>>()?;
+    let mut all = FeatureActs::new(sae.d_sae());
+    for active in &active {
+        all.push(active)?;
+    }
+    Ok(all)
+}
+
+/// The mean over the span of each item, `[item, d_in]`.
+fn means(activations: &[Array2<f32>]) -> Result<Array2<f32>> {
+    let rows: Vec<_> = activations
+        .iter()
+        .filter_map(|rows| rows.mean_axis(Axis(0)))
+        .collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    ndarray::stack(Axis(0), &views)
+        .map_err(|error| Fault::failed("averaging activations", error.to_string()))
+}
