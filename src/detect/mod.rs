@@ -24,8 +24,8 @@ pub use column::Column;
 pub use detector::{Detector, FileDigest, Loaded};
 pub use direction::Direction;
 pub use features::{
-    FeatureActs, RankedFeature, SelectedFeature, Selection, Sign, best_features, rank_features,
-    select_features,
+    FeatureActs, Histogram, Neighbour, RankedFeature, SelectedFeature, Selection, Sign,
+    best_features, nearest_features, rank_features, select_features,
 };
 pub use probe::LinearProbe;
 pub use sae::Sae;

@@ -7,6 +7,7 @@ mod baselines;
 mod capture;
 mod circuit;
 mod encode;
+mod features;
 mod find;
 mod fitting;
 mod folders;
@@ -31,6 +32,10 @@ mod train_sae;
 pub use capture::{Captured, capture, check_ids};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
+pub use features::{
+    Chosen, Context as FeatureContext, FeaturePage, FeatureProfile, LabelLift, LogitEffect, Logits,
+    PageRequest, Shown as ActiveItems, feature_page, feature_page_html,
+};
 pub use find::{
     Bounds, FeatureLine, FeatureRanking, FeatureSearch, Found as FoundFeatures, Named, ReaderLine,
     Side as SplitSide, Verdict as FeatureVerdict, find_features,

@@ -3,6 +3,7 @@
 mod check;
 mod encode;
 mod find;
+mod page;
 
 use clap::Subcommand;
 
@@ -17,6 +18,8 @@ pub enum DetectorsCommand {
     Check(check::CheckArgs),
     /// Choose the SAE features that separate labelled items, and write the detector's card.
     Find(find::FindArgs),
+    /// Show what chosen features of an SAE react to and write, on one page.
+    Page(page::PageArgs),
     /// Encode activations `[n, d_in]` with an SAE.
     Encode(encode::EncodeArgs),
 }
@@ -25,6 +28,7 @@ pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<()> {
     match command {
         DetectorsCommand::Check(args) => check::run(args),
         DetectorsCommand::Find(args) => find::run(args, cli),
+        DetectorsCommand::Page(args) => page::run(args, cli),
         DetectorsCommand::Encode(args) => encode::run(args),
     }
 }

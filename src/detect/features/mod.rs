@@ -1,11 +1,15 @@
 //! Which SAE features separate two kinds of items: the procedure of `candor detectors find`.
 
 mod acts;
+mod histogram;
+mod nearest;
 mod rank;
 
 use ndarray::ArrayView2;
 
 pub use acts::FeatureActs;
+pub use histogram::Histogram;
+pub use nearest::{Neighbour, nearest_features};
 pub use rank::{RankedFeature, best_features, rank_features};
 
 use super::card::Interval;

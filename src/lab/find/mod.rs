@@ -19,8 +19,8 @@ use super::labelled::Labelled;
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
 use crate::detect::{
-    Aggregation, Card, Corpus, Detector, DetectorKind, FeatureActs, HoldOut, Loaded, RankedFeature,
-    Sae, SelectedFeature, Selection, Span, calibrate, hold_out, rank_features,
+    Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, FeatureActs, HoldOut, Loaded,
+    RankedFeature, Sae, SelectedFeature, Selection, Span, calibrate, hold_out, rank_features,
 };
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
@@ -99,42 +99,20 @@ pub fn find_features(
         split_items: &split_items,
         selection: &search.selection,
     };
-    let ranking = Ranked {
+    let of = Ranked {
         subject,
         search,
         sae: &sae,
         site,
         items: &items,
         split: &split,
-    }
-    .ranking(&ranked, &held_out, contest.run()?);
+    };
+    let ranking = of.ranking(&ranked, &held_out, contest.run()?);
     let place = ranked
         .iter()
         .position(|feature| feature.index == best.index);
     let quality = place.and_then(|place| held_out.get(place));
-    let honest = split.held_out.iter().filter(|&&item| !items.labels[item]);
-    let honest_scores = items.scores(best, honest.copied());
-    let honest = Corpus {
-        digest: &search.suite.digest,
-        scores: &honest_scores,
-    };
-    let calibration = match search.control {
-        Some(suite) => {
-            let control = Labelled::read(runtime, subject, suite, &[site], search.span)?;
-            let control = Items {
-                labels: Vec::new(),
-                groups: Vec::new(),
-                acts: aggregate(&sae, &control.activations[0])?,
-            };
-            let scores = control.scores(best, 0..control.acts.items());
-            let control = Corpus {
-                digest: &suite.digest,
-                scores: &scores,
-            };
-            calibrate(control, Some(honest), TARGET_FPR)?
-        }
-        None => calibrate(honest, None, TARGET_FPR)?,
-    };
+    let calibration = of.calibrate(runtime, best)?;
     let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
     let rows = ndarray::concatenate(Axis(0), &rows)
         .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
@@ -187,7 +165,7 @@ pub fn find_features(
     Ok(Found { detector, ranking })
 }
 
-fn site_of(sae: &Sae, folder: &Path) -> Result<SiteName> {
+pub(super) fn site_of(sae: &Sae, folder: &Path) -> Result<SiteName> {
     let hook = sae.config().hook_name.as_deref().ok_or_else(|| {
         Fault::usage(
             format!("reading `{}`", folder.display()),
@@ -277,6 +255,34 @@ struct Ranked<'a> {
 }
 
 impl Ranked<'_> {
+    /// Threshold and false-positive rates of one feature: on the control suite where there is one, and on the held-out items of
+    /// label 0.
+    fn calibrate(&self, runtime: &Runtime, feature: SelectedFeature) -> Result<Calibration> {
+        let search = self.search;
+        let held_out = self.split.held_out.iter().copied();
+        let honest = held_out.filter(|&item| !self.items.labels[item]);
+        let honest_scores = self.items.scores(feature, honest);
+        let honest = Corpus {
+            digest: &search.suite.digest,
+            scores: &honest_scores,
+        };
+        let Some(suite) = search.control else {
+            return calibrate(honest, None, TARGET_FPR);
+        };
+        let control = Labelled::read(runtime, self.subject, suite, &[self.site], search.span)?;
+        let control = Items {
+            labels: Vec::new(),
+            groups: Vec::new(),
+            acts: aggregate(self.sae, &control.activations[0])?,
+        };
+        let scores = control.scores(feature, 0..control.acts.items());
+        let control = Corpus {
+            digest: &suite.digest,
+            scores: &scores,
+        };
+        calibrate(control, Some(honest), TARGET_FPR)
+    }
+
     fn ranking(
         &self,
         ranked: &[RankedFeature],
