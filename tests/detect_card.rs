@@ -78,6 +78,7 @@ fn probe_card() -> Card {
             explained_variance: None,
         }),
         features: Vec::new(),
+        source: None,
         baselines: Some(Baselines {
             bag_of_words_auroc: Some(0.6),
             length_auroc: 0.5,

@@ -67,6 +67,7 @@ fn card(id: &str, site: SiteName, d_in: usize, sha256: &str) -> Card {
         features: vec![],
         baselines: None,
         limits: Vec::new(),
+        source: None,
     }
 }
 

@@ -177,6 +177,7 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             features: vec![],
             baselines: None,
             limits: Vec::new(),
+            source: None,
         },
         folder: PathBuf::new(),
         weights: Loaded::Probe(LinearProbe { weight, bias: 0.5 }),

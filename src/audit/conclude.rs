@@ -1,8 +1,9 @@
 //! What was found on one model, with what binds it to the files that it speaks of.
 
 use super::record::digest;
+use super::score::Fit;
 use super::study::Study;
-use crate::detect::{Detector, FalsePositives};
+use crate::detect::{Detector, FalsePositives, sae_agreements};
 use crate::digest::sha256_of;
 use crate::evidence::Unmeasured;
 use crate::fault::Result;
@@ -76,8 +77,8 @@ impl Study<'_> {
             flags: calibration.map(|calibration| calibration.flags),
             declared_auroc: card.declares.and_then(|declares| declares.auroc),
             auroc: self.measured_auroc(detector),
-            l0: fit.map(|fit| fit.l0),
-            explained_variance: fit.map(|fit| fit.explained_variance),
+            l0: fit.map(|fit| fit.measured.l0),
+            explained_variance: fit.map(|fit| fit.measured.explained_variance),
             fpr_control: calibration.map(|calibration| rate(&calibration.control)),
             fpr_matched: calibration
                 .and_then(|calibration| calibration.matched_honest.as_ref())
@@ -128,20 +129,28 @@ impl Study<'_> {
 
     /// An SAE that does not fit the model's activations cannot clear it.
     fn incomplete(&self) -> Vec<Unmeasured> {
-        self.fits.iter()
-        .filter_map(|fit| {
-            let declared = self.bench.detectors.iter().find(|detector| detector.card.id == fit.detector)?.card.declares?;
-            let (l0, explained) = (declared.l0?, declared.explained_variance?);
-            let far = fit.explained_variance < explained - 0.2 || fit.l0 > 2.0 * l0 || fit.l0 < 0.5 * l0;
-            far.then(|| Unmeasured {
+        let misfit = |fit: &Fit| {
+            let mut detectors = self.bench.detectors.iter();
+            let detector = detectors.find(|detector| detector.card.id == fit.detector)?;
+            let off: Vec<String> = sae_agreements(&detector.card.declares?, &fit.measured)
+                .into_iter()
+                .filter(|agreement| !agreement.fits)
+                .map(|agreement| {
+                    format!(
+                        "{} {:.3} on this audit's activations is not {} of the declared {:.3}",
+                        agreement.what, agreement.measured, agreement.criterion, agreement.declared
+                    )
+                })
+                .collect();
+            (!off.is_empty()).then(|| Unmeasured {
                 what: format!("the features of `{}`", fit.detector),
                 why: format!(
-                    "L0 {:.1} and explained variance {:.3} on this audit's activations are far from the declared {l0:.1} and {explained:.3}: the dictionary does not fit this model",
-                    fit.l0, fit.explained_variance
+                    "{}: the dictionary does not fit this model",
+                    off.join(", and ")
                 ),
             })
-        })
-        .collect()
+        };
+        self.fits.iter().filter_map(misfit).collect()
     }
 }
 

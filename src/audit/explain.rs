@@ -228,6 +228,15 @@ impl Work<'_> {
                 });
                 continue;
             }
+            if let Loaded::Sae(sae) = &detector.weights
+                && sae.transcodes()
+            {
+                evidence.unmeasured.push(Unmeasured {
+                    what: format!("ablation of the detector `{}`", detector.card.id),
+                    why: "its features are a transcoder's, which write to another site than they read".to_owned(),
+                });
+                continue;
+            }
             let pairs = self.at_most(max_items);
             let contribution = |x: ArrayView1<f32>| without_features(detector, x);
             let means = match &detector.weights {

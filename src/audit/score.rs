@@ -7,9 +7,10 @@ use ndarray::{Array2, Axis};
 use super::preflight::Bench;
 use super::study::Study;
 use crate::causal::{Engine, Runs as _};
-use crate::detect::{Detector, Loaded, Sae};
+use crate::detect::sae::{Measured, Measuring};
+use crate::detect::{Detector, Loaded};
 use crate::evidence::{Evidence, Response, Score, Unmeasured};
-use crate::fault::{Fault, Result};
+use crate::fault::Result;
 use crate::instrument::Head;
 use crate::lab::{Reading, encode_items, span_positions};
 use crate::model::SiteName;
@@ -22,10 +23,8 @@ use crate::tokens::Suite;
 pub struct Fit {
     /// Detector id.
     pub detector: String,
-    /// Mean number of active features a token.
-    pub l0: f64,
-    /// Fraction of the activations' variance that the SAE reconstructs.
-    pub explained_variance: f64,
+    /// What it does there.
+    pub measured: Measured,
 }
 
 /// One graph for the whole audit: taps and writes wherever a rule patches or a detector reads, a head for each probe.
@@ -96,8 +95,10 @@ impl Study<'_> {
                 });
             }
         }
-        // Rows that each SAE has seen, special tokens left out.
-        let mut seen: Vec<Vec<Array2<f32>>> = vec![Vec::new(); detectors.len()];
+        let mut fits: Vec<Option<Measuring<'_>>> = detectors
+            .iter()
+            .map(|one| Some(Measuring::new(one.sae()?)))
+            .collect();
         for suite in &self.prepared.suites {
             let _span = tracing::info_span!("score", suite = suite.id).entered();
             let of_suite = |response: &&Response| response.suite == suite.id;
@@ -116,7 +117,7 @@ impl Study<'_> {
             let mut heads = columns_of(engine.head_scores(&prompts)?);
             let sites: Vec<SiteName> = detectors.iter().map(|one| one.card.site).collect();
             let activations = engine.plain_activations(&prompts, &sites)?;
-            for (tap, (detector, seen)) in detectors.iter().zip(&mut seen).enumerate() {
+            for (tap, (detector, fit)) in detectors.iter().zip(&mut fits).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
                 let scores = if rides(detector) {
                     heads.next().unwrap_or_default()
@@ -133,23 +134,22 @@ impl Study<'_> {
                     scores: &scores,
                 };
                 items.note(&mut self.evidence)?;
-                if matches!(detector.weights, Loaded::Sae(_)) {
-                    let rows = readings.iter().zip(&activations);
-                    seen.extend(
-                        rows.map(|(reading, of_prompt)| plain_rows(reading, &of_prompt[tap])),
-                    );
+                if let Some(fit) = fit {
+                    for (reading, of_prompt) in readings.iter().zip(&activations) {
+                        let rows = plain_rows(reading, &of_prompt[tap]);
+                        fit.add(rows.view(), rows.view())?;
+                    }
                 }
             }
             self.progress.step(1);
         }
-        let fits =
-            detectors
-                .iter()
-                .zip(&seen)
-                .filter_map(|(detector, seen)| match &detector.weights {
-                    Loaded::Sae(sae) => Some(fit(detector, sae, seen)),
-                    Loaded::Probe(_) => None,
-                });
+        let fits = detectors.iter().zip(&fits).filter_map(|(detector, fit)| {
+            let measured = fit.as_ref()?.finish();
+            Some(measured.map(|measured| Fit {
+                detector: detector.card.id.clone(),
+                measured,
+            }))
+        });
         self.fits = fits.collect::<Result<_>>()?;
         Ok(())
     }
@@ -239,16 +239,4 @@ fn plain_rows(reading: &Reading<'_>, activation: &Array2<f32>) -> Array2<f32> {
         .filter(|&row| !reading.encoded.special.get(row).copied().unwrap_or(false))
         .collect();
     activation.select(Axis(0), &rows)
-}
-
-fn fit(detector: &Detector, sae: &Sae, seen: &[Array2<f32>]) -> Result<Fit> {
-    let views: Vec<_> = seen.iter().map(|rows| rows.view()).collect();
-    let rows = ndarray::concatenate(Axis(0), &views)
-        .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
-    let measured = sae.measure(rows.view())?;
-    Ok(Fit {
-        detector: detector.card.id.clone(),
-        l0: measured.l0,
-        explained_variance: measured.explained_variance,
-    })
 }

@@ -63,7 +63,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
         Command::Suites(args) => suites::run(args)?,
-        Command::Detectors(args) => detectors::run(args, cli)?,
+        Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
     }
     Ok(0)

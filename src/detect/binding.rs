@@ -1,7 +1,6 @@
 //! What binds a detector to its weights and to the model that it was made on.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use super::card::{self, Card};
@@ -30,6 +29,14 @@ impl Detector {
         let made_on = &self.card.model;
         if made_on.sha256.eq_ignore_ascii_case(model_sha256) {
             return Ok(());
+        }
+        if made_on.sha256.is_empty() {
+            return Err(Fault::usage(
+                format!("applying the detector `{}` to the model", self.card.id),
+                "a card that names no file of a model",
+            )
+            .expected(format!("the model with SHA-256 {model_sha256}"))
+            .hint("import it again with `--model`"));
         }
         Err(Fault::usage(
             format!("applying the detector `{}` to the model", self.card.id),
@@ -126,22 +133,12 @@ pub(super) fn check(card: &Card, files: &[FileDigest], path: &Path) -> Result<()
     }
 }
 
-/// Digests of the files that a detector in `folder` is made of.
-pub(super) fn on_disk(detector: &Detector, folder: &Path) -> Result<BTreeMap<String, String>> {
-    let opened = detector.digests.iter().map(|file| file.file.as_str());
-    let optional = [sae::CONFIG_FILE, sae::SCALER_FILE];
-    let optional = optional
+/// Digests of the files that a detector in `folder` is made of, where `weights` is its weights file.
+pub(super) fn on_disk(folder: &Path, weights: &str) -> Result<BTreeMap<String, String>> {
+    let there = |name: &&str| *name == weights || folder.join(name).exists();
+    [weights, sae::CONFIG_FILE, sae::SCALER_FILE]
         .into_iter()
-        .filter(|name| fs::exists(folder.join(name)).unwrap_or(false));
-    let mut names: Vec<&str> = match detector.digests.as_slice() {
-        [] => optional.collect(),
-        _ => opened.filter(|name| *name != card::FILE).collect(),
-    };
-    if !names.contains(&detector.card.weights.as_str()) {
-        names.push(&detector.card.weights);
-    }
-    names
-        .into_iter()
+        .filter(there)
         .map(|name| {
             let (sha256, _) = sha256_of_file(&folder.join(name)).map_err(|error| {
                 Fault::failed(

@@ -59,6 +59,7 @@ impl Detector {
                     normalized: false,
                 })
             }
+            (Loaded::Sae(sae), _) if sae.transcodes() => Err(sae.no_reconstruction(doing())),
             (Loaded::Sae(sae), _) => {
                 let first = || self.features().first().copied();
                 let feature = feature.or_else(first).ok_or_else(|| {

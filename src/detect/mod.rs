@@ -1,5 +1,6 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
+mod agreement;
 mod baselines;
 mod binding;
 mod calibration;
@@ -16,6 +17,7 @@ mod tensors;
 pub mod train;
 mod write;
 
+pub use agreement::{Agreement, auroc_agreement, false_alarm_agreement, sae_agreements};
 pub use baselines::{bag_of_words_auroc, length_auroc, permutation_auroc};
 pub use binding::Foreign;
 pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};

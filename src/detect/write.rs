@@ -1,14 +1,14 @@
 //! Writing a detector's folder, whole or not at all.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use ndarray::arr1;
+
 use super::binding;
-use super::card::{self, Card, DetectorKind};
-use super::detector::{Detector, FileDigest, Loaded};
-use super::sae;
-use super::tensors;
+use super::card::{self, DetectorKind};
+use super::detector::{Detector, Loaded};
+use super::tensors::{self, Named};
 use crate::fault::{Fault, Result};
 use crate::files;
 
@@ -26,7 +26,6 @@ impl Detector {
                 .expected("a folder that does not exist yet")
                 .hint("remove it first, or choose another name"));
         }
-        let files = self.files()?;
         let parent = match folder.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -39,58 +38,43 @@ impl Detector {
         // A folder within: the temporary one is private to its owner, the detector need not be.
         let staged = scratch.path().join("detector");
         fs::create_dir(&staged).map_err(disk)?;
-        for (name, bytes) in files {
-            fs::write(staged.join(name), bytes).map_err(disk)?;
-        }
+        self.write_files(&staged)?;
+        self.write_card(&staged)?;
         fs::rename(&staged, folder).map_err(disk)
     }
 
-    /// Writes the card alone, beside weights that are there already; their digests go onto it.
+    /// Writes the card alone, beside weights that are there already: with their digests, and with what is known against the
+    /// detector where its maker said nothing.
     ///
     /// # Errors
     /// Weights that cannot be read, or a disk that cannot be written.
     pub fn write_card(&self, folder: &Path) -> Result<()> {
-        let card = self.sealed(binding::on_disk(self, folder)?);
-        files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
-    }
-
-    /// The card with the digests of its weights, and with what is known against it where its maker said nothing.
-    fn sealed(&self, weights_sha256: BTreeMap<String, String>) -> Card {
         let mut card = self.card.clone();
-        card.weights_sha256 = weights_sha256;
+        card.weights_sha256 = binding::on_disk(folder, &card.weights)?;
         if card.limits.is_empty() {
             card.limits = card.known_limits();
         }
-        card
+        files::write_whole(&folder.join(card::FILE), card::write(&card)?.as_bytes())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let weights = self.card.weights.clone();
-        let mut files = match (&self.weights, self.card.kind) {
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        let weights = &self.card.weights;
+        match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
-                let bytes = tensors::to_bytes(&[
-                    ("weight", vec![probe.d_in()], probe.weight.to_vec()),
-                    ("bias", vec![1], vec![probe.bias]),
-                ])?;
-                vec![(weights, bytes)]
+                let bias = arr1(&[probe.bias]);
+                tensors::write(
+                    &folder.join(weights),
+                    &[
+                        Named::of("weight", probe.weight.view().into_dyn()),
+                        Named::of("bias", bias.view().into_dyn()),
+                    ],
+                )
             }
-            (Loaded::Sae(sae), DetectorKind::Sae) => {
-                let (config, bytes) = sae.to_files()?;
-                vec![(sae::CONFIG_FILE.to_owned(), config), (weights, bytes)]
-            }
-            _ => {
-                return Err(Fault::failed(
-                    format!("writing the detector `{}`", self.card.id),
-                    format!("weights that are not of the kind `{}`", self.card.kind),
-                ));
-            }
-        };
-        let digests = files.iter().map(|(name, bytes)| {
-            let digest = FileDigest::of(name, bytes);
-            (digest.file, digest.sha256)
-        });
-        let card = card::write(&self.sealed(digests.collect()))?;
-        files.push((card::FILE.to_owned(), card.into_bytes()));
-        Ok(files)
+            (Loaded::Sae(sae), DetectorKind::Sae) => sae.write_files(folder, weights),
+            _ => Err(Fault::failed(
+                format!("writing the detector `{}`", self.card.id),
+                format!("weights that are not of the kind `{}`", self.card.kind),
+            )),
+        }
     }
 }

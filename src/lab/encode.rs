@@ -9,7 +9,8 @@ use crate::detect::Sae;
 use crate::fault::{Fault, Result};
 use crate::files;
 
-/// Encodes a float32 `.npy` of shape `[n, d_in]` and writes `feature_acts` `[n, d_sae]`, `decoded` and `error` `[n, d_in]`.
+/// Encodes a float32 `.npy` of shape `[n, d_in]` and writes `feature_acts` `[n, d_sae]`, `decoded` `[n, d_out]` and, but for a
+/// transcoder, `error` `[n, d_in]`.
 /// Returns the number of rows.
 ///
 /// # Errors
@@ -25,11 +26,14 @@ pub fn encode_file(sae: &Sae, input: &Path, out: &Path) -> Result<usize> {
     })?;
     let encoded = sae.forward(x.view())?;
     let tensors = [
-        ("feature_acts", &encoded.feature_acts),
-        ("decoded", &encoded.decoded),
-        ("error", &encoded.error),
-    ]
-    .map(|(name, tensor)| {
+        ("feature_acts", Some(&encoded.feature_acts)),
+        ("decoded", Some(&encoded.decoded)),
+        ("error", encoded.error.as_ref()),
+    ];
+    let tensors = tensors
+        .into_iter()
+        .filter_map(|(name, tensor)| Some((name, tensor?)));
+    let tensors = tensors.map(|(name, tensor)| {
         (
             name,
             tensor.shape().to_vec(),
@@ -39,6 +43,7 @@ pub fn encode_file(sae: &Sae, input: &Path, out: &Path) -> Result<usize> {
                 .collect::<Vec<u8>>(),
         )
     });
+    let tensors: Vec<_> = tensors.collect();
     let fault = |error: safetensors::SafeTensorError| {
         Fault::failed(format!("writing `{}`", out.display()), error.to_string())
     };

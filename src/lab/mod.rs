@@ -5,12 +5,15 @@
 
 mod baselines;
 mod capture;
+mod check;
+mod chunks;
 mod circuit;
 mod encode;
 mod features;
 mod find;
 mod fitting;
 mod folders;
+mod import;
 mod labelled;
 mod monitor;
 mod own;
@@ -30,6 +33,10 @@ mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
+pub use check::{
+    Candidate, CheckFile, CheckRequest, Checked, Columns, Conclusion, Dictionaries, Flips,
+    Harmless, Reference, SaeFound, SuiteFound, Texts, Transfer, check,
+};
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
 pub use features::{
@@ -41,6 +48,7 @@ pub use find::{
     Side as SplitSide, Verdict as FeatureVerdict, find_features,
 };
 pub use folders::detector_folders;
+pub use import::{Import, import};
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
 pub use own::{Drift, drift};
 pub use pairs::{Given, Side, Sides, bare, one_pair, read_pairs, single_token};

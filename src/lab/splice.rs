@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::capture::check_ids;
+use super::chunks::chunks;
 use crate::causal::{self, Change, DEFAULT_BUDGET, Load, Row, Runs, To, log_probability};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Layout, Model, SiteName};
@@ -80,7 +81,7 @@ pub fn splice_loss(
     };
     let mean = splice.mean(&texts)?;
     let mut sums = [0.0; 4];
-    for some in chunks(&texts) {
+    for some in together(&texts) {
         splice.add(some, mean.view(), reconstruct, &mut sums)?;
     }
     let tokens = texts.iter().map(|text| text.read.len()).sum();
@@ -133,19 +134,9 @@ fn texts<'a>(prompts: &'a [Vec<i64>], keep: &[Vec<bool>]) -> Result<Vec<Text<'a>
     Ok(texts)
 }
 
-/// Neighbouring prompts, as many as have about [`TOKENS_AT_ONCE`] tokens.
-fn chunks<'t, 'a>(texts: &'t [Text<'a>]) -> impl Iterator<Item = &'t [Text<'a>]> {
-    let mut rest = texts;
-    std::iter::from_fn(move || {
-        let mut tokens = 0;
-        let fit = rest.iter().take_while(|text| {
-            tokens += text.ids.len();
-            tokens <= TOKENS_AT_ONCE
-        });
-        let (some, behind) = rest.split_at_checked(fit.count().max(1))?;
-        rest = behind;
-        Some(some)
-    })
+/// Neighbouring texts of about [`TOKENS_AT_ONCE`] tokens.
+fn together<'t, 'a>(texts: &'t [Text<'a>]) -> impl Iterator<Item = &'t [Text<'a>]> {
+    chunks(texts, TOKENS_AT_ONCE, |text| text.ids.len())
 }
 
 struct Splice<'a> {
@@ -195,7 +186,7 @@ impl Splice<'_> {
     fn mean(&self, texts: &[Text<'_>]) -> Result<Array1<f32>> {
         let mut sum = Array1::<f64>::zeros(self.width(self.site_out)?);
         let mut n = 0.0;
-        for some in chunks(texts) {
+        for some in together(texts) {
             for values in self.plain(some, self.site_out)? {
                 for row in values.rows() {
                     sum += &row.mapv(f64::from);

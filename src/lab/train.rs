@@ -132,6 +132,7 @@ pub fn train_probe(
         features: Vec::new(),
         baselines: Some(baselines),
         limits: Vec::new(),
+        source: None,
     };
     Ok(Detector {
         card,

@@ -13,7 +13,7 @@ use crate::fault::{Fault, Result};
 ///
 /// # Errors
 /// The path does not exist, is no regular file, or cannot be read or mapped.
-pub(super) fn map(path: &Path, doing: &str) -> Result<Bytes> {
+pub(crate) fn map(path: &Path, doing: &str) -> Result<Bytes> {
     Ok(Mapped::open(path, doing)?.bytes)
 }
 

@@ -35,6 +35,7 @@ pub use facts::{
 };
 pub use file::{Model, ModelFile, encode};
 pub use index::GraphIndex;
+pub(crate) use mapped::map;
 pub use module_path::ModulePath;
 pub use operators::{Operator, Role, operator, role, rounds};
 pub use overview::{Overview, Port, Quantisation, Stored};

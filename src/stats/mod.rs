@@ -5,6 +5,7 @@
 
 mod binomial;
 mod bootstrap;
+mod correlation;
 mod multiplicity;
 mod permutation;
 mod ranks;
@@ -13,6 +14,7 @@ mod summary;
 
 pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
 pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
+pub use correlation::{pearson, spearman};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
 pub use ranks::{auroc, mann_whitney_p, midranks};

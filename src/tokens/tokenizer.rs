@@ -139,6 +139,13 @@ impl Tokenizer {
         Ok(self.chat.get_or_init(|| chat))
     }
 
+    /// Whether an id is that of a special token (BOS and the like).
+    #[must_use]
+    pub fn is_special(&self, id: u32) -> bool {
+        let added = self.inner.get_added_tokens_decoder();
+        added.get(&id).is_some_and(|token| token.special)
+    }
+
     fn encode_text(&self, text: &str) -> Result<Encoded> {
         let doing = || format!("tokenizing the prompt {text:?}");
         let encode = |special: bool| {
@@ -147,10 +154,7 @@ impl Tokenizer {
                 .map_err(|error| Fault::usage(doing(), error.to_string()))
         };
         let plain = encode(false)?;
-        let is_special = |id: &u32| {
-            let added = self.inner.get_added_tokens_decoder();
-            added.get(id).is_some_and(|token| token.special)
-        };
+        let is_special = |id: &u32| self.is_special(*id);
         let (mut ids, mut special);
         if plain.get_ids().first().is_some_and(is_special) {
             ids = plain.get_ids().to_vec();

@@ -63,6 +63,9 @@ impl<'a> Features<'a> {
         edit: FeatureEdit,
     ) -> Result<Self> {
         let fault = |found: String| Fault::usage("editing the features of an SAE", found);
+        if sae.transcodes() {
+            return Err(sae.no_reconstruction("editing features at the site that they are read at"));
+        }
         if features.is_empty() {
             return Err(fault("no feature".into()).expected("at least one"));
         }

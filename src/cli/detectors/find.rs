@@ -86,6 +86,7 @@ pub fn run(args: &FindArgs, cli: &Cli) -> Result<()> {
             },
             ..Selection::default()
         },
+        needs_card: args.out.is_none(),
         command: command(),
     };
     let found = find_features(&runtime, &subject, &args.dir, &search)?;
@@ -94,8 +95,15 @@ pub fn run(args: &FindArgs, cli: &Cli) -> Result<()> {
             .map_err(|error| Fault::failed("writing the ranking", error.to_string()))?;
         files::write_whole(out, format!("{text}\n").as_bytes())?;
     }
-    found.detector.write_card(&args.dir)?;
-    terminal::say(&describe(&found.detector));
+    match &found.detector {
+        Some(detector) => {
+            detector.write_card(&args.dir)?;
+            terminal::say(&describe(detector));
+        }
+        None => terminal::note(
+            "no card: one can only stand beside SAELens's files, which `candor detectors import` makes of these",
+        ),
+    }
     terminal::say(&shown(&found.ranking, args.show));
     Ok(())
 }

@@ -3,7 +3,9 @@
 mod check;
 mod encode;
 mod find;
+mod import;
 mod page;
+mod shown;
 
 use clap::Subcommand;
 
@@ -14,23 +16,28 @@ use crate::fault::Result;
 /// `candor detectors`
 #[derive(Debug, Subcommand)]
 pub enum DetectorsCommand {
-    /// Open detectors, and check that they fit a model.
+    /// Open detectors, and measure how they fit a model.
+    #[command(long_about = check::LONG)]
     Check(check::CheckArgs),
     /// Choose the SAE features that separate labelled items, and write the detector's card.
     Find(find::FindArgs),
     /// Show what chosen features of an SAE react to and write, on one page.
     Page(page::PageArgs),
+    /// Make a detector of an SAE or transcoder of any format.
+    Import(import::ImportArgs),
     /// Encode activations `[n, d_in]` with an SAE.
     Encode(encode::EncodeArgs),
 }
 
-pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<()> {
+pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<u8> {
     match command {
-        DetectorsCommand::Check(args) => check::run(args),
-        DetectorsCommand::Find(args) => find::run(args, cli),
-        DetectorsCommand::Page(args) => page::run(args, cli),
-        DetectorsCommand::Encode(args) => encode::run(args),
+        DetectorsCommand::Check(args) => return check::run(args, cli),
+        DetectorsCommand::Find(args) => find::run(args, cli)?,
+        DetectorsCommand::Import(args) => import::run(args)?,
+        DetectorsCommand::Page(args) => page::run(args, cli)?,
+        DetectorsCommand::Encode(args) => encode::run(args)?,
     }
+    Ok(0)
 }
 
 /// A detector in a few lines.
@@ -74,7 +81,8 @@ pub fn describe(detector: &Detector) -> String {
             )
         };
         lines.push(format!(
-            "  threshold {:.4}, false alarms on control text {}",
+            "  flags what scores {} {:.4}, false alarms on control text {}",
+            calibration.flags.name(),
             calibration.threshold,
             rate(&calibration.control)
         ));
@@ -94,6 +102,9 @@ pub fn describe(detector: &Detector) -> String {
             feature.auroc_interval.high,
             feature.p_adjusted
         ));
+    }
+    for limit in &card.limits {
+        lines.push(format!("  limit: {limit}"));
     }
     lines.join("\n")
 }

@@ -11,7 +11,7 @@ use crate::detect::{Detector, Loaded, Sae, card};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Model, SiteName};
 
-/// A detector with its card, or an SAE as SAELens wrote it.
+/// A detector with its card, or an SAE of any format.
 pub enum Opened {
     Detector(Box<Detector>),
     Bare(Box<Sae>, SiteName),
@@ -20,7 +20,7 @@ pub enum Opened {
 impl Opened {
     /// Opens a folder and checks that it fits the model.
     pub fn open(folder: &Path, model: &Model, arch: &Architecture) -> Result<Self> {
-        if folder.join(card::FILE).is_file() || !folder.join("cfg.json").is_file() {
+        if folder.join(card::FILE).is_file() {
             let detector = Detector::open(folder)?;
             let files = model.digests()?;
             detector.fits(arch, files.first().map_or("", |file| &file.sha256))?;
@@ -96,6 +96,7 @@ impl Opened {
                 let direction = detector.direction(feature)?;
                 (direction.vector, direction.normalized)
             }
+            Self::Bare(sae, _) if sae.transcodes() => return Err(sae.no_reconstruction(doing)),
             Self::Bare(sae, _) => {
                 let feature = feature.ok_or_else(|| {
                     Fault::usage(doing, "no feature")

@@ -9,7 +9,10 @@ use std::fmt;
 
 pub use wire::{read, write};
 
+use serde::{Deserialize, Serialize};
+
 use super::calibration::Calibration;
+use super::detector::FileDigest;
 use super::features::SelectedFeature;
 use super::span::{Aggregation, Span};
 use super::train;
@@ -58,6 +61,18 @@ pub struct Card {
     pub baselines: Option<Baselines>,
     /// How far it is not to be trusted, a sentence each; written with the card (see [`Card::known_limits`]).
     pub limits: Vec<String>,
+    /// The files that it was imported from.
+    pub source: Option<Source>,
+}
+
+/// The files of another format that a detector was imported from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Name of the format, of [`super::sae::FORMATS`].
+    pub format: String,
+    /// Each file that was read.
+    pub files: Vec<FileDigest>,
 }
 
 /// A site that is named by the module whose output it is.
@@ -117,7 +132,7 @@ impl fmt::Display for DetectorKind {
 pub struct MadeOn {
     /// For people.
     pub name: String,
-    /// SHA-256 of the `.onnx` file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the `.onnx` file, 64 lower-case hexadecimal digits; empty where it was imported without a model.
     pub sha256: String,
 }
 

@@ -101,7 +101,12 @@ impl Problems {
             self.say("d_in", 0, "the width of the activation, at least 1");
         }
         self.text("model.name", &wire.model.name);
-        self.digest("model.sha256", &wire.model.sha256);
+        if !wire.model.sha256.is_empty() || wire.source.is_none() {
+            self.digest("model.sha256", &wire.model.sha256);
+        }
+        for file in wire.source.iter().flat_map(|source| &source.files) {
+            self.digest(&format!("source.{}", file.file), &file.sha256);
+        }
         let kind = self.ok("kind", DetectorKind::named(&wire.kind));
         let module = ModulePath::parse(&wire.site).filter(|path| path.site().is_some());
         let site = match &module {
@@ -146,6 +151,7 @@ impl Problems {
             features,
             baselines,
             limits: wire.limits,
+            source: wire.source,
         })
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
-use super::{Card, Interval, TrainedOn};
+use super::{Card, Interval, Source, TrainedOn};
 use crate::detect::calibration::{FalsePositives, Flags};
 use crate::detect::features::Sign;
 use crate::fault::{Fault, Result};
@@ -41,12 +41,15 @@ pub(super) struct CardV1 {
     pub(super) baselines: Option<BaselinesV1>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) limits: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Source>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelV1 {
     pub(super) name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) sha256: String,
 }
 
@@ -274,6 +277,7 @@ impl From<&Card> for CardV1 {
                 permutation_auroc: baselines.permutation_auroc,
             }),
             limits: card.limits.clone(),
+            source: card.source.clone(),
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::report::counted;
 
 /// Height of a histogram's tallest bar, in pixels of the drawing.
 const TALL: f64 = 72.0;
+/// Tokens that the list of features shows of each.
+const PEAKS: usize = 4;
 
 #[derive(Template)]
 #[template(path = "features.html")]
@@ -37,6 +39,8 @@ struct View<'a> {
     raised: Vec<Effect<'a>>,
     lowered: Vec<Effect<'a>>,
     nearest: Vec<Near>,
+    /// Different tokens at which the strongest texts have their peaks.
+    peaks: Vec<String>,
     strongest: Vec<Line>,
     weaker: Vec<Line>,
 }
@@ -107,11 +111,14 @@ struct Act {
 /// Never for plain data; the type is that of the library underneath.
 pub fn feature_page_html(page: &FeaturePage) -> Result<String> {
     let own: Vec<usize> = page.features.iter().map(|feature| feature.index).collect();
-    let apart = words_stand_alone(page);
+    let told = Told {
+        apart: words_stand_alone(page),
+        suite: page.suites.len() > 1,
+    };
     let features = page
         .features
         .iter()
-        .map(|feature| view(feature, &own, apart));
+        .map(|feature| view(feature, &own, told));
     let features: Vec<View<'_>> = features.collect();
     let whole = Page {
         style: include_str!("../../../templates/report.css"),
@@ -142,6 +149,15 @@ pub fn feature_page_html(page: &FeaturePage) -> Result<String> {
         .map_err(|error| Fault::failed("laying out the page of features", error.to_string()))
 }
 
+/// How texts are shown.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// A blank between tokens.
+    apart: bool,
+    /// The suite before each id.
+    suite: bool,
+}
+
 /// Whether the tokenizer keeps no blanks, so that a page has to put some between tokens.
 fn words_stand_alone(page: &FeaturePage) -> bool {
     let contexts = page.features.iter().flat_map(|feature| &feature.strongest);
@@ -149,8 +165,8 @@ fn words_stand_alone(page: &FeaturePage) -> bool {
     !tokens.any(|(token, _)| token.starts_with(char::is_whitespace))
 }
 
-fn view<'a>(feature: &'a FeatureProfile, own: &[usize], apart: bool) -> View<'a> {
-    let line = |context: &Context| line(context, feature.largest, apart);
+fn view<'a>(feature: &'a FeatureProfile, own: &[usize], told: Told) -> View<'a> {
+    let line = |context: &Context| line(context, feature.largest, told);
     let histogram = feature.histogram.as_ref();
     View {
         index: feature.index,
@@ -176,9 +192,27 @@ fn view<'a>(feature: &'a FeatureProfile, own: &[usize], apart: bool) -> View<'a>
             .iter()
             .map(|near| neighbour(near, own))
             .collect(),
+        peaks: peaks(&feature.strongest),
         strongest: feature.strongest.iter().map(line).collect(),
         weaker: feature.weaker.iter().map(line).collect(),
     }
+}
+
+fn peaks(contexts: &[Context]) -> Vec<String> {
+    let mut peaks: Vec<String> = Vec::new();
+    for context in contexts {
+        let peak = context
+            .tokens
+            .get(context.peak.saturating_sub(context.from));
+        let token = peak
+            .map(|(token, _)| token.trim().replace('\n', "↵"))
+            .unwrap_or_default();
+        if !token.is_empty() && !peaks.contains(&token) {
+            peaks.push(token);
+        }
+    }
+    peaks.truncate(PEAKS);
+    peaks
 }
 
 fn neighbour(near: &Neighbour, own: &[usize]) -> Near {
@@ -277,10 +311,10 @@ fn effects<'a>(
         .collect()
 }
 
-fn line(context: &Context, largest: f32, apart: bool) -> Line {
+fn line(context: &Context, largest: f32, told: Told) -> Line {
     let mut pieces: Vec<Piece> = Vec::new();
     for (place, (token, act)) in context.tokens.iter().enumerate() {
-        let gap = if apart && place > 0 { " " } else { "" };
+        let gap = if told.apart && place > 0 { " " } else { "" };
         let token = token.replace('\n', "↵");
         if *act == 0.0 {
             match pieces.last_mut() {
@@ -319,8 +353,10 @@ fn line(context: &Context, largest: f32, apart: bool) -> Line {
     Line {
         about: if context.suite.is_empty() {
             format!("prompt {}", context.id)
-        } else {
+        } else if told.suite {
             format!("{} · {}", context.suite, context.id)
+        } else {
+            context.id.clone()
         },
         label: context
             .label

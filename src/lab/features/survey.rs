@@ -57,7 +57,8 @@ impl<'a> Reader<'a> {
             let (model, arch) = (&subject.model, &subject.arch);
             Engine::open(runtime, model, arch, taps, writes, Vec::new())
         };
-        let writable = end_of_stream(&subject.arch, site).and_then(|end| {
+        let writes = written(sae, site);
+        let writable = end_of_stream(&subject.arch, writes).and_then(|end| {
             let mut taps = vec![site];
             if end != site {
                 taps.push(end);
@@ -145,6 +146,13 @@ impl<'a> Reader<'a> {
             })
             .collect())
     }
+}
+
+/// Where the decoder's directions lie: for a transcoder elsewhere than what it reads.
+fn written(sae: &Sae, site: SiteName) -> SiteName {
+    let out = sae.config().hook_name_out.as_deref();
+    let out = out.filter(|_| sae.transcodes());
+    out.and_then(|out| out.parse().ok()).unwrap_or(site)
 }
 
 /// The stream behind the last block, if a direction at `site` lies in the stream.

@@ -47,14 +47,16 @@ pub struct FeatureSearch<'a> {
     pub control: Option<&'a Suite>,
     /// The bars of the selection.
     pub selection: Selection,
+    /// Whether a card has to be made: it can only stand beside files of SAELens's format.
+    pub needs_card: bool,
     /// The command that makes the card again.
     pub command: String,
 }
 
 /// The detector and the whole ranking behind it.
 pub struct Found {
-    /// The SAE with its card.
-    pub detector: Detector,
+    /// The SAE with its card; without one where the files are of another format than SAELens's.
+    pub detector: Option<Detector>,
     /// All live features.
     pub ranking: FeatureRanking,
 }
@@ -65,14 +67,19 @@ pub struct Found {
 /// items that nothing is there.
 ///
 /// # Errors
-/// The SAE cannot be read or does not fit, the suite has no labels, or a run fails.
+/// The SAE cannot be read or does not fit, or is of another format where a card is needed, the suite has no labels, or a run
+/// fails.
 pub fn find_features(
     runtime: &Runtime,
     subject: &Subject,
     folder: &Path,
     search: &FeatureSearch<'_>,
 ) -> Result<Found> {
-    let sae = Sae::open(folder)?;
+    let (sae, carded) = match Sae::open_saelens(folder) {
+        Err(fault) if search.needs_card => return Err(fault),
+        Err(_) => (Sae::open(folder)?, false),
+        Ok(sae) => (sae, true),
+    };
     let site = site_of(&sae, folder)?;
     let data = Labelled::read(runtime, subject, search.suite, &[site], search.span)?;
     let split_items = data.split_items();
@@ -111,57 +118,18 @@ pub fn find_features(
     let place = ranked
         .iter()
         .position(|feature| feature.index == best.index);
-    let quality = place.and_then(|place| held_out.get(place));
-    let calibration = of.calibrate(runtime, best)?;
-    let rows: Vec<_> = data.activations[0].iter().map(|rows| rows.view()).collect();
-    let rows = ndarray::concatenate(Axis(0), &rows)
-        .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
-    let measured = sae.measure(rows.view())?;
-    let groups: BTreeSet<&str> = split.train.iter().map(|&item| items.groups[item]).collect();
-    let card = Card {
-        id: search.id.clone(),
-        role: search.role.clone(),
-        kind: DetectorKind::Sae,
-        site,
-        module: None,
-        d_in: sae.d_in(),
-        weights: "sae_weights.safetensors".to_owned(),
-        weights_sha256: BTreeMap::new(),
-        span: search.span,
-        aggregation: Aggregation::Max,
-        positive: "the listed features are more active".to_owned(),
-        model: MadeOn {
-            name: subject.name.clone(),
-            sha256: subject.sha256().to_owned(),
-        },
-        calibration: Some(calibration),
-        trained_on: Some(TrainedOn {
-            suite: search.suite.id.clone(),
-            corpus_digest: search.suite.digest.clone(),
-            n: split.train.len(),
-            groups: groups.len(),
-            seed: search.selection.seed,
-            command: search.command.clone(),
-        }),
-        declares: Some(Declares {
-            auroc: quality.map(|quality| quality.point),
-            auroc_interval: quality.map(|quality| Interval {
-                low: quality.low,
-                high: quality.high,
-            }),
-            l0: Some(measured.l0),
-            explained_variance: Some(measured.explained_variance),
-        }),
-        features,
-        baselines: None,
-        limits: Vec::new(),
+    let quality = place.and_then(|place| held_out.get(place).copied());
+    let card = if carded {
+        Some(of.card(runtime, &data.activations[0], features, best, quality)?)
+    } else {
+        None
     };
-    let detector = Detector {
+    let detector = card.map(|card| Detector {
         card,
         folder: folder.to_owned(),
         weights: Loaded::Sae(Box::new(sae)),
         digests: Vec::new(),
-    };
+    });
     Ok(Found { detector, ranking })
 }
 
@@ -255,6 +223,68 @@ struct Ranked<'a> {
 }
 
 impl Ranked<'_> {
+    /// The card of the selected features.
+    fn card(
+        &self,
+        runtime: &Runtime,
+        activations: &[Array2<f32>],
+        features: Vec<SelectedFeature>,
+        best: SelectedFeature,
+        quality: Option<Estimate>,
+    ) -> Result<Card> {
+        let search = self.search;
+        let calibration = self.calibrate(runtime, best)?;
+        let rows: Vec<_> = activations.iter().map(|rows| rows.view()).collect();
+        let rows = ndarray::concatenate(Axis(0), &rows)
+            .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
+        // What a transcoder reconstructs was not read.
+        let measured = if self.sae.transcodes() {
+            None
+        } else {
+            Some(self.sae.measure(rows.view())?)
+        };
+        let train = self.side(&self.split.train);
+        Ok(Card {
+            id: search.id.clone(),
+            role: search.role.clone(),
+            kind: DetectorKind::Sae,
+            site: self.site,
+            module: None,
+            d_in: self.sae.d_in(),
+            weights: "sae_weights.safetensors".to_owned(),
+            weights_sha256: BTreeMap::new(),
+            span: search.span,
+            aggregation: Aggregation::Max,
+            positive: "the listed features are more active".to_owned(),
+            model: MadeOn {
+                name: self.subject.name.clone(),
+                sha256: self.subject.sha256().to_owned(),
+            },
+            calibration: Some(calibration),
+            trained_on: Some(TrainedOn {
+                suite: search.suite.id.clone(),
+                corpus_digest: search.suite.digest.clone(),
+                n: train.items,
+                groups: train.groups,
+                seed: search.selection.seed,
+                command: search.command.clone(),
+            }),
+            declares: Some(Declares {
+                auroc: quality.map(|quality| quality.point),
+                auroc_interval: quality.map(|quality| Interval {
+                    low: quality.low,
+                    high: quality.high,
+                }),
+                l0: measured.map(|measured| measured.l0),
+                explained_variance: measured.map(|measured| measured.explained_variance),
+            }),
+            features,
+            baselines: None,
+            limits: Vec::new(),
+            source: None,
+        })
+    }
+
     /// Threshold and false-positive rates of one feature: on the control suite where there is one, and on the held-out items of
     /// label 0.
     fn calibrate(&self, runtime: &Runtime, feature: SelectedFeature) -> Result<Calibration> {

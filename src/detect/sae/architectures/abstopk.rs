@@ -1,10 +1,11 @@
 //! Top-k by magnitude with the signs kept, so that a feature can fire both ways (arXiv 2510.00404).
 
 use super::Architecture;
-use super::topk::TopK;
+use super::topk::{self, TopK};
 use crate::instrument::Ranking;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "abstopk",
-    load: |config, tensors, w_dec| TopK::load(config, tensors, w_dec, Ranking::Magnitude),
+    load: |parts| TopK::load(parts, Ranking::Magnitude),
+    ..topk::ARCHITECTURE
 };

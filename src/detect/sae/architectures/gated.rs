@@ -2,16 +2,26 @@
 
 use ndarray::{Array1, Array2, Axis, Zip};
 
-use super::{Architecture, Encoder, Part};
+use super::{Architecture, Encoder, Extent, Part, Target};
+use crate::fault::Result;
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "gated",
-    load: |config, tensors, _| {
+    in_saelens: true,
+    own: &[
+        ("b_gate", Extent::Features),
+        ("b_mag", Extent::Features),
+        ("r_mag", Extent::Features),
+    ],
+    tied: false,
+    target: Target::Input,
+    takes_k: false,
+    load: |parts| {
         Ok(Box::new(Gated {
-            b_gate: tensors.vector("b_gate", config.d_sae)?,
-            b_mag: tensors.vector("b_mag", config.d_sae)?,
-            r_mag: tensors.vector("r_mag", config.d_sae)?,
+            b_gate: parts.own.take("b_gate")?,
+            b_mag: parts.own.take("b_mag")?,
+            r_mag: parts.own.take("r_mag")?,
         }))
     },
 };
@@ -40,15 +50,15 @@ impl Encoder for Gated {
     }
 
     /// The gate `h + b_gate > 0` is `m > b_mag − exp(r_mag)·b_gate` for the magnitude `m = h·exp(r_mag) + b_mag`.
-    fn part(&self, features: &[usize]) -> Part {
+    fn part(&self, features: &[usize]) -> Result<Part> {
         let scale = self.r_mag.select(Axis(0), features).exp();
         let bias = self.b_mag.select(Axis(0), features);
         let threshold = &bias - &scale * &self.b_gate.select(Axis(0), features);
-        Part {
+        Ok(Part {
             scale: Some(scale),
             bias,
             activation: Activation::JumpRelu(threshold),
-        }
+        })
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

@@ -2,15 +2,21 @@
 
 use ndarray::{Array1, Array2, Axis, Zip};
 
-use super::{Architecture, Encoder, Part};
+use super::{Architecture, Encoder, Extent, Part, Target};
+use crate::fault::Result;
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "jumprelu",
-    load: |config, tensors, _| {
+    in_saelens: true,
+    own: &[("b_enc", Extent::Features), ("threshold", Extent::Features)],
+    tied: false,
+    target: Target::Input,
+    takes_k: false,
+    load: |parts| {
         Ok(Box::new(JumpRelu {
-            b_enc: tensors.vector("b_enc", config.d_sae)?,
-            threshold: tensors.vector("threshold", config.d_sae)?,
+            b_enc: parts.own.take("b_enc")?,
+            threshold: parts.own.take("threshold")?,
         }))
     },
 };
@@ -32,12 +38,12 @@ impl Encoder for JumpRelu {
         acts
     }
 
-    fn part(&self, features: &[usize]) -> Part {
-        Part {
+    fn part(&self, features: &[usize]) -> Result<Part> {
+        Ok(Part {
             scale: None,
             bias: self.b_enc.select(Axis(0), features),
             activation: Activation::JumpRelu(self.threshold.select(Axis(0), features)),
-        }
+        })
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

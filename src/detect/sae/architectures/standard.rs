@@ -2,13 +2,19 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Architecture, Encoder, Part};
+use super::{Architecture, Encoder, Extent, Part, Target};
+use crate::fault::Result;
 use crate::instrument::Activation;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "standard",
-    load: |config, tensors, _| {
-        let b_enc = tensors.vector("b_enc", config.d_sae)?;
+    in_saelens: true,
+    own: &[("b_enc", Extent::Features)],
+    tied: false,
+    target: Target::Input,
+    takes_k: false,
+    load: |parts| {
+        let b_enc = parts.own.take("b_enc")?;
         Ok(Box::new(Standard { b_enc }))
     },
 };
@@ -23,12 +29,12 @@ impl Encoder for Standard {
         (hidden + &self.b_enc).mapv_into(|value| value.max(0.0))
     }
 
-    fn part(&self, features: &[usize]) -> Part {
-        Part {
+    fn part(&self, features: &[usize]) -> Result<Part> {
+        Ok(Part {
             scale: None,
             bias: self.b_enc.select(Axis(0), features),
             activation: Activation::Relu,
-        }
+        })
     }
 
     fn tensors(&self) -> Vec<(&'static str, &Array1<f32>)> {

@@ -3,15 +3,20 @@
 
 use ndarray::{Array1, Array2, ArrayViewMut1};
 
-use super::{Architecture, Encoder, Part};
+use super::{Architecture, Encoder, Extent, Part, Target};
 use crate::detect::sae::config::SaeConfig;
-use crate::detect::tensors::Tensors;
+use crate::detect::sae::parts::Parts;
 use crate::fault::{Fault, Result};
 use crate::instrument::{self, Activation, Ranking};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     name: "topk",
-    load: |config, tensors, w_dec| TopK::load(config, tensors, w_dec, Ranking::Largest),
+    in_saelens: true,
+    own: &[("b_enc", Extent::Features)],
+    tied: false,
+    target: Target::Input,
+    takes_k: true,
+    load: |parts| TopK::load(parts, Ranking::Largest),
 };
 
 #[derive(Debug)]
@@ -23,27 +28,23 @@ pub(super) struct TopK {
     ranking: Ranking,
 }
 
+/// The config's `k`, from 1 to the number of features.
+pub(super) fn k_of(config: &SaeConfig) -> Result<usize> {
+    config
+        .k
+        .filter(|k| (1..=config.d_sae).contains(k))
+        .ok_or_else(|| {
+            let found = config.k.map_or("no `k`".to_owned(), |k| format!("k = {k}"));
+            Fault::usage(format!("loading a {} SAE", config.architecture), found)
+                .expected(format!("`k` from 1 to d_sae = {}", config.d_sae))
+        })
+}
+
 impl TopK {
-    pub(super) fn load(
-        config: &SaeConfig,
-        tensors: &mut Tensors<'_>,
-        w_dec: &Array2<f32>,
-        ranking: Ranking,
-    ) -> Result<Box<dyn Encoder>> {
-        let k = config
-            .k
-            .filter(|k| (1..=config.d_sae).contains(k))
-            .ok_or_else(|| {
-                let found = config.k.map_or("no `k`".to_owned(), |k| format!("k = {k}"));
-                Fault::usage(format!("loading a {} SAE", config.architecture), found).expected(
-                    format!("`k` from 1 to d_sae = {} in cfg.json", config.d_sae),
-                )
-            })?;
-        let norms: Array1<f32> = w_dec
-            .rows()
-            .into_iter()
-            .map(|row| row.dot(&row).sqrt())
-            .collect();
+    pub(super) fn load(parts: &mut Parts, ranking: Ranking) -> Result<Box<dyn Encoder>> {
+        let config = &parts.config;
+        let k = k_of(config)?;
+        let norms = parts.decoder_norms();
         if config.rescale_acts_by_decoder_norm
             && let Some(feature) = norms.iter().position(|norm| *norm == 0.0)
         {
@@ -54,9 +55,9 @@ impl TopK {
             .expected("a positive norm, as `rescale_acts_by_decoder_norm` divides by it"));
         }
         Ok(Box::new(Self {
-            b_enc: tensors.vector("b_enc", config.d_sae)?,
             k,
             decoder_norms: config.rescale_acts_by_decoder_norm.then_some(norms),
+            b_enc: parts.own.take("b_enc")?,
             ranking,
         }))
     }
@@ -96,12 +97,12 @@ impl Encoder for TopK {
         acts
     }
 
-    fn part(&self, features: &[usize]) -> Part {
+    fn part(&self, features: &[usize]) -> Result<Part> {
         let mut bias = self.b_enc.clone();
         if let Some(norms) = &self.decoder_norms {
             bias *= norms;
         }
-        Part {
+        Ok(Part {
             scale: self.decoder_norms.clone(),
             bias,
             activation: Activation::TopK(instrument::TopK {
@@ -109,7 +110,11 @@ impl Encoder for TopK {
                 ranking: self.ranking,
                 columns: features.to_vec(),
             }),
-        }
+        })
+    }
+
+    fn competes(&self) -> bool {
+        true
     }
 
     fn decoder_scale(&self) -> Option<Array1<f32>> {

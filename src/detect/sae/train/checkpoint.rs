@@ -5,6 +5,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
 use super::settings::Settings;
@@ -21,10 +22,16 @@ pub struct Checkpoint {
     pub note: String,
 }
 
-const SETTINGS: &str = "settings";
-const STEP: &str = "step";
-const STATE: &str = "state";
-const NOTE: &str = "note";
+/// What is not a tensor.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    settings: String,
+    step: u64,
+    state: u64,
+    note: String,
+}
+
+const SAID: &str = "candor";
 const SILENT: &str = "silent";
 
 impl Checkpoint {
@@ -58,12 +65,16 @@ impl Checkpoint {
                 Ok((name.as_str(), view))
             })
             .collect::<Result<Vec<_>>>()?;
-        let metadata = HashMap::from([
-            (SETTINGS.to_owned(), identity(&trainer.settings)),
-            (STEP.to_owned(), trainer.step.to_string()),
-            (STATE.to_owned(), trainer.rule.state().to_bits().to_string()),
-            (NOTE.to_owned(), note.to_owned()),
-        ]);
+        let said = Said {
+            settings: identity(&trainer.settings),
+            step: trainer.step,
+            state: trainer.rule.state().to_bits(),
+            note: note.to_owned(),
+        };
+        let said = serde_json::to_string(&said)
+            .map_err(|error| Fault::failed("writing a checkpoint", error.to_string()))?;
+        // One entry: several would be written in any order.
+        let metadata = HashMap::from([(SAID.to_owned(), said)]);
         serialize(views, Some(metadata)).map_err(failed)
     }
 
@@ -82,21 +93,19 @@ impl Checkpoint {
         let (_, header) =
             SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let metadata = header.metadata().clone().unwrap_or_default();
-        let said = |key: &str| {
-            let said = metadata.get(key).cloned();
-            said.ok_or_else(|| damaged(format!("no `{key}` in its metadata")))
-        };
-        let (found, expected) = (said(SETTINGS)?, identity(&settings));
-        if found != expected {
-            return Err(Fault::usage(doing(), format!("a training with {found}"))
-                .expected(expected)
-                .hint("give the same options, or leave out --resume to train from the beginning"));
+        let said = metadata.get(SAID).map_or("", String::as_str);
+        let said: Said = serde_json::from_str(said)
+            .map_err(|error| damaged(format!("`{SAID}` in its metadata: {error}")))?;
+        let expected = identity(&settings);
+        if said.settings != expected {
+            return Err(
+                Fault::usage(doing(), format!("a training with {}", said.settings))
+                    .expected(expected)
+                    .hint(
+                        "give the same options, or leave out --resume to train from the beginning",
+                    ),
+            );
         }
-        let number = |key: &str| -> Result<u64> {
-            let said = said(key)?;
-            let parsed = said.parse();
-            parsed.map_err(|_| damaged(format!("`{key}`: `{said}`")))
-        };
         let data = |name: &str, dtype: Dtype, length: usize| {
             file.tensor(name)
                 .ok()
@@ -116,16 +125,18 @@ impl Checkpoint {
             Ok(parameters)
         };
         let (first, second) = (parameters("adam_first")?, parameters("adam_second")?);
-        let (step, state, note) = (number(STEP)?, number(STATE)?, said(NOTE)?);
         let silent = data(SILENT, Dtype::U64, settings.d_sae)?;
         let mut trainer = Trainer::from_parameters(settings.clone(), parameters("parameters")?)?;
         trainer.adam.first = first;
         trainer.adam.second = second;
         let (words, _) = silent.as_chunks::<8>();
         trainer.silent = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        trainer.rule.restore(f64::from_bits(state));
-        trainer.step = step;
-        Ok(Self { trainer, note })
+        trainer.rule.restore(f64::from_bits(said.state));
+        trainer.step = said.step;
+        Ok(Self {
+            trainer,
+            note: said.note,
+        })
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use ndarray::{Array2, arr1};
 use serde_json::{Map, Value, json};
 
 use super::rule::Inference;
 use super::trainer::Trainer;
 use crate::detect::sae::Sae;
-use crate::detect::sae::file::{CONFIG_FILE, WEIGHTS_FILE};
+use crate::detect::sae::{CONFIG_FILE, WEIGHTS_FILE};
 use crate::detect::tensors::{self, Named};
 use crate::fault::{Fault, Result};
 
@@ -41,7 +42,7 @@ impl Trainer {
             file.map_or(&[][..], |(_, bytes)| bytes)
         };
         let config = String::from_utf8_lossy(bytes(CONFIG_FILE));
-        Sae::from_files(
+        Sae::from_saelens(
             folder,
             &config,
             Path::new(WEIGHTS_FILE),
@@ -64,16 +65,19 @@ impl Trainer {
         }
         let parameters = &self.parameters;
         let (d_in, d_sae) = (parameters.d_in, parameters.d_sae());
-        let unscaled = |values: &[f32]| values.iter().map(|value| value / scale).collect();
-        let w_enc = (0..d_in)
-            .flat_map(|row| parameters.w_enc.iter().skip(row).step_by(d_in))
-            .copied()
-            .collect();
-        let mut named: Vec<Named> = vec![
-            ("W_enc", vec![d_in, d_sae], w_enc),
-            ("W_dec", vec![d_sae, d_in], parameters.w_dec.clone()),
-            ("b_enc", vec![d_sae], unscaled(&parameters.b_enc)),
-            ("b_dec", vec![d_in], unscaled(&parameters.b_dec)),
+        let unscaled = |values: &[f32]| arr1(values).mapv(|value| value / scale).into_dyn();
+        let matrix = |rows: &[f32]| {
+            Array2::from_shape_vec((d_sae, d_in), rows.to_vec())
+                .map_err(|error| Fault::failed(DOING, error.to_string()))
+        };
+        let mut tensors = vec![
+            (
+                "W_enc",
+                matrix(&parameters.w_enc)?.reversed_axes().into_dyn(),
+            ),
+            ("W_dec", matrix(&parameters.w_dec)?.into_dyn()),
+            ("b_enc", unscaled(&parameters.b_enc)),
+            ("b_dec", unscaled(&parameters.b_dec)),
         ];
         let mut metadata = described.metadata.clone();
         metadata.insert("sae_lens_version".into(), VERSION.into());
@@ -95,13 +99,17 @@ impl Trainer {
             }
             Inference::JumpReLU(threshold) => {
                 config["architecture"] = "jumprelu".into();
-                named.push(("threshold", vec![d_sae], unscaled(&threshold)));
+                tensors.push(("threshold", unscaled(&threshold)));
             }
         }
         config["metadata"] = Value::Object(metadata);
         let mut text = serde_json::to_vec_pretty(&config)
             .map_err(|error| Fault::failed(DOING, error.to_string()))?;
         text.push(b'\n');
+        let named: Vec<Named<'_>> = tensors
+            .iter()
+            .map(|(name, values)| Named::of(name, values.view()))
+            .collect();
         Ok(vec![
             (CONFIG_FILE, text),
             (WEIGHTS_FILE, tensors::to_bytes(&named)?),
