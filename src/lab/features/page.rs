@@ -205,7 +205,7 @@ fn peaks(contexts: &[Context]) -> Vec<String> {
             .tokens
             .get(context.peak.saturating_sub(context.from));
         let token = peak
-            .map(|(token, _)| token.trim().replace('\n', "↵"))
+            .map(|(token, _)| token.replace('\n', "↵"))
             .unwrap_or_default();
         if !token.is_empty() && !peaks.contains(&token) {
             peaks.push(token);
