@@ -1,5 +1,6 @@
 //! `candor detectors find`: the whole ranking, held against activations that `candor capture` writes.
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(dead_code, reason = "the helpers serve several tests")]
 
 mod cli;
 

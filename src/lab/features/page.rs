@@ -18,7 +18,7 @@ struct Page<'a> {
     style: &'static str,
     own_style: &'static str,
     script: &'static str,
-    page: &'a FeaturePage,
+    file: &'a FeaturePage,
     facts: String,
     read: String,
     features: Vec<View<'a>>,
@@ -72,7 +72,7 @@ struct Share {
 
 struct Effect<'a> {
     token: &'a str,
-    effect: String,
+    change: String,
     width: String,
 }
 
@@ -142,7 +142,7 @@ pub fn feature_page_html(page: &FeaturePage) -> Result<String> {
         ),
         labelled: features.iter().any(|feature| feature.lift.is_some()),
         features,
-        page,
+        file: page,
     };
     whole
         .render()
@@ -302,7 +302,7 @@ fn effects<'a>(
         .iter()
         .map(|effect| Effect {
             token: &effect.token,
-            effect: format!("{:+.2}", effect.effect).replace('-', "−"),
+            change: format!("{:+.2}", effect.effect).replace('-', "−"),
             width: format!(
                 "{:.1}%",
                 100.0 * effect.effect.abs() / largest.max(f32::MIN_POSITIVE)
@@ -318,7 +318,7 @@ fn line(context: &Context, largest: f32, told: Told) -> Line {
         let token = token.replace('\n', "↵");
         if *act == 0.0 {
             match pieces.last_mut() {
-                Some(Piece { text, act: None }) => text.push_str(&format!("{gap}{token}")),
+                Some(Piece { text, act: None }) => text.extend([gap, &token]),
                 _ => pieces.push(Piece {
                     text: format!("{gap}{token}"),
                     act: None,
