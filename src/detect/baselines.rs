@@ -84,11 +84,14 @@ fn word_rows(texts: &[&str], of: &[usize]) -> Result<Array2<f32>> {
     if frequent.is_empty() {
         return Err(Fault::usage(DOING, "texts without a word").expected("items with text"));
     }
-    Ok(Array2::from_shape_fn((texts.len(), frequent.len()), |(row, column)| {
-        let word = frequent.get(column).map(|(word, _)| *word);
-        let count = word.and_then(|word| counts.get(row)?.get(word));
-        count.copied().unwrap_or_default() as f32
-    }))
+    Ok(Array2::from_shape_fn(
+        (texts.len(), frequent.len()),
+        |(row, column)| {
+            let word = frequent.get(column).map(|(word, _)| *word);
+            let count = word.and_then(|word| counts.get(row)?.get(word));
+            count.copied().unwrap_or_default() as f32
+        },
+    ))
 }
 
 /// AUROC of the items' lengths alone, in whichever direction separates: at least 0.5.

@@ -32,7 +32,10 @@ pub use card::{Card, DetectorKind};
 pub use column::Column;
 pub use detector::{Detector, FileDigest, ItemScore, Loaded};
 pub use direction::Direction;
-pub use features::{SelectedFeature, Selection, Sign, select_features};
+pub use features::{
+    FeatureActs, Histogram, Neighbour, RankedFeature, SelectedFeature, Selection, Sign,
+    best_features, nearest_features, rank_features, select_features,
+};
 pub use negation::without_negation;
 pub use probe::Probe;
 pub use sae::Sae;

@@ -8,6 +8,7 @@ mod check;
 mod chunks;
 mod circuit;
 mod encode;
+mod features;
 mod find;
 mod folders;
 mod import;
@@ -36,7 +37,14 @@ pub use check::{
 };
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
-pub use find::{FeatureSearch, find_features};
+pub use features::{
+    Chosen, Context as FeatureContext, FeaturePage, FeatureProfile, LabelLift, LogitEffect, Logits,
+    PageRequest, Shown as ActiveItems, feature_page, feature_page_html,
+};
+pub use find::{
+    Bounds, FeatureLine, FeatureRanking, FeatureSearch, Found as FoundFeatures, Named, ReaderLine,
+    Side as SplitSide, Verdict as FeatureVerdict, find_features,
+};
 pub use folders::detector_folders;
 pub use import::{Import, import};
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};

@@ -10,6 +10,7 @@ mod multiplicity;
 mod permutation;
 mod ranked;
 mod ranks;
+mod sparse;
 mod summary;
 
 pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
@@ -19,6 +20,7 @@ pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
+pub use sparse::{Resamples, SparseScores};
 pub use summary::{mean, quantile, std};
 
 /// Two-sided confidence of every [`Estimate`].

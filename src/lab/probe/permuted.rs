@@ -29,7 +29,9 @@ pub(super) fn permuted(
             random.set_stream(1 + round);
             let labels = exchanged(work.labels, work.groups, &mut random);
             let probe = work.fit(kind, activations, &split.train, &labels).ok()?;
-            let scores = work.scores(kind, &probe, activations, &split.held_out).ok()?;
+            let scores = work
+                .scores(kind, &probe, activations, &split.held_out)
+                .ok()?;
             let side = |wanted: bool| -> Vec<f64> {
                 let of_side = scores.iter().zip(&split.held_out);
                 of_side
