@@ -1,10 +1,11 @@
-//! What simpler means reach on the same items, beside every AUROC of a probe.
+//! What simpler means reach on all items, cross-validated by group: what a card says beside a probe's AUROC.
 
 use ndarray::{Array2, Axis};
 
-use super::labelled::Labelled;
+use super::super::labelled::Labelled;
+use super::fitting::Fitting;
 use crate::detect::card::Baselines;
-use crate::detect::train::{ProbeKind, TrainingOptions, TrainingSet};
+use crate::detect::train::{ProbeKind, TrainingSet};
 use crate::detect::{bag_of_words_auroc, folds, length_auroc, permutation_auroc};
 use crate::fault::{Fault, Result};
 use crate::stats::auroc;
@@ -13,25 +14,24 @@ use crate::stats::auroc;
 const FOLDS: usize = 5;
 const PERMUTATIONS: usize = 3;
 
-/// Word counts, length, the same probe on the embedding, and the same probe on permuted labels, cross-validated by
-/// group, one row for each item.
+/// Word counts, length, the same probe on the embedding, and the same probe on permuted labels, one row for each item.
 ///
 /// # Errors
 /// Fewer groups than folds, or labels of one kind only.
-pub(super) fn baselines(
+pub(super) fn crossed(
+    work: &Fitting<'_>,
     data: &Labelled<'_>,
     kind: &ProbeKind,
     activations: &[Array2<f32>],
     embedding: &[Array2<f32>],
-    seed: u64,
 ) -> Result<Baselines> {
-    let labels = data.labels()?;
-    let fold_of = folds(&data.split_items(), FOLDS, seed)?;
-    let options = TrainingOptions::default();
+    let (labels, options) = (work.labels, work.options);
+    let fold_of = folds(&data.split_items(), FOLDS, options.seed)?;
     let (rows, bottom) = (item_means(activations)?, item_means(embedding)?);
     let set = TrainingSet {
         rows: rows.view(),
-        labels: &labels,
+        labels,
+        about: work.about,
     };
     let lengths: Vec<usize> = data
         .readings
@@ -41,23 +41,30 @@ pub(super) fn baselines(
     let at_the_bottom = || {
         let set = TrainingSet {
             rows: bottom.view(),
-            labels: &labels,
+            ..set
         };
         let scores = kind.out_of_fold(&set, &fold_of, options).ok()?;
         let side = |wanted: bool| -> Vec<f64> {
             let of_label = scores
                 .iter()
-                .zip(&labels)
+                .zip(labels)
                 .filter(|(_, label)| **label == wanted);
             of_label.map(|(score, _)| *score).collect()
         };
         auroc(&side(true), &side(false))
     };
     Ok(Baselines {
-        bag_of_words_auroc: bag_of_words_auroc(&data.contents(), &labels, &fold_of, options).ok(),
-        length_auroc: length_auroc(&lengths, &labels)?,
+        bag_of_words_auroc: bag_of_words_auroc(&data.contents(), labels, &fold_of, options).ok(),
+        length_auroc: length_auroc(&lengths, labels)?,
         layer0_auroc: at_the_bottom(),
-        permutation_auroc: permutation_auroc(kind, &set, &fold_of, options, PERMUTATIONS, seed)?,
+        permutation_auroc: permutation_auroc(
+            kind,
+            &set,
+            &fold_of,
+            options,
+            PERMUTATIONS,
+            options.seed,
+        )?,
     })
 }
 

@@ -1,10 +1,20 @@
 //! Which SAE features separate two kinds of items: the procedure of `candor detectors find`.
 
+mod acts;
+mod histogram;
+mod nearest;
+mod rank;
+
 use ndarray::ArrayView2;
+
+pub use acts::FeatureActs;
+pub use histogram::Histogram;
+pub use nearest::{Neighbour, nearest_features};
+pub use rank::{RankedFeature, best_features, rank_features};
 
 use super::card::Interval;
 use crate::fault::{Fault, Result};
-use crate::stats::{self, Adjustment};
+use crate::stats::Adjustment;
 
 /// A feature that separates the labels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,19 +81,42 @@ impl Default for Selection {
     }
 }
 
-/// Selects the features whose aggregated activation separates positives from negatives.
+impl Selection {
+    /// The features of a ranking whose adjusted p-value is at most `max_p` and whose interval reaches `min_auroc`: the first
+    /// `at_most`, in the ranking's order.
+    #[must_use]
+    pub fn of(&self, ranked: &[RankedFeature]) -> Vec<SelectedFeature> {
+        ranked
+            .iter()
+            .filter(|feature| {
+                feature.p_adjusted <= self.max_p && feature.auroc.low >= self.min_auroc
+            })
+            .take(self.at_most)
+            .map(SelectedFeature::from)
+            .collect()
+    }
+}
+
+impl From<&RankedFeature> for SelectedFeature {
+    fn from(feature: &RankedFeature) -> Self {
+        Self {
+            index: feature.index,
+            auroc: feature.auroc.point,
+            auroc_interval: Interval {
+                low: feature.auroc.low,
+                high: feature.auroc.high,
+            },
+            p_adjusted: feature.p_adjusted,
+            sign: feature.sign,
+        }
+    }
+}
+
+/// Selects the features whose aggregated activation separates positives from negatives: [`rank_features`] and
+/// [`Selection::of`] on activations in two matrices.
 ///
 /// `acts_pos` `[n_pos, d_sae]` and `acts_neg` `[n_neg, d_sae]` hold one aggregated activation for each item and feature;
 /// `groups_pos` and `groups_neg` name the items' groups.
-///
-/// 1. Features that are equal on every item are dead and left out, also of the count of hypotheses.
-/// 2. Each live feature gets its AUROC, turned so that it is at least 0.5 (`sign`), and the two-sided Mann–Whitney p-value.
-/// 3. p-values are adjusted over all live features.
-/// 4. Features with adjusted p ≤ `max_p` get a bootstrap interval clustered by group; those whose lower end reaches
-///    `min_auroc` stay.
-/// 5. Sorted by AUROC (descending), then p, then index; the first `at_most` are returned.
-///
-/// The same items must not serve to report the features' quality: that takes a held-out split.
 ///
 /// # Errors
 /// No item with one of the labels, widths or groups that do not fit, or an activation that is not finite.
@@ -95,79 +128,24 @@ pub fn select_features(
     selection: &Selection,
 ) -> Result<Vec<SelectedFeature>> {
     check(acts_pos, acts_neg, groups_pos, groups_neg)?;
-    let clusters: Vec<&str> = groups_pos.iter().chain(groups_neg).copied().collect();
-    let labels: Vec<bool> = (0..clusters.len())
+    let groups: Vec<&str> = groups_pos.iter().chain(groups_neg).copied().collect();
+    let labels: Vec<bool> = (0..groups.len())
         .map(|row| row < acts_pos.nrows())
         .collect();
-    let mut live = Vec::new();
-    for (index, (positive, negative)) in acts_pos
-        .columns()
-        .into_iter()
-        .zip(acts_neg.columns())
-        .enumerate()
-    {
-        let positive: Vec<f64> = positive.iter().copied().map(f64::from).collect();
-        let negative: Vec<f64> = negative.iter().copied().map(f64::from).collect();
-        let first = positive.first();
-        if positive
-            .iter()
-            .chain(&negative)
-            .all(|act| Some(act) == first)
-        {
-            continue;
-        }
-        if let (Some(auroc), Some(p)) = (
-            stats::auroc(&positive, &negative),
-            stats::mann_whitney_p(&positive, &negative),
-        ) {
-            let sign = if auroc >= 0.5 {
-                Sign::Positive
-            } else {
-                Sign::Negative
-            };
-            let scores: Vec<f64> = positive
-                .iter()
-                .chain(&negative)
-                .map(|act| act * sign.factor())
-                .collect();
-            live.push((index, sign, p, scores));
-        }
+    let mut acts = FeatureActs::new(acts_pos.ncols());
+    for row in acts_pos.rows().into_iter().chain(acts_neg.rows()) {
+        let active: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).collect();
+        acts.push(&active)?;
     }
-    let p_values: Vec<f64> = live.iter().map(|(_, _, p, _)| *p).collect();
-    let p_adjusted = stats::adjusted(&p_values, selection.adjustment);
-    let mut kept = Vec::new();
-    for ((index, sign, _, scores), p_adjusted) in live.into_iter().zip(p_adjusted) {
-        if p_adjusted > selection.max_p {
-            continue;
-        }
-        let estimate = stats::auroc_interval(
-            &scores,
-            &labels,
-            &clusters,
-            selection.resamples,
-            selection.seed,
-        )?;
-        if estimate.low >= selection.min_auroc {
-            kept.push(SelectedFeature {
-                index,
-                auroc: estimate.point,
-                auroc_interval: Interval {
-                    low: estimate.low,
-                    high: estimate.high,
-                },
-                p_adjusted,
-                sign,
-            });
-        }
-    }
-    kept.sort_by(|a, b| {
-        b.auroc
-            .total_cmp(&a.auroc)
-            .then(a.p_adjusted.total_cmp(&b.p_adjusted))
-            .then(a.index.cmp(&b.index))
-    });
-    kept.truncate(selection.at_most);
-    Ok(kept)
+    let ranked = rank_features(
+        &acts,
+        &labels,
+        &groups,
+        selection.adjustment,
+        selection.resamples,
+        selection.seed,
+    )?;
+    Ok(selection.of(&ranked))
 }
 
 fn check(
@@ -208,13 +186,6 @@ fn check(
             "one for each of {} items",
             acts_pos.nrows() + acts_neg.nrows()
         )));
-    }
-    if let Some(act) = acts_pos
-        .iter()
-        .chain(acts_neg.iter())
-        .find(|act| !act.is_finite())
-    {
-        return Err(Fault::failed(DOING, format!("the activation {act}")).expected("finite values"));
     }
     Ok(())
 }
