@@ -493,8 +493,10 @@ fn archives_that_are_no_weights() {
         "a program",
         &archive(&[("W_enc.npy", &vector), ("run.py", b"import os")], stored),
     );
-    let settings = insta::Settings::clone_current();
-    settings.bind(|| insta::assert_snapshot!(said.0));
+    // How well zeros are packed is the library's.
+    insta::with_settings!({filters => vec![(r"a file of \d+", "a file of FEW")]}, {
+        insta::assert_snapshot!(said.0);
+    });
 }
 
 /// A header is all that is read of it: the file is sparse, and nothing is allocated.
