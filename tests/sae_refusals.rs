@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::Sae;
 use candor::detect::sae::{Asked, Opened};
+use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -530,4 +531,61 @@ fn a_dictionary_wider_than_memory_is_refused_before_it_is_read() {
         fault.expected.contains("of memory that are available"),
         "{fault}"
     );
+}
+
+/// Cases whose files are damaged.
+const DAMAGED: [&str; 8] = [
+    "circuit_tracer_jumprelu_skip_transcoder",
+    "dictionary_learning_MatryoshkaBatchTopKSAE",
+    "gemma_scope_2_affine_transcoder",
+    "gemma_scope_embedding",
+    "gemma_scope_resid",
+    "llama_scope_decoder_norm",
+    "openai_TopK",
+    "sparsify_groupmax",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever bytes are changed or cut off: a fault, or an SAE that encodes or says why not.
+    #[test]
+    fn damaged_files_are_refused_or_read(
+        case in 0..DAMAGED.len(),
+        file in any::<prop::sample::Index>(),
+        // Most of a file is weights; what is read with care stands at its ends.
+        at in prop_oneof![0..400_usize, 0..8000_usize],
+        from_the_end in any::<bool>(),
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), b'0'..=b'9'], 1..6),
+        cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+    ) {
+        let copy = Copy::of(DAMAGED[case]);
+        let mut files: Vec<PathBuf> = Vec::new();
+        let mut folders = vec![copy.path("")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        let path = file.get(&files);
+        let mut content = fs::read(path).unwrap();
+        let length = content.len();
+        let start = at.min(length - 1);
+        let start = if from_the_end { length - 1 - start } else { start };
+        for (place, byte) in content[start..].iter_mut().zip(&bytes) {
+            *place = *byte;
+        }
+        if let Some(cut) = cut {
+            content.truncate(cut.index(length));
+        }
+        fs::write(path, content).unwrap();
+        if let Ok(opened) = Opened::open(&copy.path(""), &Asked::default()) {
+            let x = ndarray::Array2::from_elem((2, opened.sae.d_in()), 0.5);
+            if let Ok(forward) = opened.sae.forward(x.view()) {
+                prop_assert_eq!(forward.decoded.dim(), (2, opened.sae.d_out()));
+            }
+        }
+    }
 }
