@@ -1,8 +1,6 @@
 //! The rooms that read models and detectors, built from Candor's own files, and the way through them.
 #![allow(dead_code, unused_imports, missing_docs)]
 
-#[path = "../../src/detect/mod.rs"]
-pub mod detect;
 #[path = "../../src/digest.rs"]
 pub mod digest;
 #[path = "../../src/fault.rs"]
@@ -13,10 +11,9 @@ pub mod files;
 pub mod instrument;
 #[path = "../../src/model/mod.rs"]
 pub mod model;
-#[path = "../../src/stats/mod.rs"]
-pub mod stats;
 
 pub mod decoder;
+pub mod detect;
 pub mod saes;
 
 use std::path::Path;

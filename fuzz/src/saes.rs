@@ -51,18 +51,26 @@ pub fn open(bytes: &[u8]) {
 /// The bytes of a folder of the fixtures, for a corpus.
 pub fn pack(folder: &Path) -> Option<Vec<u8>> {
     let find = |name: &str| -> Option<PathBuf> {
-        let within = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+        let within = fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path());
         let folders = within.filter(|path| path.is_dir());
-        let mut places = folders.chain([folder.to_owned()]).map(|place| place.join(name));
+        let mut places = folders
+            .chain([folder.to_owned()])
+            .map(|place| place.join(name));
         places.find(|path| path.is_file())
     };
-    NAMES.iter().enumerate().find_map(|(kind, (config, weights))| {
-        let weights = fs::read(find(weights)?).ok()?;
-        let config = match *config {
-            "" => Vec::new(),
-            name => fs::read(find(name)?).ok()?,
-        };
-        let length = u16::try_from(config.len()).ok()?.to_le_bytes();
-        Some([&[u8::try_from(kind).ok()?], &length[..], &config, &weights].concat())
-    })
+    NAMES
+        .iter()
+        .enumerate()
+        .find_map(|(kind, (config, weights))| {
+            let weights = fs::read(find(weights)?).ok()?;
+            let config = match *config {
+                "" => Vec::new(),
+                name => fs::read(find(name)?).ok()?,
+            };
+            let length = u16::try_from(config.len()).ok()?.to_le_bytes();
+            Some([&[u8::try_from(kind).ok()?], &length[..], &config, &weights].concat())
+        })
 }

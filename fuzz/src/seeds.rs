@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use candor_fuzz::{decoder, saes};
 use candor_fuzz::model::{Architecture, Model, encode};
+use candor_fuzz::{decoder, saes};
 
 fn main() -> std::io::Result<()> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/model_reader");
