@@ -195,10 +195,6 @@ impl Scored<'_> {
     /// Adds one score for each item (and feature) to the evidence; items without a token to read are counted.
     fn note(&self, evidence: &mut Evidence) -> Result<()> {
         let card = &self.detector.card;
-        let columns: Vec<Option<usize>> = match &self.detector.weights {
-            Loaded::Probe(_) => vec![None],
-            Loaded::Sae(_) => self.detector.features().into_iter().map(Some).collect(),
-        };
         let mut unread = 0;
         for (reading, scores) in self.readings.iter().zip(self.scores) {
             let span = span_positions(&reading.encoded, card.span);
@@ -206,18 +202,17 @@ impl Scored<'_> {
                 unread += 1;
                 continue;
             }
-            for (column, &feature) in columns.iter().enumerate() {
-                let token_scores = scores.column(column).to_vec();
+            for score in self.detector.item_scores(scores.view(), &span)? {
                 evidence.scores.push(Score {
                     suite: self.suite.id.clone(),
                     item: reading.item.id.clone(),
                     group: reading.item.group.clone(),
                     condition: reading.item.condition.clone(),
                     detector: card.id.clone(),
-                    feature,
-                    value: card.aggregation.of(&token_scores, &span)?,
+                    feature: score.feature,
+                    value: score.value,
                     tokens: reading.encoded.tokens.clone(),
-                    token_scores,
+                    token_scores: score.tokens,
                     span: span.clone(),
                 });
             }

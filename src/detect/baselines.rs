@@ -51,10 +51,7 @@ pub fn bag_of_words_auroc(
     let kind = ProbeKind::named("logistic_regression")
         .or(PROBE_KINDS.first())
         .ok_or_else(|| Fault::failed(DOING, "no kind of probe"))?;
-    let set = TrainingSet {
-        rows: rows.view(),
-        labels,
-    };
+    let set = TrainingSet::of_rows(rows.view(), labels);
     auroc_of(&kind.out_of_fold(&set, fold_of, options)?, labels)
 }
 
@@ -91,8 +88,8 @@ pub fn permutation_auroc(
         .map(|_| {
             labels.shuffle(&mut random);
             let permuted = TrainingSet {
-                rows: set.rows,
                 labels: &labels,
+                ..*set
             };
             auroc_of(&kind.out_of_fold(&permuted, fold_of, options)?, &labels)
         })

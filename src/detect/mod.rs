@@ -1,5 +1,6 @@
 //! Detectors: linear probes and sparse autoencoders, their cards, training, calibration and selection. Pure arithmetic
 //! over arrays; activations come from elsewhere.
+mod aggregation;
 mod agreement;
 mod baselines;
 mod binding;
@@ -17,6 +18,7 @@ mod tensors;
 pub mod train;
 mod write;
 
+pub use aggregation::Aggregation;
 pub use agreement::{
     Agreement, auroc_agreement, false_alarm_agreement, flip_agreement, sae_agreements,
 };
@@ -25,10 +27,10 @@ pub use binding::Foreign;
 pub use calibration::{Calibration, Corpus, FalsePositives, Flags, calibrate};
 pub use card::{Card, DetectorKind};
 pub use column::Column;
-pub use detector::{Detector, FileDigest, Loaded};
+pub use detector::{Detector, FileDigest, ItemScore, Loaded};
 pub use direction::Direction;
 pub use features::{SelectedFeature, Selection, Sign, select_features};
-pub use probe::LinearProbe;
+pub use probe::Probe;
 pub use sae::Sae;
-pub use span::{Aggregation, Span};
+pub use span::Span;
 pub use split::{HoldOut, SplitItem, folds, hold_out};

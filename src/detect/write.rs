@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use ndarray::arr1;
-
 use super::binding;
 use super::card::{self, DetectorKind};
 use super::detector::{Detector, Loaded};
@@ -61,12 +59,15 @@ impl Detector {
         let weights = &self.card.weights;
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
-                let bias = arr1(&[probe.bias]);
+                let weight = match probe.direction() {
+                    Some(direction) => direction.into_dyn(),
+                    None => probe.weight.view().into_dyn(),
+                };
                 tensors::write(
                     &folder.join(weights),
                     &[
-                        Named::of("weight", probe.weight.view().into_dyn()),
-                        Named::of("bias", bias.view().into_dyn()),
+                        Named::of("weight", weight),
+                        Named::of("bias", probe.bias.view().into_dyn()),
                     ],
                 )
             }

@@ -29,20 +29,14 @@ pub(super) fn baselines(
     let fold_of = folds(&data.split_items(), FOLDS, seed)?;
     let options = TrainingOptions::default();
     let (rows, bottom) = (item_means(activations)?, item_means(embedding)?);
-    let set = TrainingSet {
-        rows: rows.view(),
-        labels: &labels,
-    };
+    let set = TrainingSet::of_rows(rows.view(), &labels);
     let lengths: Vec<usize> = data
         .readings
         .iter()
         .map(|reading| reading.encoded.ids.len())
         .collect();
     let at_the_bottom = || {
-        let set = TrainingSet {
-            rows: bottom.view(),
-            labels: &labels,
-        };
+        let set = TrainingSet::of_rows(bottom.view(), &labels);
         let scores = kind.out_of_fold(&set, &fold_of, options).ok()?;
         let side = |wanted: bool| -> Vec<f64> {
             let of_label = scores

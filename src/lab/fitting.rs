@@ -6,7 +6,7 @@ use super::labelled::Labelled;
 use super::subject::Subject;
 use super::train::{ProbeRequest, RESAMPLES};
 use crate::detect::train::{TrainingOptions, TrainingSet};
-use crate::detect::{Calibration, Corpus, LinearProbe, calibrate};
+use crate::detect::{Calibration, Corpus, Probe, calibrate};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
@@ -29,7 +29,7 @@ impl Fitting<'_> {
         activations: &[Array2<f32>],
         items: &[usize],
         labels: &[bool],
-    ) -> Result<LinearProbe> {
+    ) -> Result<Probe> {
         let views: Vec<_> = items.iter().map(|&item| activations[item].view()).collect();
         let rows = ndarray::concatenate(Axis(0), &views)
             .map_err(|error| Fault::failed("training a probe", error.to_string()))?;
@@ -37,16 +37,13 @@ impl Fitting<'_> {
             .iter()
             .flat_map(|&item| std::iter::repeat_n(labels[item], activations[item].nrows()))
             .collect();
-        let set = TrainingSet {
-            rows: rows.view(),
-            labels: &labels,
-        };
+        let set = TrainingSet::of_rows(rows.view(), &labels);
         self.request.kind.train(&set, TrainingOptions::default())
     }
 
     fn scores(
         &self,
-        probe: &LinearProbe,
+        probe: &Probe,
         activations: &[Array2<f32>],
         items: &[usize],
     ) -> Result<Vec<f64>> {
@@ -56,25 +53,16 @@ impl Fitting<'_> {
             .collect()
     }
 
-    fn score(&self, probe: &LinearProbe, activation: &Array2<f32>) -> Result<f64> {
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "token scores are float32 in the graph as well"
-        )]
-        let tokens: Vec<f32> = probe
-            .score(activation.view())?
-            .iter()
-            .map(|&score| score as f32)
-            .collect();
-        self.request
-            .aggregation
-            .of(&tokens, &(0..tokens.len()).collect::<Vec<_>>())
+    fn score(&self, probe: &Probe, activation: &Array2<f32>) -> Result<f64> {
+        let scores = probe.token_scores(activation.view())?;
+        let span: Vec<usize> = (0..scores.nrows()).collect();
+        self.request.aggregation.of_columns(scores.view(), &span)
     }
 
     /// AUROC of the items with its interval clustered by group.
     pub fn quality(
         &self,
-        probe: &LinearProbe,
+        probe: &Probe,
         activations: &[Array2<f32>],
         items: &[usize],
     ) -> Result<Estimate> {
@@ -90,7 +78,7 @@ impl Fitting<'_> {
         &self,
         runtime: &Runtime,
         subject: &Subject,
-        probe: &LinearProbe,
+        probe: &Probe,
         site: SiteName,
         activations: &[Array2<f32>],
         held_out: &[usize],

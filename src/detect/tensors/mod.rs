@@ -169,6 +169,12 @@ impl<'a> Tensors<'a> {
         self.left.get(name).map(|stored| stored.shape.as_slice())
     }
 
+    /// The last length of a tensor's shape; 1 where there is none.
+    pub(super) fn columns(&self, name: &str) -> usize {
+        let last = |tensor: &Stored<'_>| tensor.shape.last().copied();
+        self.left.get(name).and_then(last).unwrap_or(1)
+    }
+
     /// Whether the file holds a tensor of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.left.contains_key(name)
