@@ -308,7 +308,11 @@ fn bad_feature_activations_are_refused() {
 
 #[test]
 fn messages_for_bad_splits() {
-    let item = |group, content| SplitItem { group, content };
+    let item = |group, content| SplitItem {
+        group,
+        content,
+        ..SplitItem::default()
+    };
     let two = [item("a", "x"), item("b", "y")];
     let copies = [item("a", "same"), item("b", "same")];
     let faults = [
@@ -341,7 +345,11 @@ fn baselines_find_what_is_in_the_text() {
     let items: Vec<SplitItem<'_>> = groups
         .iter()
         .zip(&texts)
-        .map(|(group, content)| SplitItem { group, content })
+        .map(|(group, content)| SplitItem {
+            group,
+            content,
+            ..SplitItem::default()
+        })
         .collect();
     let fold_of = folds(&items, 5, 1).unwrap();
     let options = TrainingOptions::default();
@@ -377,7 +385,7 @@ proptest! {
     fn a_group_is_never_split(groups in prop::collection::vec(0_u8..9, 2..60), k in 2_usize..5, seed: u64) {
         let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
         let contents: Vec<String> = (0..groups.len()).map(|row| format!("item {row}")).collect();
-        let items: Vec<SplitItem<'_>> = names.iter().zip(&contents).map(|(group, content)| SplitItem { group, content }).collect();
+        let items: Vec<SplitItem<'_>> = names.iter().zip(&contents).map(|(group, content)| SplitItem { group, content, ..SplitItem::default() }).collect();
         let distinct = groups.iter().collect::<std::collections::BTreeSet<_>>().len();
         match folds(&items, k, seed) {
             Err(_) => prop_assert!(distinct < k),

@@ -200,7 +200,7 @@ pub struct LabelledArgs {
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
     /// The labelled calibration suite.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "labels", value_name = "DIR")]
     pub suite: PathBuf,
 }
 

@@ -149,7 +149,10 @@ impl Detector {
                     self.card.model.name
                 )));
         }
-        Ok(())
+        match self.sae().filter(|sae| sae.transcodes()) {
+            Some(sae) => sae.fits_sites(architecture, self.card.site, self.site_out()?, &doing()),
+            None => Ok(()),
+        }
     }
 
     /// Token scores `[n, k]` of activations `x` `[n, d_in]`: the columns of a probe, or one for each of the card's features for
@@ -235,6 +238,15 @@ impl Detector {
             Loaded::Sae(sae) => Some(sae),
             Loaded::Probe(_) => None,
         }
+    }
+
+    /// The site whose activation its SAE reconstructs: where it reads, but for a transcoder.
+    ///
+    /// # Errors
+    /// A transcoder that does not say which.
+    pub fn site_out(&self) -> Result<SiteName> {
+        let site = self.card.site;
+        self.sae().map_or(Ok(site), |sae| sae.reconstructs(site))
     }
 
     /// Indices of the card's features, in the card's order.

@@ -17,6 +17,14 @@ impl Detector {
     /// # Errors
     /// A folder that is there already, weights that are not of the card's kind, or a disk that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
+        self.write_with(folder, Vec::new())
+    }
+
+    /// The same with other files, given by name and bytes, beside card and weights.
+    ///
+    /// # Errors
+    /// As for [`Detector::write`].
+    pub fn write_with(&self, folder: &Path, others: Vec<(String, Vec<u8>)>) -> Result<()> {
         let doing = || format!("writing the detector `{}`", folder.display());
         let disk = |error: std::io::Error| Fault::failed(doing(), error.to_string());
         if folder.exists() {
@@ -38,6 +46,9 @@ impl Detector {
         fs::create_dir(&staged).map_err(disk)?;
         self.write_files(&staged)?;
         self.write_card(&staged)?;
+        for (name, bytes) in others {
+            fs::write(staged.join(name), bytes).map_err(disk)?;
+        }
         fs::rename(&staged, folder).map_err(disk)
     }
 

@@ -3,14 +3,13 @@
 //!
 //! `audit` is made of the same verbs.
 
-mod baselines;
 mod capture;
 mod check;
 mod chunks;
 mod circuit;
 mod encode;
+mod features;
 mod find;
-mod fitting;
 mod folders;
 mod import;
 mod labelled;
@@ -19,6 +18,7 @@ mod own;
 mod pairs;
 mod patch;
 mod path;
+mod probe;
 mod progress;
 mod push;
 mod read;
@@ -28,7 +28,6 @@ mod splice;
 mod steer;
 mod steered;
 mod subject;
-mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
@@ -38,7 +37,14 @@ pub use check::{
 };
 pub use circuit::{CircuitFile, CircuitRequest, CircuitStudy, circuit_page, find_circuit};
 pub use encode::encode_file;
-pub use find::{FeatureSearch, find_features};
+pub use features::{
+    Chosen, Context as FeatureContext, FeaturePage, FeatureProfile, LabelLift, LogitEffect, Logits,
+    PageRequest, Shown as ActiveItems, feature_page, feature_page_html,
+};
+pub use find::{
+    Bounds, FeatureLine, FeatureRanking, FeatureSearch, Found as FoundFeatures, Named, ReaderLine,
+    Side as SplitSide, Verdict as FeatureVerdict, find_features,
+};
 pub use folders::detector_folders;
 pub use import::{Import, import};
 pub use monitor::{Monitored, Placed, SCORES, Watched, Weights, monitor};
@@ -49,6 +55,11 @@ pub use patch::{
     PatchRequest, Patched, Random, Refused, Windows, patch,
 };
 pub use path::{PathFile, PathRequest, Told, patch_paths};
+pub use probe::{
+    BaselineLine, Bin, Cell, CountLine, DatasetLine, EstimateLine, LeftOut, PermutationLine,
+    ProbeReport, ProbeRequest, ReliabilityLine, SplitLine, SweepLine, TrainedProbe, TransferTable,
+    ValueLine, probe_page, train_probe,
+};
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
@@ -58,5 +69,4 @@ pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
-pub use train::{ProbeRequest, train_probe};
 pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{CONFIDENCE, Estimate, auroc, clopper_pearson, mean, quantile};
+use super::ranked::Ranked;
+use super::{CONFIDENCE, Estimate, clopper_pearson, mean, quantile};
 use crate::fault::{Fault, Result};
 
 const DOING: &str = "bootstrapping an interval over groups";
@@ -95,6 +96,23 @@ pub fn auroc_interval(
     resamples: usize,
     seed: u64,
 ) -> Result<Estimate> {
+    check_scores(scores, labels, clusters)?;
+    let members = members_of(clusters);
+    let ranked = Ranked::of(scores, labels);
+    let spread = resample(&members, resamples, seed, &|rows: &[usize]| {
+        ranked.auroc(rows)
+    })?;
+    let (low, high) = unseen_aurocs(spread.point, (spread.low, spread.high), &members, labels);
+    Ok(Estimate {
+        point: spread.point,
+        low,
+        high,
+        n: scores.len(),
+        clusters: members.len(),
+    })
+}
+
+pub(super) fn check_scores(scores: &[f64], labels: &[bool], clusters: &[&str]) -> Result<()> {
     if scores.len() != labels.len() || scores.len() != clusters.len() {
         return Err(Fault::failed(
             DOING,
@@ -110,34 +128,77 @@ pub fn auroc_interval(
     if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
         return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
     }
-    let members = members_of(clusters);
-    let spread = resample(&members, resamples, seed, &|rows: &[usize]| {
-        let side = |wanted: bool| -> Vec<f64> {
-            rows.iter()
-                .filter(|row| labels.get(**row) == Some(&wanted))
-                .filter_map(|row| scores.get(*row).copied())
-                .collect()
-        };
-        auroc(&side(true), &side(false))
-    })?;
-    let (mut low, mut high) = (spread.low, spread.high);
-    if no_variation(low, high) {
-        let with = |wanted: bool| {
-            members
-                .iter()
-                .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
-                .count()
-        };
-        let share = unseen_share(with(true).min(with(false)));
-        (low, high) = unseen(spread.point, Some((0.0, 1.0)), share);
+    Ok(())
+}
+
+/// The ends of an AUROC's interval, or the exact ones where resampling shows no variation.
+pub(super) fn unseen_aurocs(
+    point: f64,
+    (low, high): (f64, f64),
+    members: &[Vec<usize>],
+    labels: &[bool],
+) -> (f64, f64) {
+    if !no_variation(low, high) {
+        return (low, high);
     }
-    Ok(Estimate {
-        point: spread.point,
-        low,
-        high,
-        n: scores.len(),
-        clusters: members.len(),
-    })
+    let with = |wanted: bool| {
+        members
+            .iter()
+            .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
+            .count()
+    };
+    let share = unseen_share(with(true).min(with(false)));
+    unseen(point, Some((0.0, 1.0)), share)
+}
+
+/// How often each cluster is drawn in each resample.
+#[derive(Debug)]
+pub(super) struct Draws {
+    members: Vec<Vec<usize>>,
+    cluster_of: Vec<usize>,
+    /// `[resamples, clusters]`.
+    times: Vec<u32>,
+}
+
+impl Draws {
+    /// Draws as [`resample`] does.
+    pub(super) fn new(clusters: &[&str], resamples: usize, seed: u64) -> Self {
+        let members = members_of(clusters);
+        let mut cluster_of = vec![0; clusters.len()];
+        for (cluster, rows) in members.iter().enumerate() {
+            for row in rows {
+                if let Some(slot) = cluster_of.get_mut(*row) {
+                    *slot = cluster;
+                }
+            }
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut times = vec![0; resamples * members.len()];
+        for resample in times.chunks_mut(members.len().max(1)) {
+            for _ in 0..members.len() {
+                if let Some(slot) = resample.get_mut(below(&mut random, members.len())) {
+                    *slot += 1;
+                }
+            }
+        }
+        Self {
+            members,
+            cluster_of,
+            times,
+        }
+    }
+
+    /// Rows of each cluster.
+    pub(super) fn members(&self) -> &[Vec<usize>] {
+        &self.members
+    }
+
+    /// How often a row stands in a resample.
+    pub(super) fn times(&self, resample: usize, row: usize) -> u64 {
+        let cluster = self.cluster_of.get(row).copied().unwrap_or_default();
+        let at = resample * self.members.len() + cluster;
+        self.times.get(at).copied().map_or(0, u64::from)
+    }
 }
 
 /// The statistic on the sample and the percentiles of its bootstrap distribution.
@@ -185,6 +246,12 @@ fn resample(
         }
         drawn.extend(statistic(&rows));
     }
+    let (low, high) = percentiles(&drawn, resamples)?;
+    Ok(Spread { point, low, high })
+}
+
+/// The ends of the interval of what was drawn, of so many resamples.
+pub(super) fn percentiles(drawn: &[f64], resamples: usize) -> Result<(f64, f64)> {
     if drawn.len() * 2 < resamples {
         return Err(Fault::failed(
             DOING,
@@ -198,14 +265,10 @@ fn resample(
     }
     let tail = (1.0 - CONFIDENCE) / 2.0;
     let end = |q: f64| {
-        quantile(&drawn, q)
+        quantile(drawn, q)
             .ok_or_else(|| Fault::failed(DOING, "a statistic that is not a number on a resample"))
     };
-    Ok(Spread {
-        point,
-        low: end(tail)?,
-        high: end(1.0 - tail)?,
-    })
+    Ok((end(tail)?, end(1.0 - tail)?))
 }
 
 /// A number in `0..n`, the same on every platform (multiply-shift; the bias is below `n / 2^64`).

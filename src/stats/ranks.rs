@@ -44,15 +44,24 @@ pub fn auroc(positives: &[f64], negatives: &[f64]) -> Option<f64> {
 #[must_use]
 pub fn mann_whitney_p(positives: &[f64], negatives: &[f64]) -> Option<f64> {
     let (u, ties) = mann_whitney_u(positives, negatives)?;
-    let (n1, n2) = (positives.len() as f64, negatives.len() as f64);
+    Some(p_of_u(
+        u,
+        ties,
+        positives.len() as f64,
+        negatives.len() as f64,
+    ))
+}
+
+/// The p-value of U for `n1` positives and `n2` negatives.
+pub(super) fn p_of_u(u: f64, ties: f64, n1: f64, n2: f64) -> f64 {
     let n = n1 + n2;
     let variance = n1 * n2 / 12.0 * ((n + 1.0) - ties / (n * (n - 1.0)));
     if variance <= 0.0 {
-        return Some(1.0);
+        return 1.0;
     }
     let mean = n1 * n2 / 2.0;
     let z = ((u - mean).abs() - 0.5) / variance.sqrt();
-    Some(erfc(z / std::f64::consts::SQRT_2).min(1.0))
+    erfc(z / std::f64::consts::SQRT_2).min(1.0)
 }
 
 /// U of the positives, and `Σ (t³ − t)` over groups of `t` tied values.

@@ -16,6 +16,7 @@ fn refused(files: &[(&str, &[u8])], sources: &[(&str, &str)]) -> (Kind, String) 
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_wrong_with_a_source_is_said() {
     let usage: [(&str, &str, &[u8], &str); 24] = [
         (
@@ -55,13 +56,13 @@ fn what_is_wrong_with_a_source_is_said() {
             r#"map: {prompt: "statement}"}"#,
         ),
         ("every no row", "a.csv", TEXT, r#"map: {prompt: "{#/0}"}"#),
-        ("no prompt", "a.csv", TEXT, r#"map: {label: 1}"#),
+        ("no prompt", "a.csv", TEXT, "map: {label: 1}"),
         ("no map", "a.csv", TEXT, "dataset: a"),
         (
             "two prompts",
             "a.csv",
             TEXT,
-            r#"map: {prompt: p, messages: [{role: user, content: p}]}"#,
+            "map: {prompt: p, messages: [{role: user, content: p}]}",
         ),
         (
             "an unknown key of the map",
@@ -121,7 +122,7 @@ fn what_is_wrong_with_a_source_is_said() {
             "a filter's column",
             "a.csv",
             TEXT,
-            r#"map: {prompt: p}, only: [{column: stat, values: [1]}]"#,
+            "map: {prompt: p}, only: [{column: stat, values: [1]}]",
         ),
         ("an unknown format", "a.txt", TEXT, MAP),
         (
@@ -251,9 +252,13 @@ fn items_and_sources_exclude_each_other() {
 
 #[test]
 fn objects_with_ever_new_keys_are_refused() {
-    let lines: String = (0..2000)
-        .map(|row| format!("{{\"k{row}\": \"x\"}}\n"))
+    let lines: Vec<String> = (0..2000)
+        .map(|row| format!("{{\"k{row}\": \"x\"}}"))
         .collect();
+    let lines = lines.join(
+        "
+",
+    );
     let (kind, text) = refused(
         &[("a.jsonl", lines.as_bytes())],
         &[("a.jsonl", "map: {prompt: \"{k1}\"}")],

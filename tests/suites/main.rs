@@ -7,6 +7,7 @@ mod maps;
 mod properties;
 mod public;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ fn write(folder: &TempDir, files: &[(&str, &[u8])], sources: &[(&str, &str)]) ->
     }
     let mut yaml = String::from("schema: candor/suite/v1\nid: s\npurpose: calibration\nsources:\n");
     for (file, source) in sources {
-        yaml.push_str(&format!("  - {{file: {file}, {source}}}\n"));
+        writeln!(yaml, "  - {{file: {file}, {source}}}").unwrap();
     }
     fs::write(folder.path().join("suite.yaml"), yaml).unwrap();
     Suite::open(folder.path())

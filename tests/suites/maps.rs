@@ -194,7 +194,8 @@ fn rows_of_another_width_are_left_out_and_shown() {
 
 #[test]
 fn many_reasons_are_summed_up() {
-    let rows: String = (0..100).map(|row| format!("s{row},odd {row}\n")).collect();
+    let rows: Vec<String> = (0..100).map(|row| format!("s{row},odd {row}")).collect();
+    let rows = rows.join("\n");
     let text = format!("statement,label\nx,1\n{rows}");
     let suite = suite_of("a.csv", text, STATEMENT).unwrap();
     let source = &suite.sources[0];

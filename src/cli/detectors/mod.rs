@@ -4,6 +4,7 @@ mod check;
 mod encode;
 mod find;
 mod import;
+mod page;
 mod shown;
 
 use clap::Subcommand;
@@ -20,6 +21,8 @@ pub enum DetectorsCommand {
     Check(check::CheckArgs),
     /// Choose the SAE features that separate labelled items, and write the detector's card.
     Find(find::FindArgs),
+    /// Show what chosen features of an SAE react to and write, on one page.
+    Page(page::PageArgs),
     /// Make a detector of an SAE or transcoder of any format.
     Import(import::ImportArgs),
     /// Encode activations `[n, d_in]` with an SAE.
@@ -31,6 +34,7 @@ pub fn run(command: &DetectorsCommand, cli: &Cli) -> Result<u8> {
         DetectorsCommand::Check(args) => return check::run(args, cli),
         DetectorsCommand::Find(args) => find::run(args, cli)?,
         DetectorsCommand::Import(args) => import::run(args)?,
+        DetectorsCommand::Page(args) => page::run(args, cli)?,
         DetectorsCommand::Encode(args) => encode::run(args)?,
     }
     Ok(0)

@@ -112,7 +112,8 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// Not a whole safetensors or npz file, or arrays of objects.
     pub(super) fn of(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        if Content::of(bytes) == Content::Npz {
+        // A zip archive is no safetensors file; what is a pickle was refused before.
+        if bytes.starts_with(b"PK") {
             return Self::of_npz(path, bytes);
         }
         let file = SafeTensors::deserialize(bytes).map_err(|error| {

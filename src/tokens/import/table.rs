@@ -116,7 +116,7 @@ pub fn read(path: &Path, doing: &str) -> Result<(String, Vec<u8>)> {
 fn foreign(path: &Path, bytes: &[u8], at: usize, doing: &str) -> Fault {
     let utf16 = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
     let before = bytes.get(..at).unwrap_or_default();
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line = before.split(|byte| *byte == b'\n').count();
     let found = if utf16 {
         format!("`{}`: UTF-16", path.display())
     } else {

@@ -1,5 +1,6 @@
 //! How `sources:` is written down in `suite.yaml`.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ pub struct SourceWire {
 impl SourceWire {
     /// The format that is stated, or that the file's name ends in.
     pub fn format(&self) -> Option<FormatWire> {
-        let ending = self.file.extension().map(|end| end.to_ascii_lowercase());
+        let ending = self.file.extension().map(OsStr::to_ascii_lowercase);
         let by_name = match ending.as_deref().and_then(|end| end.to_str()) {
             Some("csv") => Some(FormatWire::Csv),
             Some("tsv" | "tab") => Some(FormatWire::Tsv),
