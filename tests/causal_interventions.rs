@@ -10,7 +10,7 @@ use candor::causal::{
     Blockwise, By, Cell, DEFAULT_BUDGET, Engine, Grid, Intervention, Metric, Pair, Row, Runs,
     Sweep, sweep,
 };
-use candor::detect::{LinearProbe, Sae};
+use candor::detect::{Probe, Sae};
 use candor::evidence::PatchMode;
 use candor::model::{Architecture, Layout, Model, SiteName};
 use candor::run::{Runtime, RuntimeOptions};
@@ -45,7 +45,7 @@ struct Reference {
     control: Vec<Vec<i64>>,
     other: Vec<Vec<i64>>,
     direction: Array1<f32>,
-    probe: LinearProbe,
+    probe: Probe,
     answer: i64,
     foil: i64,
     features: Vec<usize>,
@@ -95,10 +95,7 @@ impl Reference {
             control: rows("control"),
             other: rows("other"),
             direction: vector("direction"),
-            probe: LinearProbe {
-                weight: vector("probe"),
-                bias: 0.25,
-            },
+            probe: Probe::linear(vector("probe"), 0.25),
             answer: answer_foil[0],
             foil: answer_foil[1],
             features: rows("features")
@@ -313,11 +310,11 @@ fn head(
     }
 }
 
-fn score(probe: &LinearProbe) -> Metric<'_> {
+fn score(probe: &Probe) -> Metric<'_> {
     Metric::Score {
         name: "probe".into(),
         site: SCORED.parse().unwrap(),
-        score: Box::new(|x| Ok(probe.score(x.insert_axis(Axis(0)))?[0])),
+        score: Box::new(|x| Ok(probe.scores(x.insert_axis(Axis(0)))?[[0, 0]])),
     }
 }
 

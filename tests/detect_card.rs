@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use candor::detect::card::{self, Baselines, Declares, Interval, MadeOn, TrainedOn};
 use candor::detect::{
     Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, FalsePositives, Flags, Foreign,
-    LinearProbe, Loaded, Sae, SelectedFeature, Sign, Span, calibrate,
+    Loaded, Probe, Sae, SelectedFeature, Sign, Span, calibrate,
 };
 use candor::digest::sha256_of;
 use candor::fault::Kind;
@@ -93,10 +93,7 @@ fn probe() -> Detector {
     Detector {
         card: probe_card(),
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe {
-            weight: array![0.5, -1.0, 2.0],
-            bias: 0.25,
-        }),
+        weights: Loaded::Probe(Probe::linear(array![0.5, -1.0, 2.0], 0.25)),
         digests: Vec::new(),
     }
 }
@@ -439,7 +436,7 @@ fn messages_for_bad_detector_folders() {
     say("other weights than those of the card", &probe, &|folder| {
         let mut other = self::probe();
         if let Loaded::Probe(probe) = &mut other.weights {
-            probe.bias = 0.5;
+            probe.bias[0] = 0.5;
         }
         let (_parent, from) = written(&other);
         fs::copy(

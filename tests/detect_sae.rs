@@ -79,16 +79,10 @@ fn every_architecture_equals_saelens() {
         let forward = sae.forward(x.view()).unwrap();
         equal(&forward.feature_acts, &recorded("feature_acts"));
         equal(&forward.decoded, &recorded("decoded"));
-        equal(&sae.error(x.view()).unwrap(), &(&x - &forward.decoded));
+        equal(&sae.error(x.view()).unwrap(), &recorded("error"));
         assert!(forward.feature_acts.iter().any(|act| *act != 0.0), "{name}");
         assert!(name.starts_with("abs") || forward.feature_acts.iter().all(|act| *act >= 0.0));
     }
-}
-
-#[test]
-fn every_fixture_is_a_case() {
-    let folders = fs::read_dir(fixture("")).unwrap().count();
-    assert_eq!(folders, CASES.len());
 }
 
 /// The columns that go into the graph give the activations of the whole encoder.
@@ -124,6 +118,20 @@ fn columns_of_features_equal_the_encoder() {
         let columns = sae.columns(&features).unwrap();
         let width = if compete { sae.d_sae() } else { features.len() };
         assert_eq!(columns.weight.ncols(), width, "{name}");
+    }
+    for (name, why) in [
+        (
+            "saelens/matching_pursuit",
+            "features that are chosen one after the other",
+        ),
+        (
+            "formats/sparsify_groupmax",
+            "a maximum over each group of features",
+        ),
+    ] {
+        let sae = Sae::open(&fixture("..").join(name)).unwrap();
+        assert!(sae.features_compete(), "{name}");
+        assert_eq!(sae.columns(&features).unwrap_err().found, why);
     }
     let sae = Sae::open(&fixture("standard")).unwrap();
     assert!(
@@ -319,7 +327,7 @@ fn messages_for_bad_sae_folders() {
         copy().set("architecture", json!(3)),
     );
     say(
-        "training form",
+        "a training checkpoint without its threshold",
         copy().set("architecture", json!("batchtopk")),
     );
     say(
@@ -339,7 +347,29 @@ fn messages_for_bad_sae_folders() {
         copy().set("reshape_activations", json!("hook_q")),
     );
     say("one head", copy().set("metadata.hook_head_index", json!(2)));
-    say("a transcoder", copy().set("d_out", json!(24)));
+    say("an output of another width", copy().set("d_out", json!(24)));
+    let transcoder = || Copy::of("skip_transcoder");
+    say(
+        "a transcoder without its output",
+        transcoder().remove("d_out"),
+    );
+    say(
+        "a transcoder's output unlike its tensors",
+        transcoder().set("d_out", json!(11)),
+    );
+    say(
+        "a transcoder that subtracts",
+        transcoder().set("apply_b_dec_to_input", json!(true)),
+    );
+    say("no skip connection", transcoder().tensor("W_skip", None));
+    say(
+        "an element type that is none",
+        copy().set("dtype", json!("int4")),
+    );
+    say(
+        "a residual that is negative",
+        Copy::of("matching_pursuit").set("residual_threshold", json!(-1)),
+    );
     say(
         "another activation function",
         Copy::of("flat_topk").set("activation_fn_str", json!("tanh-relu")),
@@ -385,8 +415,8 @@ fn messages_for_bad_sae_folders() {
         copy().tensor("b_dec", Some((Dtype::F32, vec![12], floats(&weights)))),
     );
     say(
-        "double precision",
-        copy().tensor("b_dec", Some((Dtype::F64, vec![12], vec![0; 96]))),
+        "whole numbers",
+        copy().tensor("b_dec", Some((Dtype::I64, vec![12], vec![0; 96]))),
     );
     say(
         "a decoder norm of 0",

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::card::{Interval, MadeOn};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, LinearProbe,
-    Loaded, Sae, SelectedFeature, Sign, Span,
+    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, Loaded, Probe,
+    Sae, SelectedFeature, Sign, Span,
 };
 use candor::fault::Result;
 use candor::lab::{Monitored, SCORES, Weights, capture, drift, monitor};
@@ -76,10 +76,7 @@ fn probe(sha256: &str, site: SiteName, width: usize) -> Detector {
     Detector {
         card: card(&format!("probe at {site}"), site, width, sha256),
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe {
-            weight: Array1::from_shape_fn(width, wave),
-            bias: -0.5,
-        }),
+        weights: Loaded::Probe(Probe::linear(Array1::from_shape_fn(width, wave), -0.5)),
         digests: vec![],
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use candor::detect::{Aggregation, Card, Detector, Direction, LinearProbe, Loaded, Span, card};
+use candor::detect::{Aggregation, Card, Detector, Direction, Loaded, Probe, Span, card};
 use candor::instrument::{Plan, Write, instrument};
 use candor::lab::{At, Push, Steered, Unit, steer};
 use candor::model::{Architecture, Model, Point, SiteName};
@@ -180,7 +180,7 @@ fn probe(site: SiteName, weight: Array1<f32>) -> Detector {
             source: None,
         },
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe { weight, bias: 0.5 }),
+        weights: Loaded::Probe(Probe::linear(weight, 0.5)),
         digests: vec![],
     }
 }

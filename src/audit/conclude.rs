@@ -137,8 +137,8 @@ impl Study<'_> {
                 .filter(|agreement| !agreement.fits)
                 .map(|agreement| {
                     format!(
-                        "{} {:.3} on this audit's activations is not {} of the declared {:.3}",
-                        agreement.what, agreement.measured, agreement.criterion, agreement.declared
+                        "{} is {:.3} on this audit's activations and {:.3} on the card, where {} was asked",
+                        agreement.what, agreement.measured, agreement.declared, agreement.criterion
                     )
                 })
                 .collect();

@@ -240,10 +240,22 @@ impl Work<'_> {
             let pairs = self.at_most(max_items);
             let contribution = |x: ArrayView1<f32>| without_features(detector, x);
             let means = match &detector.weights {
-                Loaded::Probe(probe) => Means::Direction {
-                    direction: &probe.weight / probe.weight.dot(&probe.weight).sqrt(),
-                    baseline: self.baseline_mean(detector.card.site, pairs)?,
-                },
+                Loaded::Probe(probe) => {
+                    let Some(weight) = probe.direction() else {
+                        evidence.unmeasured.push(Unmeasured {
+                            what: format!("ablation of the detector `{}`", detector.card.id),
+                            why: format!(
+                                "it pools {} columns, and a direction is what is ablated",
+                                probe.columns()
+                            ),
+                        });
+                        continue;
+                    };
+                    Means::Direction {
+                        direction: &weight / weight.dot(&weight).sqrt(),
+                        baseline: self.baseline_mean(detector.card.site, pairs)?,
+                    }
+                }
                 Loaded::Sae(_) => Means::Delta(&contribution),
             };
             let removal = Removal {

@@ -68,7 +68,9 @@ fn additions(bench: &Bench, rules: &RulePack) -> Result<(Vec<SiteName>, Vec<Head
         .flat_map(|point| (0..arch.n_layers).map(move |layer| SiteName::block(layer, point)))
         .filter(|&site| arch.site(site).is_some())
         .collect();
-    sites.extend(bench.detectors.iter().map(|detector| detector.card.site));
+    for detector in &bench.detectors {
+        sites.extend([detector.card.site, detector.site_out()?]);
+    }
     let heads = bench
         .detectors
         .iter()
@@ -115,7 +117,11 @@ impl Study<'_> {
                 .map(|reading| reading.encoded.ids.as_slice())
                 .collect();
             let mut heads = columns_of(engine.head_scores(&prompts)?);
-            let sites: Vec<SiteName> = detectors.iter().map(|one| one.card.site).collect();
+            // Of each detector what it reads, and what its SAE reconstructs.
+            let mut sites: Vec<SiteName> = Vec::with_capacity(2 * detectors.len());
+            for detector in detectors {
+                sites.extend([detector.card.site, detector.site_out()?]);
+            }
             let activations = engine.plain_activations(&prompts, &sites)?;
             for (tap, (detector, fit)) in detectors.iter().zip(&mut fits).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
@@ -124,7 +130,7 @@ impl Study<'_> {
                 } else {
                     let of_prompts = activations.iter();
                     of_prompts
-                        .map(|of_prompt| detector.token_scores(of_prompt[tap].view()))
+                        .map(|of_prompt| detector.token_scores(of_prompt[2 * tap].view()))
                         .collect::<Result<_>>()?
                 };
                 let items = Scored {
@@ -136,8 +142,9 @@ impl Study<'_> {
                 items.note(&mut self.evidence)?;
                 if let Some(fit) = fit {
                     for (reading, of_prompt) in readings.iter().zip(&activations) {
-                        let rows = plain_rows(reading, &of_prompt[tap]);
-                        fit.add(rows.view(), rows.view())?;
+                        let [x, y] = [2 * tap, 2 * tap + 1]
+                            .map(|site| plain_rows(reading, &of_prompt[site]));
+                        fit.add(x.view(), y.view())?;
                     }
                 }
             }
@@ -188,10 +195,6 @@ impl Scored<'_> {
     /// Adds one score for each item (and feature) to the evidence; items without a token to read are counted.
     fn note(&self, evidence: &mut Evidence) -> Result<()> {
         let card = &self.detector.card;
-        let columns: Vec<Option<usize>> = match &self.detector.weights {
-            Loaded::Probe(_) => vec![None],
-            Loaded::Sae(_) => self.detector.features().into_iter().map(Some).collect(),
-        };
         let mut unread = 0;
         for (reading, scores) in self.readings.iter().zip(self.scores) {
             let span = span_positions(&reading.encoded, card.span);
@@ -199,18 +202,17 @@ impl Scored<'_> {
                 unread += 1;
                 continue;
             }
-            for (column, &feature) in columns.iter().enumerate() {
-                let token_scores = scores.column(column).to_vec();
+            for score in self.detector.item_scores(scores.view(), &span)? {
                 evidence.scores.push(Score {
                     suite: self.suite.id.clone(),
                     item: reading.item.id.clone(),
                     group: reading.item.group.clone(),
                     condition: reading.item.condition.clone(),
                     detector: card.id.clone(),
-                    feature,
-                    value: card.aggregation.of(&token_scores, &span)?,
+                    feature: score.feature,
+                    value: score.value,
                     tokens: reading.encoded.tokens.clone(),
-                    token_scores,
+                    token_scores: score.tokens,
                     span: span.clone(),
                 });
             }

@@ -92,7 +92,8 @@ impl<'a> Metric<'a> {
             site: detector.card.site,
             score: Box::new(move |x| {
                 let scores = detector.token_scores(x.insert_axis(Axis(0)))?;
-                Ok(scores.get((0, column)).copied().map_or(f64::NAN, f64::from))
+                let of_token = detector.item_scores(scores.view(), &[0])?;
+                Ok(of_token.get(column).map_or(f64::NAN, |score| score.value))
             }),
         })
     }

@@ -99,7 +99,11 @@ fn page(
         format!(
             "`{}` [batch, seq, {}] behind them → {}",
             monitored.output,
-            monitored.columns.len(),
+            monitored
+                .columns
+                .iter()
+                .map(|column| column.columns)
+                .sum::<usize>(),
             args.out.display()
         ),
     ));
@@ -128,7 +132,9 @@ fn page(
 /// Column, detector, what it reads, what it flags.
 fn table(monitored: &Monitored) -> Vec<Line> {
     let mut rows = vec![["column", "detector", "reads", "site", "flags"].map(str::to_owned)];
-    for (at, column) in monitored.columns.iter().enumerate() {
+    let mut first = 0;
+    for column in &monitored.columns {
+        let last = first + column.columns.saturating_sub(1);
         let reads = match column.feature {
             Some(feature) if column.factor < 0.0 => format!("−feature {feature}"),
             Some(feature) => format!("feature {feature}"),
@@ -139,12 +145,17 @@ fn table(monitored: &Monitored) -> Vec<Line> {
             |(t, flags)| format!("{} {t:.4}", flags.name()),
         );
         rows.push([
-            at.to_string(),
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}–{last}")
+            },
             column.id.clone(),
             reads,
             column.site.to_string(),
             flags,
         ]);
+        first = last + 1;
     }
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

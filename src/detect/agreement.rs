@@ -98,6 +98,17 @@ pub fn false_alarm_agreement(
     }
 }
 
+/// Holds the share of items that change sides of a threshold, between a reference run and another, against the declared rate of false
+/// alarms: if more items do than may be false alarms, the threshold means something else.
+#[must_use]
+pub fn flip_agreement(declared: &FalsePositives, share: &Estimate) -> Agreement {
+    Agreement {
+        what: "flips beside false alarms",
+        criterion: "interval not wholly above that of false alarms".to_owned(),
+        ..false_alarm_agreement(declared, share, None)
+    }
+}
+
 impl Interval {
     /// The interval of an estimate.
     #[must_use]

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::train::{PROBE_KINDS, ProbeKind, TrainingOptions, TrainingSet};
+use super::train::{ProbeKind, TrainingOptions, TrainingSet};
 use crate::fault::{Fault, Result};
 use crate::stats;
 
@@ -22,19 +22,60 @@ const LARGEST_VOCABULARY: usize = 4096;
 ///
 /// # Errors
 /// Texts without a word, or as for [`ProbeKind::out_of_fold`].
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a word occurs far fewer than 2^24 times in an item"
-)]
 pub fn bag_of_words_auroc(
     texts: &[&str],
     labels: &[bool],
     fold_of: &[usize],
     options: TrainingOptions,
 ) -> Result<f64> {
+    let everywhere: Vec<usize> = (0..texts.len()).collect();
+    let rows = word_rows(texts, &everywhere)?;
+    let set = TrainingSet::of_rows(rows.view(), labels);
+    auroc_of(&logistic()?.out_of_fold(&set, fold_of, options)?, labels)
+}
+
+/// Scores of the held-out texts by logistic regression on the counts of words that occur in the texts that it is trained on.
+///
+/// # Errors
+/// Texts without a word, or as for [`ProbeKind::train`].
+pub fn bag_of_words_scores(
+    texts: &[&str],
+    labels: &[bool],
+    (train, held_out): (&[usize], &[usize]),
+    options: TrainingOptions,
+) -> Result<Vec<f64>> {
+    let rows = word_rows(texts, train)?;
+    let set = TrainingSet::of_rows(rows.view(), labels);
+    logistic_scores(&set, (train, held_out), options)
+}
+
+/// Scores of the held-out rows by a logistic regression on the others.
+///
+/// # Errors
+/// As for [`ProbeKind::train`].
+pub fn logistic_scores(
+    set: &TrainingSet<'_>,
+    (train, held_out): (&[usize], &[usize]),
+    options: TrainingOptions,
+) -> Result<Vec<f64>> {
+    let probe = logistic()?.train(&set.subset(train).set(), options)?;
+    let scores = probe.scores(set.subset(held_out).set().rows)?;
+    Ok(scores.into_iter().collect())
+}
+
+fn logistic() -> Result<&'static ProbeKind> {
+    ProbeKind::named("logistic_regression").ok_or_else(|| Fault::failed(DOING, "no kind of probe"))
+}
+
+/// `[n, words]`: how often each text holds each of the most frequent words of the texts `of`.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a word occurs far fewer than 2^24 times in an item"
+)]
+fn word_rows(texts: &[&str], of: &[usize]) -> Result<Array2<f32>> {
     let counts: Vec<BTreeMap<String, usize>> = texts.iter().map(|text| word_counts(text)).collect();
     let mut totals: BTreeMap<&str, usize> = BTreeMap::new();
-    for (word, count) in counts.iter().flatten() {
+    for (word, count) in of.iter().filter_map(|text| counts.get(*text)).flatten() {
         *totals.entry(word).or_default() += count;
     }
     let mut frequent: Vec<(&str, usize)> = totals.into_iter().collect();
@@ -43,19 +84,14 @@ pub fn bag_of_words_auroc(
     if frequent.is_empty() {
         return Err(Fault::usage(DOING, "texts without a word").expected("items with text"));
     }
-    let rows = Array2::from_shape_fn((texts.len(), frequent.len()), |(row, column)| {
-        let word = frequent.get(column).map(|(word, _)| *word);
-        let count = word.and_then(|word| counts.get(row)?.get(word));
-        count.copied().unwrap_or_default() as f32
-    });
-    let kind = ProbeKind::named("logistic_regression")
-        .or(PROBE_KINDS.first())
-        .ok_or_else(|| Fault::failed(DOING, "no kind of probe"))?;
-    let set = TrainingSet {
-        rows: rows.view(),
-        labels,
-    };
-    auroc_of(&kind.out_of_fold(&set, fold_of, options)?, labels)
+    Ok(Array2::from_shape_fn(
+        (texts.len(), frequent.len()),
+        |(row, column)| {
+            let word = frequent.get(column).map(|(word, _)| *word);
+            let count = word.and_then(|word| counts.get(row)?.get(word));
+            count.copied().unwrap_or_default() as f32
+        },
+    ))
 }
 
 /// AUROC of the items' lengths alone, in whichever direction separates: at least 0.5.
@@ -91,8 +127,8 @@ pub fn permutation_auroc(
         .map(|_| {
             labels.shuffle(&mut random);
             let permuted = TrainingSet {
-                rows: set.rows,
                 labels: &labels,
+                ..*set
             };
             auroc_of(&kind.out_of_fold(&permuted, fold_of, options)?, &labels)
         })

@@ -72,9 +72,19 @@ impl Detector {
                 fault.hint = format!("{}; {HINT}", fault.hint);
                 return Err(fault);
             }
+            let made_on = &self.card.model;
+            let where_made = match made_on.sha256.as_str() {
+                "" => format!(
+                    "is not known to be made on this model, but on `{}`",
+                    made_on.name
+                ),
+                sha256 => format!(
+                    "was made on another model, `{}` with SHA-256 {sha256}",
+                    made_on.name
+                ),
+            };
             caveats.push(format!(
-                "`{id}` was made on another model, `{}` with SHA-256 {}: its scores, its threshold and its false-positive rates may not hold here",
-                self.card.model.name, self.card.model.sha256
+                "`{id}` {where_made}: its scores, its threshold and its false-positive rates may not hold here"
             ));
         }
         if self.card.weights_sha256.is_empty() {

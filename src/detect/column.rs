@@ -1,10 +1,10 @@
-//! One number for each token: the score that a detector's threshold speaks of.
+//! What a detector says of each token: the score that its threshold speaks of, or the columns that it pools into one.
 
 use super::detector::{Detector, Loaded};
 use crate::fault::{Fault, Result};
 use crate::instrument::Head;
 
-/// A detector's score at a token, as a head with one column.
+/// A detector's score at a token, as a head with one column; of a probe that pools several, with those.
 #[derive(Debug, Clone)]
 pub struct Column {
     /// What computes it.
@@ -16,7 +16,7 @@ pub struct Column {
 }
 
 impl Detector {
-    /// The score of a probe; of an SAE the activation of the first feature on its card, times its sign: AUROC and threshold of
+    /// The score of a probe, or the columns that it pools; of an SAE the activation of the first feature on its card, times its sign: AUROC and threshold of
     /// the card are that feature's.
     ///
     /// # Errors

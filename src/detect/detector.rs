@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::binding;
 use super::card::{self, Card, DetectorKind};
-use super::probe::LinearProbe;
+use super::probe::Probe;
 use super::sae::{self, Columns, Normalization, Sae};
 use super::tensors::{self, Tensors};
+use super::train::ProbeKind;
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::instrument::{Activation, Head};
@@ -32,10 +33,21 @@ pub struct Detector {
 /// Loaded weights.
 #[derive(Debug)]
 pub enum Loaded {
-    /// A linear probe.
-    Probe(LinearProbe),
+    /// A probe.
+    Probe(Probe),
     /// A sparse autoencoder.
     Sae(Box<Sae>),
+}
+
+/// A score of an item, and what is shown of its tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemScore {
+    /// The feature of an SAE.
+    pub feature: Option<usize>,
+    /// The aggregated score.
+    pub value: f64,
+    /// One number for each token (see [`Aggregation::by_token`](super::Aggregation::by_token)).
+    pub tokens: Vec<f32>,
 }
 
 /// A file and its digest.
@@ -66,14 +78,8 @@ impl Detector {
         let bytes = tensors::open(&weights_path)?;
         let weights = match card.kind {
             DetectorKind::Probe(_) => {
-                let mut tensors = Tensors::of(&weights_path, &bytes)?;
-                let weight = tensors.vector("weight", card.d_in)?;
-                let bias = tensors.vector("bias", 1)?;
-                tensors.finish()?;
-                Loaded::Probe(LinearProbe {
-                    weight,
-                    bias: bias.sum(),
-                })
+                pools(&card, &path)?;
+                Loaded::Probe(read_probe(&card, Tensors::of(&weights_path, &bytes)?)?)
             }
             DetectorKind::Sae => {
                 let config = sae::read_config(&inside(folder, sae::CONFIG_FILE)?)?;
@@ -143,25 +149,46 @@ impl Detector {
                     self.card.model.name
                 )));
         }
-        Ok(())
+        match self.sae().filter(|sae| sae.transcodes()) {
+            Some(sae) => sae.fits_sites(architecture, self.card.site, self.site_out()?, &doing()),
+            None => Ok(()),
+        }
     }
 
-    /// Token scores `[n, k]` of activations `x` `[n, d_in]`: one column for a probe, one for each of the card's
-    /// features for an SAE, in the card's order.
+    /// Token scores `[n, k]` of activations `x` `[n, d_in]`: the columns of a probe, or one for each of the card's features for
+    /// an SAE, in the card's order.
     ///
     /// # Errors
     /// Rows of another width or values that are not finite.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "token scores are single precision, as those from the graph are"
-    )]
     pub fn token_scores(&self, x: ArrayView2<f32>) -> Result<Array2<f32>> {
         match &self.weights {
-            Loaded::Probe(probe) => Ok(probe
-                .score(x)?
-                .mapv(|score| score as f32)
-                .insert_axis(Axis(1))),
+            Loaded::Probe(probe) => probe.token_scores(x),
             Loaded::Sae(sae) => Ok(sae.encode(x)?.select(Axis(1), &self.features())),
+        }
+    }
+
+    /// What an item's token scores `[seq, k]` come to over its span: one score for a probe, one for each of the card's features
+    /// for an SAE.
+    ///
+    /// # Errors
+    /// As for [`Aggregation::of_columns`](super::Aggregation::of_columns).
+    pub fn item_scores(&self, scores: ArrayView2<f32>, span: &[usize]) -> Result<Vec<ItemScore>> {
+        let aggregation = self.card.aggregation;
+        let read = |feature: Option<usize>, scores: ArrayView2<f32>| {
+            Ok(ItemScore {
+                feature,
+                value: aggregation.of_columns(scores, span)?,
+                tokens: aggregation.by_token(scores, span)?,
+            })
+        };
+        match &self.weights {
+            Loaded::Probe(_) => Ok(vec![read(None, scores)?]),
+            Loaded::Sae(_) => self
+                .features()
+                .into_iter()
+                .zip(scores.axis_chunks_iter(Axis(1), 1))
+                .map(|(feature, scores)| read(Some(feature), scores))
+                .collect(),
         }
     }
 
@@ -178,7 +205,7 @@ impl Detector {
         self.head_of(&features).map(Some)
     }
 
-    /// A head that puts out these features of an SAE in this order, or the score of a probe, which has none.
+    /// A head that puts out these features of an SAE in this order, or the columns of a probe, which has none.
     ///
     /// # Errors
     /// A feature that the SAE lacks.
@@ -186,8 +213,8 @@ impl Detector {
         let (normalization, columns) = match &self.weights {
             Loaded::Probe(probe) => {
                 let columns = Columns {
-                    weight: probe.weight.clone().insert_axis(Axis(1)),
-                    bias: Array1::from_elem(1, probe.bias),
+                    weight: probe.weight.clone(),
+                    bias: probe.bias.clone(),
                     activation: Activation::Linear,
                 };
                 (Normalization::None, columns)
@@ -211,6 +238,15 @@ impl Detector {
             Loaded::Sae(sae) => Some(sae),
             Loaded::Probe(_) => None,
         }
+    }
+
+    /// The site whose activation its SAE reconstructs: where it reads, but for a transcoder.
+    ///
+    /// # Errors
+    /// A transcoder that does not say which.
+    pub fn site_out(&self) -> Result<SiteName> {
+        let site = self.card.site;
+        self.sae().map_or(Ok(site), |sae| sae.reconstructs(site))
     }
 
     /// Indices of the card's features, in the card's order.
@@ -279,6 +315,54 @@ fn inside(folder: &Path, file: &str) -> Result<PathBuf> {
             .expected("a file inside the detector's folder")
             .hint("copy the file into the folder: what is audited has to be complete"))
     }
+}
+
+/// Whether a probe's aggregation is one that its kind is made for.
+fn pools(card: &Card, path: &Path) -> Result<()> {
+    let DetectorKind::Probe(kind) = card.kind else {
+        return Ok(());
+    };
+    let own = ProbeKind::named(kind).and_then(|kind| kind.pooling);
+    if own.map_or(!card.aggregation.pools(), |own| own == card.aggregation) {
+        return Ok(());
+    }
+    Err(Fault::usage(
+        format!("checking the detector's card `{}`", path.display()),
+        format!(
+            "`aggregation`: {} of a probe of kind `{kind}`",
+            card.aggregation
+        ),
+    )
+    .expected(own.map_or_else(
+        || "an aggregation of one column, such as `mean`".to_owned(),
+        |own| format!("`{own}`, with which that kind is trained"),
+    )))
+}
+
+/// `weight` `[d_in]` and `bias` `[1]`, or `[d_in, c]` and `[c]` where the aggregation pools columns.
+fn read_probe(card: &Card, mut tensors: Tensors<'_>) -> Result<Probe> {
+    let probe = if card.aggregation.pools() {
+        let columns = tensors.columns("weight");
+        let weight = tensors.matrix("weight", [card.d_in, columns])?;
+        let bias = tensors.vector("bias", columns)?;
+        Probe { weight, bias }
+    } else {
+        let weight = tensors.vector("weight", card.d_in)?;
+        Probe::linear(weight, tensors.vector("bias", 1)?.sum())
+    };
+    tensors.finish()?;
+    if card.aggregation.fits(probe.columns()) {
+        return Ok(probe);
+    }
+    Err(Fault::usage(
+        format!("reading the weights of the detector `{}`", card.id),
+        format!(
+            "{} columns for the aggregation `{}`",
+            probe.columns(),
+            card.aggregation
+        ),
+    )
+    .expected("as many columns of queries as of values, at least one of each"))
 }
 
 /// Whether card and SAE say the same of each other.

@@ -1,6 +1,6 @@
 //! The direction in which a detector's site is pushed to raise what it reads.
 
-use ndarray::Array1;
+use ndarray::{Array1, ArrayView1};
 
 use super::detector::{Detector, Loaded};
 use super::sae::Normalization;
@@ -22,7 +22,7 @@ impl Direction {
     /// The vector's length.
     #[must_use]
     pub fn length(&self) -> f64 {
-        length(&self.vector)
+        length(self.vector.view())
     }
 }
 
@@ -44,7 +44,15 @@ impl Detector {
             )
             .expected("no feature: a probe has one direction")),
             (Loaded::Probe(probe), None) => {
-                let length = length(&probe.weight);
+                let weight = probe.direction().ok_or_else(|| {
+                    Fault::usage(
+                        doing(),
+                        format!("a probe of {} columns that `{}` pools", probe.columns(), self.card.aggregation),
+                    )
+                    .expected("a probe of one direction")
+                    .hint("train one of a linear kind, such as `logistic_regression`, at the same site")
+                })?;
+                let length = length(weight);
                 if length == 0.0 {
                     return Err(zero("weights"));
                 }
@@ -54,7 +62,7 @@ impl Detector {
                 )]
                 let unit = |weight: &f32| (f64::from(*weight) / length) as f32;
                 Ok(Direction {
-                    vector: probe.weight.map(unit),
+                    vector: weight.map(unit),
                     feature: None,
                     normalized: false,
                 })
@@ -73,7 +81,7 @@ impl Detector {
                         sae.d_sae().saturating_sub(1)
                     ))
                 })?;
-                if length(&vector) == 0.0 {
+                if length(vector.view()) == 0.0 {
                     return Err(zero(&format!("a decoder row of feature {feature}")));
                 }
                 Ok(Direction {
@@ -86,7 +94,7 @@ impl Detector {
     }
 }
 
-fn length(vector: &Array1<f32>) -> f64 {
+fn length(vector: ArrayView1<f32>) -> f64 {
     let squares = vector.iter().map(|value| f64::from(*value).powi(2));
     squares.sum::<f64>().sqrt()
 }

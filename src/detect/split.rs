@@ -12,12 +12,19 @@ use crate::fault::{Fault, Result};
 const DOING: &str = "splitting items by group";
 
 /// What a split has to know of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SplitItem<'a> {
     /// Items of one group stay together.
     pub group: &'a str,
     /// What the model reads, prompt and response: the same text on both sides of a split would be learnt by heart.
     pub content: &'a str,
+    /// The same as the tokens that the model reads, which may be equal where texts are not; empty where nothing is known of them.
+    pub tokens: &'a [i64],
+    /// The item's number and that of its counterpart, which differs in what is tested alone.
+    pub pair: Option<(usize, usize)>,
+    /// The content without its negation, and whether it has one (see [`without_negation`](super::without_negation)); empty where
+    /// nothing is known.
+    pub statement: (&'a str, bool),
 }
 
 /// A split in two, as indices into the items, ascending.
@@ -60,7 +67,7 @@ pub fn folds(items: &[SplitItem<'_>], k: usize, seed: u64) -> Result<Vec<usize>>
             }
         }
     }
-    refuse_shared_content(items, &fold_of)?;
+    refuse_leaks(items, &fold_of)?;
     Ok(fold_of)
 }
 
@@ -93,7 +100,7 @@ pub fn hold_out(items: &[SplitItem<'_>], fraction: f64, seed: u64) -> Result<Hol
             }
         }
     }
-    refuse_shared_content(items, &side)?;
+    refuse_leaks(items, &side)?;
     let of = |wanted: usize| {
         (0..items.len())
             .filter(|row| side.get(*row) == Some(&wanted))
@@ -116,21 +123,61 @@ fn shuffled(items: &[SplitItem<'_>], seed: u64) -> Vec<Vec<usize>> {
     groups
 }
 
-fn refuse_shared_content(items: &[SplitItem<'_>], part: &[usize]) -> Result<()> {
-    let mut seen: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for (item, part) in items.iter().zip(part) {
-        let (first, group) = *seen.entry(item.content).or_insert((*part, item.group));
-        if first != *part {
-            return Err(Fault::usage(
-                DOING,
-                format!(
-                    "the same content in the groups `{group}` and `{}`, which fall on two sides: {:?}",
-                    item.group, item.content
-                ),
-            )
-            .expected("no content on both sides of a split")
-            .hint("put byte-identical items into one group, or remove the copies"));
+/// Refuses parts that share what would be learnt by heart, or a statement on one side with its negation on another.
+fn refuse_leaks(items: &[SplitItem<'_>], part: &[usize]) -> Result<()> {
+    let mut contents: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut tokens: BTreeMap<&[i64], usize> = BTreeMap::new();
+    let mut statements: BTreeMap<(&str, bool), usize> = BTreeMap::new();
+    let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+    let of = |row: usize| part.get(row).copied().unwrap_or_default();
+    let apart = |row: usize, earlier: Option<usize>| earlier.filter(|first| of(*first) != of(row));
+    for (row, item) in items.iter().enumerate() {
+        if let Some(first) = apart(row, Some(*contents.entry(item.content).or_insert(row))) {
+            return Err(leak("the same content", items, (first, row))
+                .hint("put byte-identical items into one group, or remove the copies"));
+        }
+        let first = tokens.entry(item.tokens).or_insert(row);
+        if !item.tokens.is_empty()
+            && let Some(first) = apart(row, Some(*first))
+        {
+            return Err(leak("the same tokens", items, (first, row)).hint(
+                "put items that the tokenizer makes equal into one group, or remove the copies",
+            ));
+        }
+        let (statement, negated) = item.statement;
+        if !statement.is_empty() {
+            statements.entry((statement, negated)).or_insert(row);
+            let twin = statements.get(&(statement, !negated)).copied();
+            if let Some(first) = apart(row, twin) {
+                return Err(leak("a statement and its negation", items, (first, row))
+                    .hint("put a statement and its negation into one group"));
+            }
+        }
+        if let Some((number, pair)) = item.pair {
+            numbers.insert(number, row);
+            if let Some(first) = apart(row, numbers.get(&pair).copied()) {
+                return Err(leak("a pair", items, (first, row))
+                    .hint("put an item and its pair into one group"));
+            }
         }
     }
     Ok(())
+}
+
+fn leak(what: &str, items: &[SplitItem<'_>], (first, second): (usize, usize)) -> Fault {
+    let of = |row: usize| items.get(row).copied().unwrap_or_default();
+    let (first, second) = (of(first), of(second));
+    let other = if first.content == second.content {
+        String::new()
+    } else {
+        format!(" and {:?}", second.content)
+    };
+    Fault::usage(
+        DOING,
+        format!(
+            "{what} in the groups `{}` and `{}`, which fall on two sides: {:?}{other}",
+            first.group, second.group, first.content
+        ),
+    )
+    .expected("no content on both sides of a split")
 }

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use ndarray::arr1;
-
 use super::binding;
 use super::card::{self, DetectorKind};
 use super::detector::{Detector, Loaded};
@@ -19,6 +17,14 @@ impl Detector {
     /// # Errors
     /// A folder that is there already, weights that are not of the card's kind, or a disk that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
+        self.write_with(folder, Vec::new())
+    }
+
+    /// The same with other files, given by name and bytes, beside card and weights.
+    ///
+    /// # Errors
+    /// As for [`Detector::write`].
+    pub fn write_with(&self, folder: &Path, others: Vec<(String, Vec<u8>)>) -> Result<()> {
         let doing = || format!("writing the detector `{}`", folder.display());
         let disk = |error: std::io::Error| Fault::failed(doing(), error.to_string());
         if folder.exists() {
@@ -40,6 +46,9 @@ impl Detector {
         fs::create_dir(&staged).map_err(disk)?;
         self.write_files(&staged)?;
         self.write_card(&staged)?;
+        for (name, bytes) in others {
+            fs::write(staged.join(name), bytes).map_err(disk)?;
+        }
         fs::rename(&staged, folder).map_err(disk)
     }
 
@@ -61,12 +70,15 @@ impl Detector {
         let weights = &self.card.weights;
         match (&self.weights, self.card.kind) {
             (Loaded::Probe(probe), DetectorKind::Probe(_)) => {
-                let bias = arr1(&[probe.bias]);
+                let weight = match probe.direction() {
+                    Some(direction) => direction.into_dyn(),
+                    None => probe.weight.view().into_dyn(),
+                };
                 tensors::write(
                     &folder.join(weights),
                     &[
-                        Named::of("weight", probe.weight.view().into_dyn()),
-                        Named::of("bias", bias.view().into_dyn()),
+                        Named::of("weight", weight),
+                        Named::of("bias", probe.bias.view().into_dyn()),
                     ],
                 )
             }

@@ -1,5 +1,6 @@
 //! `candor detectors import`: an SAE or transcoder of any format, as a detector in SAELens's.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::detect::card::{MadeOn, Source};
@@ -61,7 +62,7 @@ pub fn import(request: &Import<'_>) -> Result<Detector> {
         module: None,
         d_in: sae.d_in(),
         weights: "sae_weights.safetensors".to_owned(),
-        weights_sha256: std::collections::BTreeMap::new(),
+        weights_sha256: BTreeMap::new(),
         span: request.span,
         aggregation: request.aggregation,
         positive: request.positive.clone(),

@@ -3,7 +3,6 @@
 //!
 //! `audit` is made of the same verbs.
 
-mod baselines;
 mod capture;
 mod check;
 mod chunks;
@@ -11,7 +10,6 @@ mod circuit;
 mod encode;
 mod features;
 mod find;
-mod fitting;
 mod folders;
 mod import;
 mod labelled;
@@ -20,6 +18,7 @@ mod own;
 mod pairs;
 mod patch;
 mod path;
+mod probe;
 mod progress;
 mod push;
 mod read;
@@ -29,7 +28,6 @@ mod splice;
 mod steer;
 mod steered;
 mod subject;
-mod train;
 mod train_sae;
 
 pub use capture::{Captured, capture, check_ids};
@@ -57,6 +55,11 @@ pub use patch::{
     PatchRequest, Patched, Random, Refused, Windows, patch,
 };
 pub use path::{PathFile, PathRequest, Told, patch_paths};
+pub use probe::{
+    BaselineLine, Bin, Cell, CountLine, DatasetLine, EstimateLine, LeftOut, PermutationLine,
+    ProbeReport, ProbeRequest, ReliabilityLine, SplitLine, SweepLine, TrainedProbe, TransferTable,
+    ValueLine, probe_page, train_probe,
+};
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
 pub use read::{Reading, encode_items, span_positions};
@@ -66,5 +69,4 @@ pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;
 pub use steered::{Steered, SteeredText, Unsteered};
 pub use subject::Subject;
-pub use train::{ProbeRequest, train_probe};
 pub use train_sae::{Every, Length, Line, Own, SaeRequest, Source, Text, TrainedSae, train_sae};

@@ -40,7 +40,7 @@ pub struct Monitored {
     pub columns: Vec<Watched>,
 }
 
-/// One column.
+/// One detector's column, or the columns side by side that it pools.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
     /// The detector.
@@ -51,6 +51,8 @@ pub struct Watched {
     pub feature: Option<usize>,
     /// What the feature's activation is multiplied by; 1 for a probe.
     pub factor: f32,
+    /// How many columns it has.
+    pub columns: usize,
     /// Where it reads.
     pub site: SiteName,
     /// An item whose aggregated score lies strictly beyond it is flagged.
@@ -59,7 +61,7 @@ pub struct Watched {
     pub flags: Option<Flags>,
 }
 
-/// Adds an output with one column for each detector (see [`Detector::column`]), and says in the file's `metadata_props` what
+/// Adds an output with one column for each detector, or those that it pools (see [`Detector::column`]), and says in the file's `metadata_props` what
 /// they are: `candor.version`, `candor.output`, `candor.model` (its files with their SHA-256) and `candor.detectors`, the last
 /// two as JSON.
 ///
@@ -97,11 +99,12 @@ pub fn monitor(
             kind: card.kind.to_string(),
             feature: column.feature,
             factor: column.factor,
+            columns: column.head.columns(),
             site: card.site,
             threshold: calibration.map(|calibration| calibration.threshold),
             flags: calibration.map(|calibration| calibration.flags),
         });
-        factors.push(column.factor);
+        factors.extend(std::iter::repeat_n(column.factor, column.head.columns()));
         heads.push(column.head);
     }
     let plan = Plan {
@@ -114,9 +117,14 @@ pub fn monitor(
     };
     let (mut proto, manifest) = rewrite(model.proto(), arch, &plan)?;
     let output = manifest.scores.unwrap_or_default();
-    let described = detectors.iter().zip(&columns).enumerate();
+    let firsts = columns.iter().scan(0, |next, column| {
+        let first = *next;
+        *next += column.columns;
+        Some(first)
+    });
+    let described = detectors.iter().zip(firsts.zip(&columns));
     let described: Vec<_> = described
-        .map(|(at, (detector, column))| describe(at, detector, column))
+        .map(|(detector, (first, column))| describe(first, detector, column))
         .collect();
     let own: Vec<_> = files
         .iter()
@@ -140,7 +148,7 @@ pub fn monitor(
     })
 }
 
-fn describe(at: usize, detector: &Detector, column: &Watched) -> serde_json::Value {
+fn describe(first: usize, detector: &Detector, column: &Watched) -> serde_json::Value {
     let card = &detector.card;
     let files: Vec<_> = detector
         .digests
@@ -148,7 +156,8 @@ fn describe(at: usize, detector: &Detector, column: &Watched) -> serde_json::Val
         .map(|file| json!({"file": file.file, "sha256": file.sha256}))
         .collect();
     json!({
-        "column": at,
+        "column": first,
+        "columns": column.columns,
         "id": column.id,
         "role": card.role,
         "kind": column.kind,

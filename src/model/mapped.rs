@@ -75,7 +75,7 @@ fn open(path: &Path, doing: &str) -> Result<Option<File>> {
         return Err(
             Fault::usage(doing, format!("`{}` is {what}", path.display()))
                 .expected("a file")
-                .hint("name the file itself, such as `model.onnx` within the folder"),
+                .hint("name the file itself, not the folder"),
         );
     }
     if found.len() == 0 {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{CONFIDENCE, Estimate, auroc, clopper_pearson, mean, quantile};
+use super::ranked::Ranked;
+use super::{CONFIDENCE, Estimate, clopper_pearson, mean, quantile};
 use crate::fault::{Fault, Result};
 
 const DOING: &str = "bootstrapping an interval over groups";
@@ -95,30 +96,11 @@ pub fn auroc_interval(
     resamples: usize,
     seed: u64,
 ) -> Result<Estimate> {
-    if scores.len() != labels.len() || scores.len() != clusters.len() {
-        return Err(Fault::failed(
-            DOING,
-            format!(
-                "{} scores, {} labels and {} groups",
-                scores.len(),
-                labels.len(),
-                clusters.len()
-            ),
-        )
-        .expected("one label and one group for each score"));
-    }
-    if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
-        return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
-    }
+    check_scores(scores, labels, clusters)?;
     let members = members_of(clusters);
+    let ranked = Ranked::of(scores, labels);
     let spread = resample(&members, resamples, seed, &|rows: &[usize]| {
-        let side = |wanted: bool| -> Vec<f64> {
-            rows.iter()
-                .filter(|row| labels.get(**row) == Some(&wanted))
-                .filter_map(|row| scores.get(*row).copied())
-                .collect()
-        };
-        auroc(&side(true), &side(false))
+        ranked.auroc(rows)
     })?;
     let (low, high) = unseen_aurocs(spread.point, (spread.low, spread.high), &members, labels);
     Ok(Estimate {
@@ -198,6 +180,25 @@ impl Draws {
         let at = resample * self.members.len() + cluster;
         self.times.get(at).copied().map_or(0, u64::from)
     }
+}
+
+pub(super) fn check_scores(scores: &[f64], labels: &[bool], clusters: &[&str]) -> Result<()> {
+    if scores.len() != labels.len() || scores.len() != clusters.len() {
+        return Err(Fault::failed(
+            DOING,
+            format!(
+                "{} scores, {} labels and {} groups",
+                scores.len(),
+                labels.len(),
+                clusters.len()
+            ),
+        )
+        .expected("one label and one group for each score"));
+    }
+    if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
+        return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
+    }
+    Ok(())
 }
 
 /// The statistic on the sample and the percentiles of its bootstrap distribution.

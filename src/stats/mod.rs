@@ -8,6 +8,7 @@ mod bootstrap;
 mod correlation;
 mod multiplicity;
 mod permutation;
+mod ranked;
 mod ranks;
 mod sparse;
 mod summary;
@@ -17,6 +18,7 @@ pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of}
 pub use correlation::{pearson, spearman};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
+pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use sparse::{Resamples, SparseScores};
 pub use summary::{mean, quantile, std};

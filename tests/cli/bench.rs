@@ -93,9 +93,12 @@ impl Bench {
         let card = format!("{folder}/detector.yaml");
         let text = fs::read_to_string(self.path(&card)).unwrap();
         let key = "  probe.safetensors: ";
-        let lines = text.lines().map(|line| match line.starts_with(key) {
-            true => format!("{key}{}\n", candor::digest::sha256_of(&bytes)),
-            false => format!("{line}\n"),
+        let lines = text.lines().map(|line| {
+            if line.starts_with(key) {
+                format!("{key}{}\n", candor::digest::sha256_of(&bytes))
+            } else {
+                format!("{line}\n")
+            }
         });
         self.write(&card, lines.collect::<String>());
         self.write(&format!("{folder}/probe.safetensors"), bytes)

@@ -11,6 +11,7 @@ use crate::cli::inspect::paint::Surface;
 use crate::cli::terminal::Bar;
 use crate::cli::{name_of, obtain, prompts, terminal};
 use crate::detect::Foreign;
+use crate::detect::sae::Asked;
 use crate::fault::{Fault, Result};
 use crate::files;
 use crate::lab::{Candidate, CheckFile, CheckRequest, Conclusion, Reference, Texts, check};
@@ -55,6 +56,9 @@ pub struct CheckArgs {
     /// Where an SAE reads whose files do not say so.
     #[arg(long, value_name = "SITE")]
     pub site: Option<SiteName>,
+    /// What a transcoder reconstructs whose files do not say so.
+    #[arg(long, value_name = "SITE")]
+    pub site_out: Option<SiteName>,
     /// Do not refuse detectors that were made on another model.
     #[arg(long)]
     pub allow_foreign_detector: bool,
@@ -79,7 +83,13 @@ pub fn run(args: &CheckArgs, cli: &Cli) -> Result<u8> {
     if let Some(out) = &args.out {
         files::writable(out)?;
     }
-    let candidates = Candidate::open_all(&args.paths, args.site)?;
+    let candidates = Candidate::open_all(
+        &args.paths,
+        &Asked {
+            site: args.site,
+            site_out: args.site_out,
+        },
+    )?;
     let measured = !args.suite.is_empty() || args.prompts.is_some() || args.reference.is_some();
     match &args.model {
         Some(model) if measured => measure(args, cli, model, &candidates),
@@ -121,16 +131,17 @@ fn admit(args: &CheckArgs, model: &std::path::Path, candidates: &[Candidate]) ->
 }
 
 fn card(candidate: &Candidate) -> String {
-    match candidate {
-        Candidate::Detector(detector) => describe(detector),
-        Candidate::Sae { path, site, sae } => format!(
-            "{} · {} · no card · {site}\n  {} features of {} values",
-            path.display(),
-            sae.config().architecture,
-            sae.d_sae(),
-            sae.d_in()
-        ),
-    }
+    let Some(detector) = candidate.detector() else {
+        let sizes = candidate.sae().map(|sae| (sae.d_sae(), sae.d_in()));
+        let (features, width) = sizes.unwrap_or_default();
+        return format!(
+            "{} · {} · no card · {}\n  {features} features of {width} values",
+            candidate.name(),
+            candidate.kind(),
+            candidate.site(),
+        );
+    };
+    describe(detector)
 }
 
 fn measure(

@@ -63,12 +63,13 @@ fn detector(checked: &Checked, width: usize) -> Vec<Line> {
         say("not measured", Tone::Plain, vec![plain(&text)]);
     }
     let facts = labelled(&rows, width);
-    let of_transfer = checked.transfer.iter().flat_map(Transfer::agreements);
     let limits = checked.limits.iter().map(|limit| plain(limit)).collect();
     let mut lines = vec![head(checked)];
     lines.extend(facts);
     lines.extend(table("declared", &checked.agreements));
-    lines.extend(table("reference", &of_transfer.collect::<Vec<_>>()));
+    if let Some(transfer) = &checked.transfer {
+        lines.extend(table("reference", &transfer.agreements));
+    }
     if !checked.limits.is_empty() {
         lines.extend(labelled(
             &[("limits".to_owned(), Tone::Quiet, limits)],
@@ -126,7 +127,7 @@ fn head(checked: &Checked) -> Line {
     let (word, tone) = match checked.conclusion() {
         Conclusion::Fits => ("fits", Tone::Norm),
         Conclusion::DoesNotFit => ("does not fit", Tone::Alarm),
-        Conclusion::Untold => ("nothing to hold it against", Tone::Strong),
+        Conclusion::Untold => ("nothing declared that was measured", Tone::Strong),
     };
     let out = if checked.site_out == checked.site {
         String::new()
@@ -225,28 +226,27 @@ fn transferred(transfer: &Transfer) -> Vec<(String, Vec<String>)> {
 }
 
 fn columns_of(columns: &Columns) -> Vec<String> {
-    let number = |value: Option<f64>| {
-        value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.5}"))
+    let correlation = match (columns.pearson, columns.spearman) {
+        (Some(pearson), Some(spearman)) => format!("Pearson {pearson:.5}, Spearman {spearman:.5}"),
+        _ => "one value throughout, no correlation".to_owned(),
     };
     let mut pieces = vec![
-        format!(
-            "Pearson {}, Spearman {}",
-            number(columns.pearson),
-            number(columns.spearman)
-        ),
+        correlation,
         format!(
             "difference {:.2e} on average, {:.2e} at most",
             columns.mean_difference, columns.largest_difference
         ),
     ];
     let flips = |what: &str, flips: &Flips| {
+        let both = flips.on + flips.off;
+        let sides = match both {
+            0 => String::new(),
+            _ => format!(", {} newly flagged and {} no longer", flips.on, flips.off),
+        };
         format!(
-            "{} of {} {what} change sides {}, {} on and {} off",
-            flips.on + flips.off,
+            "{both} of {} {what} change sides, {}{sides}",
             flips.share.n,
-            percent(&flips.share),
-            flips.on,
-            flips.off
+            percent(&flips.share)
         )
     };
     pieces.extend(columns.token_flips.as_ref().map(|own| flips("tokens", own)));

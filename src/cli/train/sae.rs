@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 
 use crate::cli::args::Cli;
 use crate::cli::terminal::Bar;
-use crate::cli::{command, name_of, obtain, prompts, terminal};
+use crate::cli::{name_of, obtain, prompts, terminal};
 use crate::detect::sae::train::{ARCHITECTURES, Architecture, Penalty, Settings};
 use crate::fault::{Fault, Result};
 use crate::lab::{
@@ -186,6 +186,11 @@ pub fn run(args: &TrainSaeArgs, cli: &Cli) -> Result<()> {
     let site = site(args, &subject)?;
     let source = source(args, &subject.tokenizer)?;
     let runtime = obtain(&cli.runtime)?;
+    if let Some(threads) = cli.runtime.threads {
+        // It fails where the process has a pool already, which then is the one.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let _ = pool.build_global();
+    }
     let length = match (args.steps, args.samples) {
         (Some(steps), _) => Length::Steps(steps),
         (None, Some(samples)) => Length::Samples(samples),
@@ -204,7 +209,6 @@ pub fn run(args: &TrainSaeArgs, cli: &Cli) -> Result<()> {
         resume: args.resume,
         seed: args.seed,
         out: &args.out,
-        command: command(),
     };
     let bar = Bar::new(cli.quiet);
     let trained = train_sae(&runtime, &subject, &request, &bar)?;
@@ -308,27 +312,41 @@ fn settings(
 
 fn shown(args: &TrainSaeArgs, trained: &TrainedSae) -> String {
     let measured = &trained.measured;
-    format!(
-        "{} features at {}, learnt from {} in {}\n  \
-         explained variance  {:.4}\n  \
-         L0                  {:.2}\n  \
-         dead features       {} ({} silent on {} held out)\n  \
-         seconds             {:.1} for activations, {:.1} for training\n→ {}",
-        args.d_sae,
-        args.site,
-        counted(trained.rows, "token", "tokens"),
-        counted(
-            usize::try_from(trained.steps).unwrap_or(usize::MAX),
-            "step",
-            "steps"
+    let steps = usize::try_from(trained.steps).unwrap_or(usize::MAX);
+    let loss = trained.loss.map_or_else(
+        || "not measured".to_owned(),
+        |loss| {
+            let recovered = loss.recovered().map_or_else(
+                || "zeros cost nothing".to_owned(),
+                |recovered| format!("{:.1} %", 100.0 * recovered),
+            );
+            format!(
+                "{recovered} (clean {:.3}, reconstructed {:.3}, zeros {:.3} nats)",
+                loss.clean, loss.spliced, loss.zero
+            )
+        },
+    );
+    let lines = [
+        format!(
+            "{} features at {}, learnt from {} in {}",
+            args.d_sae,
+            args.site,
+            counted(trained.rows, "token", "tokens"),
+            counted(steps, "step", "steps"),
         ),
-        measured.explained_variance,
-        measured.l0,
-        trained.dead,
-        measured.silent_features,
-        counted(measured.n, "token", "tokens"),
-        trained.seconds.0,
-        trained.seconds.1,
-        args.out.display()
-    )
+        format!("  on {} held out", counted(measured.n, "token", "tokens")),
+        format!("    explained variance  {:.4}", measured.explained_variance),
+        format!("    L0                  {:.2}", measured.l0),
+        format!("    loss recovered      {loss}"),
+        format!(
+            "    dead features       {} of {} ({} silent on these tokens)",
+            trained.dead, args.d_sae, measured.silent_features
+        ),
+        format!(
+            "  seconds: {:.1} for activations, {:.1} for training",
+            trained.seconds.0, trained.seconds.1
+        ),
+        format!("→ {}", args.out.display()),
+    ];
+    lines.join("\n")
 }

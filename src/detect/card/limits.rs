@@ -14,10 +14,15 @@ impl Card {
                 trained.suite, trained.n, trained.groups
             ));
         }
-        limits.push(format!(
-            "made on one export, `{}`: on another one (quantised, fused) its scores shift",
-            self.model.name
-        ));
+        limits.push(match self.model.sha256.as_str() {
+            "" => {
+                "the export that it was made on is not known: its scores may shift here".to_owned()
+            }
+            _ => format!(
+                "made on one export, `{}`: on another one (quantised, fused) its scores shift",
+                self.model.name
+            ),
+        });
         limits.push(format!("reads tokens of the span `{}` alone", self.span));
         limits.extend(self.alarms());
         limits.extend(self.separation());

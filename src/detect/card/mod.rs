@@ -11,10 +11,11 @@ pub use wire::{read, write};
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregation::Aggregation;
 use super::calibration::Calibration;
 use super::detector::FileDigest;
 use super::features::SelectedFeature;
-use super::span::{Aggregation, Span};
+use super::span::Span;
 use super::train;
 use crate::fault::{Fault, Result};
 use crate::model::{ModulePath, SiteName};

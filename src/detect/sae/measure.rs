@@ -5,6 +5,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 
 use super::Sae;
 use crate::fault::{Fault, Result};
+use crate::model::{Architecture, SiteName};
 
 /// Feature activations that are held at once.
 const ACTS_AT_ONCE: usize = 1 << 22;
@@ -61,6 +62,58 @@ impl Sae {
         let mut measuring = Measuring::new(self);
         measuring.add(x, x)?;
         measuring.finish()
+    }
+}
+
+impl Sae {
+    /// The site whose activation is reconstructed, of an SAE that reads `site`: that site, but for a transcoder.
+    ///
+    /// # Errors
+    /// A transcoder that does not say which.
+    pub fn reconstructs(&self, site: SiteName) -> Result<SiteName> {
+        if !self.transcodes() {
+            return Ok(site);
+        }
+        let doing = "finding the activation that a transcoder reconstructs";
+        match self.config().hook_name_out.as_deref() {
+            Some(hook) => hook.parse(),
+            None => Err(Fault::usage(doing, "no word on it in its files")
+                .expected("the site that it writes")
+                .hint("`--site-out` of `candor detectors import` or `check` says it")),
+        }
+    }
+}
+
+impl Sae {
+    /// Whether a model has what is read at `site` and what is reconstructed at `site_out`, each in its width.
+    ///
+    /// # Errors
+    /// It has no such site, or one of another width.
+    pub fn fits_sites(
+        &self,
+        arch: &Architecture,
+        site: SiteName,
+        site_out: SiteName,
+        doing: &str,
+    ) -> Result<()> {
+        for (site, width) in [(site, self.d_in()), (site_out, self.d_out())] {
+            let found = match arch.site(site).map(|site| site.layout.per_position()) {
+                Some(Some(there)) if there == width => continue,
+                Some(Some(there)) => format!("activations of width {there} at `{site}`"),
+                Some(None) => format!("attention weights at `{site}`"),
+                None => {
+                    let why = arch.why_absent(site);
+                    format!(
+                        "no site `{site}`: {}",
+                        why.unwrap_or("the model has no such site")
+                    )
+                }
+            };
+            return Err(Fault::usage(doing, found)
+                .expected(format!("a site of width {width}"))
+                .hint("`candor inspect MODEL` lists the sites of a model"));
+        }
+        Ok(())
     }
 }
 

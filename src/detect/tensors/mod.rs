@@ -112,7 +112,8 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// Not a whole safetensors or npz file, or arrays of objects.
     pub(super) fn of(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        if Content::of(bytes) == Content::Npz {
+        // A zip archive is no safetensors file; what is a pickle was refused before.
+        if bytes.starts_with(b"PK") {
             return Self::of_npz(path, bytes);
         }
         let file = SafeTensors::deserialize(bytes).map_err(|error| {
@@ -167,6 +168,12 @@ impl<'a> Tensors<'a> {
     /// The shape of a tensor that is left.
     pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.left.get(name).map(|stored| stored.shape.as_slice())
+    }
+
+    /// The last length of a tensor's shape; 1 where there is none.
+    pub(super) fn columns(&self, name: &str) -> usize {
+        let last = |tensor: &Stored<'_>| tensor.shape.last().copied();
+        self.left.get(name).and_then(last).unwrap_or(1)
     }
 
     /// Whether the file holds a tensor of that name.

@@ -38,7 +38,7 @@ pub(super) fn is_npz(bytes: &[u8]) -> bool {
         && ZipArchive::new(Cursor::new(bytes)).is_ok_and(|archive| {
             archive
                 .name_for_index(0)
-                .is_some_and(|name| name.ends_with(".npy"))
+                .is_some_and(|name| name.strip_suffix(".npy").is_some())
         })
 }
 

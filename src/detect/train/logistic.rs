@@ -156,7 +156,7 @@ fn largest(values: &Array1<f64>) -> f64 {
 }
 
 /// `1/(1 + exp(−t))` without overflow.
-fn sigmoid(t: f64) -> f64 {
+pub(super) fn sigmoid(t: f64) -> f64 {
     if t >= 0.0 {
         1.0 / (1.0 + (-t).exp())
     } else {
@@ -166,6 +166,6 @@ fn sigmoid(t: f64) -> f64 {
 }
 
 /// `log(1 + exp(t))` without overflow.
-fn softplus(t: f64) -> f64 {
+pub(super) fn softplus(t: f64) -> f64 {
     t.max(0.0) + (-t.abs()).exp().ln_1p()
 }

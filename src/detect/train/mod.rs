@@ -1,27 +1,63 @@
-//! Training of linear probes: one file a kind, one registration line each in [`PROBE_KINDS`].
+//! Training of probes: one file a kind, one registration line each in [`PROBE_KINDS`].
 
+mod attention;
+mod ccs;
 mod difference_of_means;
+mod lat;
+mod lda;
 mod logistic;
 mod logistic_regression;
+mod mass_mean;
+mod minimise;
+mod multimax;
 mod out_of_fold;
+mod pooled;
+mod projection;
+mod set;
+mod spectrum;
 mod standardise;
+mod ttpd;
 
-use ndarray::ArrayView2;
-
-use super::probe::LinearProbe;
+use super::aggregation::Aggregation;
+use super::probe::Probe;
 use crate::fault::{Fault, Result};
 
-/// Every kind of probe that can be trained.
-pub const PROBE_KINDS: &[ProbeKind] = &[logistic_regression::KIND, difference_of_means::KIND];
+pub use set::{About, Subset, TrainingSet};
 
-/// A way of training a linear probe.
+/// Every kind of probe that can be trained.
+pub const PROBE_KINDS: &[ProbeKind] = &[
+    logistic_regression::KIND,
+    difference_of_means::KIND,
+    mass_mean::KIND,
+    lda::KIND,
+    ttpd::KIND,
+    lat::KIND,
+    ccs::KIND,
+    attention::KIND,
+    multimax::KIND,
+];
+
+/// A way of training a probe.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeKind {
     /// Its name in cards and on the command line.
     pub name: &'static str,
     /// One line for people, with the source of the formula.
     pub summary: &'static str,
-    train: fn(&TrainingSet<'_>, TrainingOptions) -> Result<LinearProbe>,
+    /// What it has to know of items besides their labels.
+    pub needs: &'static [Need],
+    /// The aggregation that it is trained with, where it pools several columns; any of one column otherwise.
+    pub pooling: Option<Aggregation>,
+    train: fn(&TrainingSet<'_>, TrainingOptions) -> Result<Probe>,
+}
+
+/// What a kind of probe may have to know of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Whether each item affirms or denies, with items of both kinds.
+    Polarity,
+    /// Pairs of items with different labels.
+    Pairs,
 }
 
 impl ProbeKind {
@@ -31,11 +67,52 @@ impl ProbeKind {
         PROBE_KINDS.iter().find(|kind| kind.name == name)
     }
 
+    /// Whether the set says what the kind has to know.
+    ///
+    /// # Errors
+    /// Usage: what is missing.
+    pub fn fits(&self, set: &TrainingSet<'_>) -> Result<()> {
+        for need in self.needs {
+            let missing = match need {
+                Need::Polarity => {
+                    let of = |polarity| {
+                        let known = set.about.iter().filter(|about| about.polarity == polarity);
+                        known.count()
+                    };
+                    let unknown = of(None) > 0 || set.about.is_empty();
+                    let both = of(Some(crate::tokens::Polarity::Affirmative)) > 0
+                        && of(Some(crate::tokens::Polarity::Negated)) > 0;
+                    (unknown || !both).then_some((
+                        if unknown {
+                            "items whose polarity is not known"
+                        } else {
+                            "items of one polarity only"
+                        },
+                        "`polarity` (affirmative or negated) in every item, and items of both",
+                    ))
+                }
+                Need::Pairs => set.pairs().is_empty().then_some((
+                    "no pair of items with different labels",
+                    "`pair` naming each item's counterpart",
+                )),
+            };
+            if let Some((found, expected)) = missing {
+                return Err(
+                    Fault::usage(format!("training a {} probe", self.name), found)
+                        .expected(expected)
+                        .hint("kinds that need the label alone: `logistic_regression`, `lda`, `mass_mean`, …"),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Trains a probe.
     ///
     /// # Errors
-    /// No rows, labels that do not fit, one class only, an activation that is not finite, or a penalty that is not positive.
-    pub fn train(&self, set: &TrainingSet<'_>, options: TrainingOptions) -> Result<LinearProbe> {
+    /// No rows, labels that do not fit, one class only, an activation that is not finite, a penalty that is not positive, or
+    /// items of which is not known what the kind needs.
+    pub fn train(&self, set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
         set.check(self.name)?;
         if !(options.lambda > 0.0 && options.lambda.is_finite()) {
             return Err(Fault::usage(
@@ -44,70 +121,27 @@ impl ProbeKind {
             )
             .expected("a positive number, such as 10"));
         }
+        self.fits(set)?;
         (self.train)(set, options)
-    }
-}
-
-/// Rows and their labels.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainingSet<'a> {
-    /// Activations `[n, d_in]`.
-    pub rows: ArrayView2<'a, f32>,
-    /// `[n]`, true for what a high score shall mean.
-    pub labels: &'a [bool],
-}
-
-impl TrainingSet<'_> {
-    fn check(&self, kind: &str) -> Result<()> {
-        let doing = || format!("training a {kind} probe");
-        let (n, d) = self.rows.dim();
-        if n == 0 || d == 0 {
-            return Err(
-                Fault::usage(doing(), format!("activations of shape [{n}, {d}]"))
-                    .expected("at least one row of each label"),
-            );
-        }
-        if self.labels.len() != n {
-            return Err(Fault::failed(
-                doing(),
-                format!("{} labels for {n} rows", self.labels.len()),
-            )
-            .expected("one label for each row"));
-        }
-        let positives = self.labels.iter().filter(|label| **label).count();
-        if positives == 0 || positives == n {
-            return Err(
-                Fault::usage(doing(), format!("{positives} positive of {n} rows"))
-                    .expected("rows with both labels")
-                    .hint("check the suite's `label` fields"),
-            );
-        }
-        if let Some(((row, column), value)) = self
-            .rows
-            .indexed_iter()
-            .find(|(_, value)| !value.is_finite())
-        {
-            return Err(Fault::failed(
-                doing(),
-                format!("the activation {value} in row {row}, column {column}"),
-            )
-            .expected("finite activations"));
-        }
-        Ok(())
     }
 }
 
 /// What can be set about the training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingOptions {
-    /// L2 penalty of logistic regression: the objective is `Σ log-loss + λ/2 ‖w‖²`, scikit-learn's with `C = 1/λ`.
-    /// The intercept is not penalised.
+    /// L2 penalty of logistic regression and of probes that pool: the objective is `Σ log-loss + λ/2 ‖w‖²`, scikit-learn's with
+    /// `C = 1/λ`. The intercept is not penalised.
     pub lambda: f64,
+    /// Seeds what a kind draws at random: the order of pairs, first guesses.
+    pub seed: u64,
 }
 
 impl Default for TrainingOptions {
     /// λ = 10, as in "Detecting strategic deception using linear probes" (Apollo, 2025).
     fn default() -> Self {
-        Self { lambda: 10.0 }
+        Self {
+            lambda: 10.0,
+            seed: 0,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Cross-validated scores: every row is scored by a probe that has not seen its group.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 
-use super::{ProbeKind, TrainingOptions, TrainingSet};
+use super::{Probe, ProbeKind, TrainingOptions, TrainingSet};
 use crate::fault::{Fault, Result};
 
 impl ProbeKind {
@@ -32,25 +32,25 @@ impl ProbeKind {
         for fold in distinct {
             let (inside, outside): (Vec<usize>, Vec<usize>) =
                 (0..fold_of.len()).partition(|row| fold_of.get(*row) == Some(&fold));
-            let rows: Array2<f32> = set.rows.select(Axis(0), &outside);
-            let labels: Vec<bool> = outside
-                .iter()
-                .filter_map(|row| set.labels.get(*row).copied())
-                .collect();
-            let probe = self.train(
-                &TrainingSet {
-                    rows: rows.view(),
-                    labels: &labels,
-                },
-                options,
-            )?;
+            let probe = self.train(&set.subset(&outside).set(), options)?;
             let held_out: Array2<f32> = set.rows.select(Axis(0), &inside);
-            for (row, score) in inside.iter().zip(probe.score(held_out.view())?) {
+            for (row, score) in inside.iter().zip(self.row_scores(&probe, held_out.view())?) {
                 if let Some(slot) = scores.get_mut(*row) {
                     *slot = score;
                 }
             }
         }
         Ok(scores)
+    }
+
+    /// The score of each row, taken for an item of one token.
+    fn row_scores(&self, probe: &Probe, rows: ArrayView2<f32>) -> Result<Vec<f64>> {
+        let Some(pooling) = self.pooling else {
+            return Ok(probe.scores(rows)?.into_iter().collect());
+        };
+        let scores = probe.token_scores(rows)?;
+        (0..rows.nrows())
+            .map(|row| pooling.of_columns(scores.view(), &[row]))
+            .collect()
     }
 }

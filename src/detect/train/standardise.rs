@@ -7,7 +7,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use crate::detect::probe::LinearProbe;
+use crate::detect::probe::Probe;
 
 /// Mean and spread of each column.
 pub(super) struct Scaler {
@@ -51,11 +51,30 @@ impl Scaler {
     }
 
     /// The probe in raw space that scores as `z·weight + bias` does on scaled rows.
-    pub(super) fn folded(&self, weight: &Array1<f64>, bias: f64) -> LinearProbe {
+    pub(super) fn folded(&self, weight: &Array1<f64>, bias: f64) -> Probe {
         let raw = weight * &self.inverse;
-        LinearProbe {
-            bias: (bias - raw.dot(&self.mean)) as f32,
-            weight: raw.mapv(|value| value as f32),
+        let bias = (bias - raw.dot(&self.mean)) as f32;
+        Probe::linear(raw.mapv(|value| value as f32), bias)
+    }
+
+    /// The same for several columns `[d_in, c]` with biases `[c]`.
+    pub(super) fn folded_columns(&self, weight: ArrayView2<f64>, bias: &Array1<f64>) -> Probe {
+        let columns = weight.columns().into_iter().zip(bias);
+        let columns: Vec<Probe> = columns
+            .map(|(column, bias)| self.folded(&column.to_owned(), *bias))
+            .collect();
+        let entry = |row: usize, column: usize| {
+            let of_column: Option<&Probe> = columns.get(column);
+            of_column.map_or(0.0, |probe| probe.weight[[row, 0]])
+        };
+        Probe {
+            weight: Array2::from_shape_fn(weight.raw_dim(), |(row, column)| entry(row, column)),
+            bias: columns.iter().map(|probe| probe.bias.sum()).collect(),
         }
+    }
+
+    /// The same spreads about another centre.
+    pub(super) fn centred_at(self, mean: Array1<f64>) -> Self {
+        Self { mean, ..self }
     }
 }

@@ -305,10 +305,7 @@ impl TransferLine {
                 reference: MeasuredLine::of(&both.reference),
                 here: MeasuredLine::of(&both.here),
             }),
-            agreements: found
-                .agreements()
-                .map(|agreement| AgreementLine::of(&agreement))
-                .collect(),
+            agreements: found.agreements.iter().map(AgreementLine::of).collect(),
         }
     }
 }

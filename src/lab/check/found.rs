@@ -117,13 +117,8 @@ impl Checked {
     /// Whether it fits: what is declared and what the reference run gives, whichever there is.
     #[must_use]
     pub fn conclusion(&self) -> Conclusion {
-        let transferred = self.transfer.iter().flat_map(Transfer::agreements);
-        let mut all = self
-            .agreements
-            .iter()
-            .cloned()
-            .chain(transferred)
-            .peekable();
+        let transferred = self.transfer.iter().flat_map(|found| &found.agreements);
+        let mut all = self.agreements.iter().chain(transferred).peekable();
         if all.peek().is_none() {
             Conclusion::Untold
         } else if all.all(|agreement| agreement.fits) {

@@ -165,7 +165,7 @@ fn fault(path: &Path, found: impl Into<String>) -> Fault {
 fn missing(path: &Path, tensors: &SafeTensors<'_>, name: &str) -> Fault {
     let mut names = tensors.names();
     names.sort_unstable();
-    fault(path, format!("no `{name}` beside {}", names.join(", "))).hint(
+    fault(path, format!("no `{name}` beside {}", names.join(", "))).expected("`input_ids` and a tensor for each site that a detector reads").hint(
         "write it with `candor capture MODEL --prompts FILE --sites SITE --out FILE`, or from PyTorch with \
          `safetensors.torch.save_file`",
     )

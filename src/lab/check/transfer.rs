@@ -7,11 +7,11 @@ use super::reference::{Recorded, Reference};
 use super::{Reader, TOKENS_AT_ONCE};
 use crate::detect::card::Declares;
 use crate::detect::sae::{Measured, Measuring};
-use crate::detect::{Agreement, Calibration, Detector, Sae, Span, sae_agreements};
+use crate::detect::{Agreement, Calibration, Detector, Sae, Span, flip_agreement, sae_agreements};
 use crate::fault::{Fault, Result};
 use crate::lab::Progress;
 use crate::lab::chunks::chunks;
-use crate::model::Architecture;
+use crate::model::{Architecture, Layout};
 use crate::stats::{Estimate, mean, pearson, proportion, spearman};
 
 /// What a detector loses between a reference run and this model.
@@ -29,6 +29,8 @@ pub struct Transfer {
     pub note: Option<&'static str>,
     /// How an SAE fares on both.
     pub dictionaries: Option<Dictionaries>,
+    /// An SAE's quality here beside that on the reference run, and a threshold's flips beside the false alarms that its card declares.
+    pub agreements: Vec<Agreement>,
 }
 
 /// Token scores of both runs.
@@ -72,18 +74,14 @@ pub struct Dictionaries {
     pub here: Measured,
 }
 
-impl Transfer {
-    /// An SAE's quality here, held against that on the reference run.
-    pub fn agreements(&self) -> impl Iterator<Item = Agreement> + use<> {
-        let both = self.dictionaries.map(|both| {
-            let declared = Declares {
-                l0: Some(both.reference.l0),
-                explained_variance: Some(both.reference.explained_variance),
-                ..Declares::default()
-            };
-            sae_agreements(&declared, &both.here)
-        });
-        both.into_iter().flatten()
+impl Dictionaries {
+    fn agreements(&self) -> Vec<Agreement> {
+        let declared = Declares {
+            l0: Some(self.reference.l0),
+            explained_variance: Some(self.reference.explained_variance),
+            ..Declares::default()
+        };
+        sae_agreements(&declared, &self.here)
     }
 }
 
@@ -145,16 +143,15 @@ impl<'a> Comparison<'a> {
     ) -> Result<Self> {
         let width = |site| {
             let layout = arch.site(site).map(|site| site.layout);
-            layout.and_then(|layout| layout.per_position()).unwrap_or(0)
+            layout.and_then(Layout::per_position).unwrap_or(0)
         };
         let recorded = |site| reference.at(site, width(site));
-        let columns = match candidate {
-            Candidate::Detector(detector) => detector
-                .features()
-                .len()
-                .max(usize::from(candidate.sae().is_none())),
-            Candidate::Sae { .. } => 0,
-        };
+        let columns = candidate
+            .detector()
+            .map_or(0, |detector| match candidate.sae() {
+                Some(_) => detector.features().len(),
+                None => 1,
+            });
         Ok(Self {
             candidate,
             inputs: recorded(candidate.site())?,
@@ -212,7 +209,7 @@ impl<'a> Comparison<'a> {
             let rows = theirs.rows().into_iter().zip(ours.rows());
             self.jaccard += rows.map(|(a, b)| jaccard(a, b)).sum::<f64>();
         }
-        if let (Candidate::Detector(detector), false) = (self.candidate, self.scores.is_empty()) {
+        if let (Some(detector), false) = (self.candidate.detector(), self.scores.is_empty()) {
             let both = [
                 detector.token_scores(theirs.view())?,
                 detector.token_scores(ours.view())?,
@@ -273,20 +270,30 @@ impl<'a> Comparison<'a> {
                 }
             });
         let span = detector.map(|detector| detector.card.span);
+        let columns: Vec<Columns> = columns.collect();
+        let dictionaries = match &self.measuring {
+            Some([reference, here]) => Some(Dictionaries {
+                jaccard: self.jaccard / n,
+                reference: reference.finish()?,
+                here: here.finish()?,
+            }),
+            None => None,
+        };
+        let mut agreements = dictionaries
+            .as_ref()
+            .map_or_else(Vec::new, Dictionaries::agreements);
+        let flips = columns.iter().find_map(|columns| columns.text_flips);
+        if let (Some(calibration), Some(flips)) = (calibration, flips) {
+            agreements.push(flip_agreement(&calibration.control, &flips.share));
+        }
         Ok(Transfer {
             tokens: self.tokens,
             cosine: self.cosine / n,
             relative_difference: self.relative / n,
-            scores: columns.collect(),
+            scores: columns,
             note: span.and_then(read_as),
-            dictionaries: match &self.measuring {
-                Some([reference, here]) => Some(Dictionaries {
-                    jaccard: self.jaccard / n,
-                    reference: reference.finish()?,
-                    here: here.finish()?,
-                }),
-                None => None,
-            },
+            dictionaries,
+            agreements,
         })
     }
 }

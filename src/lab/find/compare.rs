@@ -8,7 +8,7 @@ use super::ranking::{Bounds, ReaderLine, Verdict};
 use crate::detect::train::{ProbeKind, TrainingOptions, TrainingSet};
 use crate::detect::{FeatureActs, HoldOut, Selection, SplitItem, best_features, folds};
 use crate::fault::{Fault, Result};
-use crate::stats::{auroc, auroc_interval, clustered_bootstrap_of};
+use crate::stats::{auroc, auroc_difference, auroc_interval};
 
 /// How many features are combined.
 const SIZES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -200,33 +200,28 @@ impl Contest<'_> {
         })?;
         let chosen = rows.select(Axis(0), train);
         let labels = self.items.labels_of(train);
-        let set = TrainingSet {
-            rows: chosen.view(),
-            labels: &labels,
-        };
+        let set = TrainingSet::of_rows(chosen.view(), &labels);
         let probe = kind.train(&set, TrainingOptions::default())?;
-        Ok(probe.score(rows.select(Axis(0), test).view())?.to_vec())
+        let scores = probe.scores(rows.select(Axis(0), test).view())?;
+        Ok(scores.column(0).to_vec())
     }
 
     /// How much higher the AUROC of one reader is than another's, on the same resamples.
     fn over(&self, one: &Reader, other: &Reader) -> Result<Bounds> {
         let labels = self.items.labels_of(&self.split.held_out);
         let groups = self.items.groups_of(&self.split.held_out);
-        let of = |reader: &Reader, rows: &[usize]| {
-            let side = |wanted: bool| -> Vec<f64> {
-                rows.iter()
-                    .filter(|row| labels.get(**row) == Some(&wanted))
-                    .filter_map(|row| reader.scores.get(*row).copied())
-                    .collect()
-            };
-            auroc(&side(true), &side(false))
-        };
         let Selection {
             resamples, seed, ..
         } = *self.selection;
-        let difference = |rows: &[usize]| Some(of(one, rows)? - of(other, rows)?);
-        clustered_bootstrap_of(&groups, Some((-1.0, 1.0)), resamples, seed, difference)
-            .map(Bounds::from)
+        auroc_difference(
+            &one.scores,
+            &other.scores,
+            &labels,
+            &groups,
+            resamples,
+            seed,
+        )
+        .map(Bounds::from)
     }
 }
 

@@ -155,15 +155,16 @@ impl Taken {
             if !keep {
                 continue;
             }
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            row.convert_from_f32_slice(&values.to_vec());
+            // The runtime lets nothing else through than what rounds to an infinity.
+            if let Some(value) = row.iter().find(|value| !value.is_finite()) {
                 return Err(Fault::failed(
                     format!("reading activations at `{}`", self.site),
-                    format!("{value} at token {position} of text {place}"),
+                    format!("{value} in bfloat16 at token {position} of text {place}"),
                 )
                 .expected("finite activations")
                 .hint("the model overflows here: train at another site, or on other texts"));
             }
-            row.convert_from_f32_slice(&values.to_vec());
             if !held {
                 self.moments.add(&row);
                 self.dealer.deal(&row)?;

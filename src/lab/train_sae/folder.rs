@@ -83,7 +83,7 @@ impl Folder {
     /// # Errors
     /// It cannot be created or written.
     pub fn open(path: &Path) -> Result<Self> {
-        files::prepare(path)?;
+        files::prepare(path).map_err(|fault| fault.hint("name another folder with --work"))?;
         Ok(Self {
             path: path.to_owned(),
         })

@@ -18,7 +18,7 @@ pub use self::texts::{Own, Text};
 
 use self::folder::{Folder, Identity, Manifest};
 use self::learn::{Learning, jsonl};
-use super::{Progress, Subject};
+use super::{Progress, SpliceLoss, Subject, splice_loss};
 use crate::detect::Sae;
 use crate::detect::sae::Measured;
 use crate::detect::sae::train::{Described, Settings};
@@ -76,8 +76,6 @@ pub struct SaeRequest<'a> {
     pub seed: u64,
     /// The folder to write.
     pub out: &'a Path,
-    /// The command that makes it again.
-    pub command: String,
 }
 
 /// A trained SAE, measured on the rows held out.
@@ -85,6 +83,8 @@ pub struct SaeRequest<'a> {
 pub struct TrainedSae {
     /// On the rows held out, as the saved SAE encodes them.
     pub measured: Measured,
+    /// What its reconstruction costs the model on held-out texts; `None` at a site that cannot be written.
+    pub loss: Option<SpliceLoss>,
     /// Features that were not active for the window at the end of the training.
     pub dead: usize,
     /// Rows to learn from.
@@ -154,14 +154,40 @@ pub fn train_sae(
     // What is measured is what was written.
     let sae = Sae::open(&staged)?;
     let measured = sae.measure(folder.held_out(&manifest)?.view())?;
+    let loss = loss(runtime, subject, request.site, &manifest.to_splice, &sae);
     fs::rename(&staged, request.out).map_err(disk)?;
     Ok(TrainedSae {
         measured,
+        loss,
         dead: learnt.trainer.dead().iter().filter(|dead| **dead).count(),
         rows: manifest.rows(),
         steps,
         seconds,
     })
+}
+
+/// A site may be one that can be read and not written, and texts may hold no token that follows another: the SAE is none the worse.
+fn loss(
+    runtime: &Runtime,
+    subject: &Subject,
+    site: SiteName,
+    texts: &[Text],
+    sae: &Sae,
+) -> Option<SpliceLoss> {
+    let prompts: Vec<Vec<i64>> = texts.iter().map(|text| text.ids.clone()).collect();
+    let keep: Vec<Vec<bool>> = texts.iter().map(|text| text.keep.clone()).collect();
+    let loss = splice_loss(
+        runtime,
+        &subject.model,
+        &subject.arch,
+        site,
+        site,
+        &prompts,
+        &mut |x| sae.decode(sae.encode(x)?.view(), x),
+        &keep,
+    );
+    loss.inspect_err(|fault| tracing::warn!("no loss with the reconstruction: {fault}"))
+        .ok()
 }
 
 /// The folder that `out` is to lie in, and that there is nothing there yet.
@@ -264,17 +290,13 @@ fn metadata(
         "exclude_special_tokens": true,
         "prepend_bos": true,
         "candor": {
-            "command": request.command,
-            "trained_as": settings.architecture.name,
             "model_sha256": subject.sha256(),
             "data": source,
             "texts": texts,
             "texts_held_out": held_out,
             "rows": manifest.rows(),
-            "steps": settings.steps,
-            "batch": settings.batch,
-            "lr": settings.lr,
-            "seed": settings.seed,
+            "scaled_by": manifest.scale(),
+            "training": settings.to_json(),
         },
     });
     match fields {

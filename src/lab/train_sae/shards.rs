@@ -255,3 +255,63 @@ impl Reader {
         random
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may unwrap")]
+mod tests {
+    use super::*;
+
+    const ROWS: usize = 100;
+
+    fn dealt(folder: &Path, shards: usize) -> Vec<usize> {
+        let mut dealer = Dealer::new(folder, shards, 3);
+        for row in 0_u8..100 {
+            dealer.deal(&[bf16::from(row), bf16::ONE]).unwrap();
+        }
+        dealer.finish().unwrap()
+    }
+
+    fn read_on(reader: &mut Reader, rows: usize) -> Vec<f32> {
+        let mut batch = Array2::zeros((rows, 2));
+        reader.fill(&mut batch).unwrap();
+        assert!(batch.column(1).iter().all(|one| *one == 0.5));
+        batch.column(0).to_vec()
+    }
+
+    #[test]
+    fn every_pass_has_every_row_once_in_another_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = dealt(folder.path(), 4);
+        assert_eq!(rows.iter().sum::<usize>(), ROWS);
+        let open = |at| Reader::new(folder.path(), rows.clone(), 2, 0.5, 7, at);
+        let mut reader = open(Position::default());
+        // Batches that end where no pass and no shard ends.
+        let read: Vec<f32> = (0..20).flat_map(|_| read_on(&mut reader, 30)).collect();
+        let passes: Vec<&[f32]> = read.chunks(ROWS).collect();
+        let expected: Vec<f32> = (0_u8..100).map(|row| f32::from(row) * 0.5).collect();
+        for pass in &passes {
+            let mut sorted = pass.to_vec();
+            sorted.sort_by(f32::total_cmp);
+            assert_eq!(sorted, expected);
+        }
+        assert_ne!(passes[0], passes[1]);
+        assert_ne!(passes[0], expected);
+        // A reader that begins where another stood goes on as that one does.
+        let mut reader = open(Position::default());
+        read_on(&mut reader, 130);
+        let mut other = open(reader.position());
+        assert_eq!(read_on(&mut reader, 77), read_on(&mut other, 77));
+    }
+
+    #[test]
+    fn an_empty_shard_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = dealt(folder.path(), 400);
+        assert!(rows.contains(&0));
+        let mut reader = Reader::new(folder.path(), rows, 2, 0.5, 7, Position::default());
+        let mut read = read_on(&mut reader, ROWS);
+        read.sort_by(f32::total_cmp);
+        read.dedup();
+        assert_eq!(read.len(), ROWS);
+    }
+}

@@ -81,7 +81,8 @@ pub(super) struct Word<'a> {
 pub(super) struct DetectorView<'a> {
     pub detector: &'a DetectorRecord,
     pub threshold: String,
-    pub limits: String,
+    /// How many limits there are, and what they are.
+    pub limits: (String, Vec<Prose>),
     pub declared: Option<String>,
     /// How well an SAE fits this audit's activations.
     pub fit: Vec<(&'static str, String)>,
@@ -269,7 +270,10 @@ fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
             ),
             (None, _) => "Has no threshold".to_owned(),
         },
-        limits: counted(detector.limits.len(), "limit", "limits"),
+        limits: (
+            counted(detector.limits.len(), "limit", "limits"),
+            detector.limits.iter().map(|limit| prose(limit)).collect(),
+        ),
         fit: [
             ("active features a token (L0)", detector.l0),
             ("variance explained", detector.explained_variance),

@@ -14,7 +14,9 @@ pub(super) const FORMAT: Format = Format {
     about: "`layer_i.safetensors` with W_enc and W_dec of one shape [n, d]",
     conversion: "safetensors.torch.save_file(torch.load(\"layer_0.pt\", weights_only=True), \"layer_0.safetensors\")",
     recognise: |listing| {
-        listing.any(|weights| is_transcoder(weights) || cross_layer(weights).is_some())
+        // SAELens's files say their widths.
+        listing.config("", &["d_sae"]).is_none()
+            && listing.any(|weights| is_transcoder(weights) || cross_layer(weights).is_some())
     },
     read,
 };
@@ -24,7 +26,9 @@ const THRESHOLD: &str = "activation_function.threshold";
 /// A square dictionary could lie either way: then its threshold tells.
 fn is_transcoder(weights: &Weights) -> bool {
     match (weights.shape("W_enc"), weights.shape("W_dec")) {
-        (Some([n, d]), Some(decoder)) => *decoder == [*n, *d] && (n != d || weights.has(THRESHOLD)),
+        (Some([n, d]), Some(decoder)) => {
+            *decoder == [*n, *d] && (n != d || weights.has(THRESHOLD)) && !weights.is_npz()
+        }
         _ => false,
     }
 }

@@ -13,11 +13,9 @@ pub(super) const FORMAT: Format = Format {
     conversion: "numpy.savez(\"params.npz\", **{name: tensor.numpy() for name, tensor in torch.load(\"params.pt\", weights_only=True).items()})",
     recognise: |listing| {
         listing.any(|weights| {
-            let npz = weights
-                .path
-                .extension()
-                .is_some_and(|extension| extension == "npz");
-            npz && weights.has("threshold") && ENCODER.iter().any(|name| weights.has(name))
+            weights.is_npz()
+                && weights.has("threshold")
+                && ENCODER.iter().any(|name| weights.has(name))
         })
     },
     read,

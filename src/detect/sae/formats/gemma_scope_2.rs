@@ -12,13 +12,8 @@ pub(super) const FORMAT: Format = Format {
     conversion: "safetensors.torch.save_file(torch.load(\"params.pt\", weights_only=True), \"params.safetensors\")",
     recognise: |listing| {
         listing.config(CONFIG, &["hf_hook_point_in"]).is_some()
-            || listing.any(|weights| {
-                let npz = weights
-                    .path
-                    .extension()
-                    .is_some_and(|extension| extension == "npz");
-                !npz && weights.has("w_enc") && weights.has("w_dec")
-            })
+            || listing
+                .any(|weights| !weights.is_npz() && weights.has("w_enc") && weights.has("w_dec"))
     },
     read,
 };

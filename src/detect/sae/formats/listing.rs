@@ -53,6 +53,11 @@ impl Weights {
         self.tensors.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Whether it is an archive of NumPy's.
+    pub(super) fn is_npz(&self) -> bool {
+        Content::of(&self.bytes) == Content::Npz
+    }
+
     /// The tensors, none taken yet.
     pub(super) fn open(&self) -> Result<Tensors<'_>> {
         Tensors::of(&self.path, &self.bytes)
@@ -334,9 +339,10 @@ fn is_config(path: &Path) -> bool {
 
 /// Some names and how many more.
 fn list(names: &[String]) -> String {
-    let mut shown = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        shown += &format!(" and {} more", names.len() - SHOWN);
+    match names.split_at_checked(SHOWN) {
+        Some((shown, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", shown.join(", "), rest.len())
+        }
+        _ => names.join(", "),
     }
-    shown
 }

@@ -210,6 +210,11 @@ fn unknown(listing: &Listing) -> Fault {
     if let Some(broken) = listing.broken() {
         return broken.clone();
     }
+    if listing.any(|weights| weights.names().any(|name| name.starts_with("attn_layers."))) {
+        return Fault::usage(listing.doing(), listing.found())
+            .expected("an architecture whose features one activation tells")
+            .hint("a temporal SAE cannot be read: its encoder attends over the tokens before");
+    }
     let known: Vec<String> = FORMATS
         .iter()
         .map(|format| format!("{}: {}", format.name, format.about))

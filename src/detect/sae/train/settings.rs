@@ -1,5 +1,7 @@
 //! What a training is told.
 
+use serde_json::{Value, json};
+
 use super::{Architecture, Penalty};
 use crate::fault::{Fault, Result};
 
@@ -103,6 +105,28 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// As they are kept with the weights.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "architecture": self.architecture.name,
+            "k": self.k,
+            "widths": self.widths,
+            "penalty": format!("{:?}", self.penalty).to_lowercase(),
+            "l0_coefficient": self.l0_coefficient,
+            "l0_warm_up": self.l0_warm_up,
+            "bandwidth": self.bandwidth,
+            "lr": self.lr,
+            "warm_up": self.warm_up,
+            "decay": self.decay,
+            "steps": self.steps,
+            "batch": self.batch,
+            "seed": self.seed,
+            "aux_coefficient": self.aux_coefficient,
+            "dead_after": self.dead_after,
+        })
     }
 
     /// The learning rate of a step, from 0: a linear warm-up, a plateau, a linear decay to 0.

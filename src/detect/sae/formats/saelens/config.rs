@@ -10,10 +10,7 @@ use crate::detect::sae::{Normalization, SaeConfig};
 use crate::fault::{Fault, Result};
 
 /// Architectures of SAELens that are not computed, and why.
-const REFUSED: [(&str, &str); 1] = [(
-    "temporal",
-    "its encoder attends over the tokens before (`attn_layers`), so that an activation alone does not tell its features",
-)];
+const REFUSED: [(&str, &str); 1] = [("temporal", "its encoder attends over the tokens before")];
 
 /// What metadata is kept beside the hooks.
 const METADATA: [&str; 13] = [
@@ -119,7 +116,13 @@ impl Cfg<'_> {
             found
         };
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-            return Err(self.fields.wrong("architecture", why));
+            return Err(self
+                .fields
+                .wrong(
+                    "architecture",
+                    "an architecture whose features one activation tells",
+                )
+                .hint(format!("`{name}` cannot be read: {why}")));
         }
         Architecture::named(name).ok_or_else(|| {
             let known: Vec<&str> = ARCHITECTURES.iter().map(|known| known.name).collect();
@@ -202,10 +205,10 @@ impl Cfg<'_> {
     }
 
     fn k(&self) -> Result<Option<usize>> {
-        match self.fields.has("k") {
-            true => self.fields.size("k").map(Some),
-            false => self.fields.whole("activation_fn_kwargs.k"),
+        if self.fields.has("k") {
+            return self.fields.size("k").map(Some);
         }
+        self.fields.whole("activation_fn_kwargs.k")
     }
 
     fn pursuit(&self) -> Result<Pursuit> {
