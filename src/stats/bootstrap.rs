@@ -112,6 +112,25 @@ pub fn auroc_interval(
     })
 }
 
+pub(super) fn check_scores(scores: &[f64], labels: &[bool], clusters: &[&str]) -> Result<()> {
+    if scores.len() != labels.len() || scores.len() != clusters.len() {
+        return Err(Fault::failed(
+            DOING,
+            format!(
+                "{} scores, {} labels and {} groups",
+                scores.len(),
+                labels.len(),
+                clusters.len()
+            ),
+        )
+        .expected("one label and one group for each score"));
+    }
+    if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
+        return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
+    }
+    Ok(())
+}
+
 /// The ends of an AUROC's interval, or the exact ones where resampling shows no variation.
 pub(super) fn unseen_aurocs(
     point: f64,
@@ -180,25 +199,6 @@ impl Draws {
         let at = resample * self.members.len() + cluster;
         self.times.get(at).copied().map_or(0, u64::from)
     }
-}
-
-pub(super) fn check_scores(scores: &[f64], labels: &[bool], clusters: &[&str]) -> Result<()> {
-    if scores.len() != labels.len() || scores.len() != clusters.len() {
-        return Err(Fault::failed(
-            DOING,
-            format!(
-                "{} scores, {} labels and {} groups",
-                scores.len(),
-                labels.len(),
-                clusters.len()
-            ),
-        )
-        .expected("one label and one group for each score"));
-    }
-    if let Some(score) = scores.iter().find(|score| !score.is_finite()) {
-        return Err(Fault::failed(DOING, format!("the score {score}")).expected("finite scores"));
-    }
-    Ok(())
 }
 
 /// The statistic on the sample and the percentiles of its bootstrap distribution.
