@@ -308,7 +308,11 @@ fn bad_feature_activations_are_refused() {
 
 #[test]
 fn messages_for_bad_splits() {
-    let item = |group, content| SplitItem { group, content, ..SplitItem::default() };
+    let item = |group, content| SplitItem {
+        group,
+        content,
+        ..SplitItem::default()
+    };
     let two = [item("a", "x"), item("b", "y")];
     let copies = [item("a", "same"), item("b", "same")];
     let faults = [
@@ -341,7 +345,11 @@ fn baselines_find_what_is_in_the_text() {
     let items: Vec<SplitItem<'_>> = groups
         .iter()
         .zip(&texts)
-        .map(|(group, content)| SplitItem { group, content, ..SplitItem::default() })
+        .map(|(group, content)| SplitItem {
+            group,
+            content,
+            ..SplitItem::default()
+        })
         .collect();
     let fold_of = folds(&items, 5, 1).unwrap();
     let options = TrainingOptions::default();

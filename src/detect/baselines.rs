@@ -31,7 +31,8 @@ pub fn bag_of_words_auroc(
     let everywhere: Vec<usize> = (0..texts.len()).collect();
     let rows = word_rows(texts, &everywhere)?;
     let set = TrainingSet::of_rows(rows.view(), labels);
-    auroc_of(&logistic()?.out_of_fold(&set, fold_of, options)?, labels)
+    let scores = logistic()?.out_of_fold(&set, fold_of, options.rough())?;
+    auroc_of(&scores, labels)
 }
 
 /// Scores of the held-out texts by logistic regression on the counts of words that occur in the texts that it is trained on.
@@ -58,7 +59,7 @@ pub fn logistic_scores(
     (train, held_out): (&[usize], &[usize]),
     options: TrainingOptions,
 ) -> Result<Vec<f64>> {
-    let probe = logistic()?.train(&set.subset(train).set(), options)?;
+    let probe = logistic()?.train(&set.subset(train).set(), options.rough())?;
     let scores = probe.scores(set.subset(held_out).set().rows)?;
     Ok(scores.into_iter().collect())
 }
@@ -84,11 +85,14 @@ fn word_rows(texts: &[&str], of: &[usize]) -> Result<Array2<f32>> {
     if frequent.is_empty() {
         return Err(Fault::usage(DOING, "texts without a word").expected("items with text"));
     }
-    Ok(Array2::from_shape_fn((texts.len(), frequent.len()), |(row, column)| {
-        let word = frequent.get(column).map(|(word, _)| *word);
-        let count = word.and_then(|word| counts.get(row)?.get(word));
-        count.copied().unwrap_or_default() as f32
-    }))
+    Ok(Array2::from_shape_fn(
+        (texts.len(), frequent.len()),
+        |(row, column)| {
+            let word = frequent.get(column).map(|(word, _)| *word);
+            let count = word.and_then(|word| counts.get(row)?.get(word));
+            count.copied().unwrap_or_default() as f32
+        },
+    ))
 }
 
 /// AUROC of the items' lengths alone, in whichever direction separates: at least 0.5.

@@ -22,7 +22,11 @@ pub fn without_negation(text: &str) -> (String, bool) {
         if word.is_empty() || matches!(word, "do" | "does" | "did") {
             continue;
         }
-        kept.push(word.strip_suffix('s').filter(|stem| stem.len() > 2).unwrap_or(word));
+        kept.push(
+            word.strip_suffix('s')
+                .filter(|stem| stem.len() > 2)
+                .unwrap_or(word),
+        );
     }
     (kept.join(" "), negated)
 }

@@ -140,8 +140,9 @@ fn refuse_leaks(items: &[SplitItem<'_>], part: &[usize]) -> Result<()> {
         if !item.tokens.is_empty()
             && let Some(first) = apart(row, Some(*first))
         {
-            return Err(leak("the same tokens", items, (first, row))
-                .hint("put items that the tokenizer makes equal into one group, or remove the copies"));
+            return Err(leak("the same tokens", items, (first, row)).hint(
+                "put items that the tokenizer makes equal into one group, or remove the copies",
+            ));
         }
         let (statement, negated) = item.statement;
         if !statement.is_empty() {

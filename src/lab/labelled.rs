@@ -217,6 +217,11 @@ fn pairs_of(suite: &Suite, first: usize) -> Vec<Option<usize>> {
 }
 
 fn suite_of<'s>(suites: &[&'s Suite], reading: &Reading<'_>) -> &'s str {
-    let holds = |suite: &&&Suite| suite.items.iter().any(|item| std::ptr::eq(item, reading.item));
+    let holds = |suite: &&&Suite| {
+        suite
+            .items
+            .iter()
+            .any(|item| std::ptr::eq(item, reading.item))
+    };
     suites.iter().find(holds).map_or("", |suite| &suite.id)
 }

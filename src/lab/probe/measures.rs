@@ -134,7 +134,10 @@ pub(super) fn reliability(
     groups: &[&str],
     seed: u64,
 ) -> Result<ReliabilityLine> {
-    let told: Vec<f64> = scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect();
+    let told: Vec<f64> = scores
+        .iter()
+        .map(|score| 1.0 / (1.0 + (-score).exp()))
+        .collect();
     let errors: Vec<(&str, f64)> = groups
         .iter()
         .zip(told.iter().zip(labels))
@@ -165,7 +168,10 @@ fn bins(told: &[f64], labels: &[bool]) -> Vec<Bin> {
         }
     }
     let of = |(bin, rows): (usize, &Vec<usize>)| {
-        let values: Vec<f64> = rows.iter().filter_map(|row| told.get(*row).copied()).collect();
+        let values: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| told.get(*row).copied())
+            .collect();
         let positives = rows.iter().filter(|row| labels.get(**row) == Some(&true));
         let found = proportion(positives.count(), rows.len())?;
         Some(Bin {

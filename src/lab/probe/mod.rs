@@ -22,9 +22,7 @@ use super::progress::Progress;
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
 use crate::detect::train::{ProbeKind, TrainingOptions, TrainingSet};
-use crate::detect::{
-    Aggregation, Card, Detector, DetectorKind, Loaded, SplitItem, Span, hold_out,
-};
+use crate::detect::{Aggregation, Card, Detector, DetectorKind, Loaded, Span, SplitItem, hold_out};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
@@ -33,8 +31,8 @@ use crate::tokens::Suite;
 
 pub use self::page::probe_page;
 pub use self::report::{
-    BaselineLine, Bin, Cell, CountLine, DatasetLine, EstimateLine, LeftOut, PermutationLine, ProbeReport,
-    ReliabilityLine, SplitLine, SweepLine, TransferTable, ValueLine,
+    BaselineLine, Bin, Cell, CountLine, DatasetLine, EstimateLine, LeftOut, PermutationLine,
+    ProbeReport, ReliabilityLine, SplitLine, SweepLine, TransferTable, ValueLine,
 };
 
 /// Share of the groups that report the probe's quality, and share of the rest that chooses.
@@ -114,10 +112,11 @@ pub fn train_probe(
     progress: &dyn Progress,
 ) -> Result<TrainedProbe> {
     if !(request.prevalence > 0.0 && request.prevalence < 1.0) {
-        return Err(
-            Fault::usage("training a probe", format!("a prevalence of {}", request.prevalence))
-                .expected("a share between 0 and 1, such as 0.001"),
-        );
+        return Err(Fault::usage(
+            "training a probe",
+            format!("a prevalence of {}", request.prevalence),
+        )
+        .expected("a share between 0 and 1, such as 0.001"));
     }
     progress.stage("reading activations", request.sites.len());
     let mut sites = request.sites.clone();
@@ -133,6 +132,19 @@ pub fn train_probe(
             ..TrainingOptions::default()
         },
     };
+    if work
+        .labels
+        .iter()
+        .all(|label| Some(label) == work.labels.first())
+    {
+        let found = match work.labels.first() {
+            Some(label) => format!("the label {} in every item", u8::from(*label)),
+            None => "no item".to_owned(),
+        };
+        return Err(Fault::usage("training a probe", found)
+            .expected("items with both labels")
+            .hint("check the suite's `label` fields"));
+    }
     let split = Split::of(&data.split_items(), request.seed)?;
     let (kinds, left_out) = work.kinds()?;
     let candidates = sweep(&work, &kinds, &data, &split, progress)?;
@@ -144,8 +156,13 @@ pub fn train_probe(
     let scores = work.scores(kind, &probe, activations, &split.held_out)?;
     let quality = work.quality(&scores, &split.held_out)?;
     let name = request.sites[site];
-    let calibration =
-        work.calibrate(runtime, subject, (kind, &probe), name, (&scores, &split.held_out))?;
+    let calibration = work.calibrate(
+        runtime,
+        subject,
+        (kind, &probe),
+        name,
+        (&scores, &split.held_out),
+    )?;
     let detector = Detector {
         card: Card {
             id: request.id.clone(),

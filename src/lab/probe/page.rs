@@ -157,7 +157,10 @@ fn bins(report: &ProbeReport) -> Vec<BinView> {
             y: upwards(bin.found.point),
             low: upwards(bin.found.low),
             high: upwards(bin.found.high),
-            radius: format!("{:.1}", 2.5 + 5.0 * (bin.n as f64 / report.auroc.n as f64).sqrt()),
+            radius: format!(
+                "{:.1}",
+                2.5 + 5.0 * (bin.n as f64 / report.auroc.n as f64).sqrt()
+            ),
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use ndarray::Array2;
 use super::super::labelled::Labelled;
 use super::super::progress::Progress;
 use super::super::subject::Subject;
+use super::Split;
 use super::fitting::Fitting;
 use super::measures::{Scored, reliability};
 use super::permuted::permuted;
@@ -14,7 +15,6 @@ use super::simpler::{Beside, simpler};
 use super::sweep::Candidate;
 use super::transfer::transfer;
 use super::verdict::{best, verdict};
-use super::Split;
 use crate::detect::train::ProbeKind;
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
@@ -339,7 +339,11 @@ impl Measured<'_> {
             span: request.span.to_string(),
             aggregation: work.aggregation(kind).to_string(),
             positive: request.positive.clone(),
-            flags: if request.flags_below { "below" } else { "above" },
+            flags: if request.flags_below {
+                "below"
+            } else {
+                "above"
+            },
             suites: request
                 .suites
                 .iter()
@@ -379,7 +383,11 @@ impl Measured<'_> {
                     hook: site.hook().to_owned(),
                     kind: candidate.kind.name,
                     auroc: candidate.quality.as_ref().ok().map(EstimateLine::of),
-                    why: candidate.quality.as_ref().err().map(|fault| fault.found.clone()),
+                    why: candidate
+                        .quality
+                        .as_ref()
+                        .err()
+                        .map(|fault| fault.found.clone()),
                     chosen: candidate.site == self.site && candidate.kind.name == self.kind.name,
                 }
             })

@@ -72,15 +72,23 @@ pub(super) fn simpler(
 
 fn words(work: &Fitting<'_>, data: &Labelled<'_>, split: &Split) -> Told {
     let (train, held_out) = (&split.train, &split.held_out);
-    bag_of_words_scores(&data.contents(), work.labels, (train, held_out), work.options)
-        .map_err(|fault| fault.found)
+    bag_of_words_scores(
+        &data.contents(),
+        work.labels,
+        (train, held_out),
+        work.options,
+    )
+    .map_err(|fault| fault.found)
 }
 
 /// Number of tokens, in the direction that separates where the probe was trained.
 fn length(work: &Fitting<'_>, data: &Labelled<'_>, split: &Split) -> Vec<f64> {
     let of = |item: &usize| data.readings[*item].encoded.ids.len() as f64;
     let side = |wanted: bool| -> Vec<f64> {
-        let of_side = split.train.iter().filter(|item| work.labels[**item] == wanted);
+        let of_side = split
+            .train
+            .iter()
+            .filter(|item| work.labels[**item] == wanted);
         of_side.map(of).collect()
     };
     let longer = auroc(&side(true), &side(false)).is_none_or(|auroc| auroc >= 0.5);

@@ -73,8 +73,9 @@ pub(super) fn chosen(candidates: &[Candidate]) -> Result<usize> {
             .find_map(|candidate| candidate.quality.as_ref().err());
         return Err(match fault {
             Some(fault) => fault.clone(),
-            None => Fault::usage("training a probe", "no candidate site")
-                .expected("at least one site"),
+            None => {
+                Fault::usage("training a probe", "no candidate site").expected("at least one site")
+            }
         });
     };
     let mut chosen: Option<usize> = None;

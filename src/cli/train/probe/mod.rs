@@ -35,7 +35,12 @@ pub struct TrainProbeArgs {
     pub control: Option<PathBuf>,
     /// Kinds of probe, separated by commas, or `all`: `logistic_regression`, `difference_of_means`, `mass_mean`, `lda`, `ttpd`,
     /// `lat`, `ccs`, `attention`, `multimax`.
-    #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "logistic_regression")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        default_value = "logistic_regression"
+    )]
     pub kind: Vec<String>,
     /// Candidate sites, by name or glob; the earliest that is as good as the best is taken.
     #[arg(long, value_name = "GLOB", num_args = 1.., default_values_t = [String::from("blocks.*.hook_resid_post")])]
@@ -101,7 +106,11 @@ pub fn run(args: &TrainProbeArgs, cli: &Cli) -> Result<()> {
     let suites = args.suite.iter().map(|suite| Suite::open(suite));
     let suites = suites.collect::<Result<Vec<_>>>()?;
     let control = args.control.as_deref().map(Suite::open).transpose()?;
-    let subject = Subject::open(&name_of(&args.model), &args.model, args.tokenizer.as_deref())?;
+    let subject = Subject::open(
+        &name_of(&args.model),
+        &args.model,
+        args.tokenizer.as_deref(),
+    )?;
     let sites = select_sites(&subject.arch, &args.sites)?;
     let sites = match &args.layers {
         Some(layers) => of_layers(sites, layers, subject.arch.n_layers)?,
@@ -142,8 +151,10 @@ fn kinds(names: &[String]) -> Result<Vec<&'static ProbeKind>> {
         };
         if meant.is_empty() {
             let known: Vec<&str> = PROBE_KINDS.iter().map(|kind| kind.name).collect();
-            return Err(Fault::usage("choosing a kind of probe", format!("`{name}`"))
-                .expected(format!("`all`, or one of {}", known.join(", "))));
+            return Err(
+                Fault::usage("choosing a kind of probe", format!("`{name}`"))
+                    .expected(format!("`all`, or one of {}", known.join(", "))),
+            );
         }
         for kind in meant {
             if !kinds.iter().any(|known| known.name == kind.name) {

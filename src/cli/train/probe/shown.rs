@@ -28,7 +28,11 @@ pub fn shown(report: &ProbeReport, out: &Path) -> String {
         page.transfer(table);
     }
     page.gap();
-    page.text(Tone::Quiet, 0, &format!("→ {}, with report.json and report.html", out.display()));
+    page.text(
+        Tone::Quiet,
+        0,
+        &format!("→ {}, with report.json and report.html", out.display()),
+    );
     let shown = page.lines.iter().map(|line| line.shown(surface.coloured));
     shown.collect::<Vec<String>>().join("\n")
 }
@@ -52,8 +56,11 @@ impl Page {
 
     fn heading(&mut self, what: &str, how: &str) {
         self.gap();
-        self.lines
-            .push(Line::new().with(Tone::Rail, what).with(Tone::Quiet, format!("  {how}")));
+        self.lines.push(
+            Line::new()
+                .with(Tone::Rail, what)
+                .with(Tone::Quiet, format!("  {how}")),
+        );
     }
 
     /// A name and what there is to say about it, broken beside the name.
@@ -83,7 +90,10 @@ impl Page {
             format!("{items} in {groups} groups ({positives} positive)")
         };
         let splits = &report.splits;
-        self.entry("fitted, chosen on", &format!("{}, {}", part(splits.fit), part(splits.choose)));
+        self.entry(
+            "fitted, chosen on",
+            &format!("{}, {}", part(splits.fit), part(splits.choose)),
+        );
         self.entry("reported on", &part(splits.report));
     }
 
@@ -133,7 +143,10 @@ impl Page {
     }
 
     fn beside(&mut self, report: &ProbeReport) {
-        self.heading("beside it", "AUROC on the same items, and what the probe adds");
+        self.heading(
+            "beside it",
+            "AUROC on the same items, and what the probe adds",
+        );
         for line in &report.baselines {
             let told = match (&line.auroc, &line.difference, &line.why) {
                 (Some(auroc), Some(difference), _) => format!(
@@ -166,8 +179,11 @@ impl Page {
         hooks.dedup();
         let at_once = (self.width.saturating_sub(NAMES + 2) / CELL).max(1);
         for hook in hooks {
-            let of_hook: Vec<&SweepLine> =
-                report.sweep.iter().filter(|line| line.hook == hook).collect();
+            let of_hook: Vec<&SweepLine> = report
+                .sweep
+                .iter()
+                .filter(|line| line.hook == hook)
+                .collect();
             let mut layers: Vec<Option<usize>> = of_hook.iter().map(|line| line.layer).collect();
             layers.dedup();
             let mut kinds: Vec<&str> = Vec::new();
@@ -184,9 +200,9 @@ impl Page {
                 self.row(Tone::Quiet, &format!("  {hook}"), names.collect());
                 for kind in &kinds {
                     let cell = |layer: &Option<usize>| {
-                        let line = of_hook.iter().find(|line| {
-                            line.layer == *layer && line.kind == *kind
-                        });
+                        let line = of_hook
+                            .iter()
+                            .find(|line| line.layer == *layer && line.kind == *kind);
                         line.map_or_else(String::new, |line| {
                             let mark = if line.chosen { "*" } else { "" };
                             let point = line.auroc.map(|auroc| auroc.point);
@@ -199,7 +215,11 @@ impl Page {
             }
         }
         for left in &report.left_out {
-            self.text(Tone::Quiet, 2, &format!("{} was left out: {}", left.kind, left.why));
+            self.text(
+                Tone::Quiet,
+                2,
+                &format!("{} was left out: {}", left.kind, left.why),
+            );
         }
     }
 
@@ -242,7 +262,10 @@ fn cell(cell: &Cell) -> String {
 }
 
 fn estimate(estimate: &EstimateLine) -> String {
-    format!("{:.3} [{:.3}, {:.3}]", estimate.point, estimate.low, estimate.high)
+    format!(
+        "{:.3} [{:.3}, {:.3}]",
+        estimate.point, estimate.low, estimate.high
+    )
 }
 
 /// `1 %`, `0.1 %`, `48.3 %`.
