@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used, reason = "a test may stop")]
 //! `candor train sae` on the bundled organisms: what it writes, that threads and interruptions change nothing, what it refuses.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(dead_code, reason = "the helpers serve several tests")]
 
 mod cli;
 

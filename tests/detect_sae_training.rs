@@ -3,6 +3,7 @@
     clippy::float_cmp,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "tests may unwrap and compare exactly"
 )]
 //! Training of SAEs: one step of every architecture against SAELens and PyTorch (`fixtures/detect/make_sae_training.py`), gradients

@@ -12,7 +12,7 @@ use crate::fault::Result;
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
     /// A linear probe on a site's activations.
-    Probe(probe::TrainProbeArgs),
+    Probe(Box<probe::TrainProbeArgs>),
     /// A sparse autoencoder of a site's activations, in SAELens's format.
     Sae(Box<sae::TrainSaeArgs>),
 }

@@ -42,13 +42,9 @@ impl Rule for BatchTopK {
         entries: &mut Entries,
         _scratch: &mut Vec<f32>,
     ) {
-        for (feature, &value) in (0_u32..).zip(hidden) {
+        for (feature, &value) in hidden.iter().enumerate() {
             if value > self.floor {
-                entries.all.push(Entry {
-                    feature,
-                    hidden: value,
-                    act: value,
-                });
+                entries.all.push(Entry::active(feature, value));
             }
         }
     }
@@ -72,11 +68,12 @@ impl Rule for BatchTopK {
         let mut equals = wanted.saturating_sub(above);
         for piece in pieces {
             piece.retain(|entry| {
-                if entry.act == bar && equals > 0 {
-                    equals -= 1;
+                if entry.act > bar {
                     return true;
                 }
-                entry.act > bar
+                let equal = entry.act >= bar && equals > 0;
+                equals -= usize::from(equal);
+                equal
             });
         }
         self.threshold += THRESHOLD_RATE * (f64::from(bar) - self.threshold);

@@ -10,6 +10,21 @@ pub(super) struct Entry {
     pub act: f32,
 }
 
+impl Entry {
+    /// A feature whose activation is its pre-activation.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "dictionaries have fewer than 2^32 features"
+    )]
+    pub fn active(feature: usize, value: f32) -> Self {
+        Self {
+            feature: feature as u32,
+            hidden: value,
+            act: value,
+        }
+    }
+}
+
 /// What a batch-wide loss says of one entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Slope {

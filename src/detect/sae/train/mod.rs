@@ -14,12 +14,14 @@
 mod adam;
 mod batchtopk;
 mod checkpoint;
+mod dead;
 mod entries;
 mod export;
 mod jumprelu;
 mod matryoshka_batchtopk;
 mod median;
 mod parameters;
+mod reconstruct;
 mod rule;
 mod select;
 mod settings;

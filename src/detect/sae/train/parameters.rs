@@ -87,7 +87,9 @@ impl Parameters {
             let norm = dot(row, row).sqrt();
             // A row without a direction stays as it is; it explains nothing.
             if norm > 0.0 {
-                row.iter_mut().for_each(|value| *value /= norm);
+                for value in row {
+                    *value /= norm;
+                }
             }
         }
     }

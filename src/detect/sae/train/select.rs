@@ -1,10 +1,35 @@
 //! The k largest of many values, fast: a bound first, then a choice among the few that reach it.
 
-/// The `k`-th largest of `values` (the smallest where there are fewer than `k`). `scratch` is overwritten.
+/// Shows the `k` largest of `values` with their places, ascending; of equals those at the lowest places. `scratch` is overwritten.
+pub(super) fn each_largest(
+    values: &[f32],
+    k: usize,
+    scratch: &mut Vec<f32>,
+    mut see: impl FnMut(usize, f32),
+) {
+    let bar = kth_largest(values, k, scratch);
+    // What is above the bar is in what reached the bound.
+    let above = scratch.iter().filter(|value| **value > bar).count();
+    let mut equals = k.saturating_sub(above);
+    for (place, &value) in values.iter().enumerate() {
+        if value < bar {
+            continue;
+        }
+        if value <= bar {
+            if equals == 0 {
+                continue;
+            }
+            equals -= 1;
+        }
+        see(place, value);
+    }
+}
+
+/// The `k`-th largest of `values` (the smallest where there are fewer than `k`), with all that are above it in `scratch`.
 ///
 /// Every `width`-th value is put into one group; the `k`-th largest of the groups' maxima is a bound that at least `k` values
 /// reach and hardly more, and finding maxima is what processors do best.
-pub(super) fn kth_largest(values: &[f32], k: usize, scratch: &mut Vec<f32>) -> f32 {
+fn kth_largest(values: &[f32], k: usize, scratch: &mut Vec<f32>) -> f32 {
     let width = (4 * k).next_multiple_of(16);
     scratch.clear();
     if values.len() < 2 * width {
@@ -41,14 +66,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_sorting_finds(
+        fn they_are_those_that_sorting_finds(
             values in prop::collection::vec((-8_i8..8).prop_map(f32::from), 1..400),
             k in 1_usize..40,
         ) {
-            let mut sorted = values.clone();
-            sorted.sort_by(|a, b| b.total_cmp(a));
-            let expected = sorted[k.min(values.len()) - 1];
-            prop_assert_eq!(kth_largest(&values, k, &mut Vec::new()), expected);
+            let mut sorted: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            sorted.truncate(k);
+            sorted.sort_unstable_by_key(|(place, _)| *place);
+            let mut found = Vec::new();
+            each_largest(&values, k, &mut Vec::new(), |place, value| found.push((place, value)));
+            prop_assert_eq!(found, sorted);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::entries::{Entries, Entry};
 use super::rule::{Architecture, Inference, Rule};
-use super::select::kth_largest;
+use super::select::each_largest;
 use super::{Parameters, Settings};
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -25,26 +25,11 @@ impl Rule for TopK {
         entries: &mut Entries,
         scratch: &mut Vec<f32>,
     ) {
-        let bar = kth_largest(hidden, self.k, scratch);
-        let above = hidden.iter().filter(|value| **value > bar).count();
-        // Of equals the lowest feature is taken.
-        let mut equals = self.k.saturating_sub(above);
-        for (feature, &value) in (0_u32..).zip(hidden) {
-            if value < bar || value <= 0.0 {
-                continue;
+        each_largest(hidden, self.k, scratch, |feature, value| {
+            if value > 0.0 {
+                entries.all.push(Entry::active(feature, value));
             }
-            if value == bar {
-                if equals == 0 {
-                    continue;
-                }
-                equals -= 1;
-            }
-            entries.all.push(Entry {
-                feature,
-                hidden: value,
-                act: value,
-            });
-        }
+        });
     }
 
     fn inference(&self, _settings: &Settings, _parameters: &Parameters) -> Inference {

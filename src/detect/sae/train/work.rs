@@ -8,10 +8,11 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
-use super::entries::{ByFeature, Entries, Entry, Slope};
-use super::parameters::{Parameters, add_scaled, dot};
+use super::dead::Dead;
+use super::entries::{ByFeature, Entries};
+use super::parameters::{Parameters, add_scaled};
+use super::reconstruct::{Batch, level_of};
 use super::rule::Rule;
-use super::select::kth_largest;
 use super::settings::Settings;
 use crate::fault::{Fault, Result};
 
@@ -45,20 +46,11 @@ pub(super) struct Work {
 
 /// Consecutive rows.
 #[derive(Debug, Default)]
-struct Piece {
-    entries: Entries,
-    aux: Entries,
-    cost: Cost,
-}
-
-/// The dead features of a step and what they cost.
-struct Dead {
-    features: Vec<u32>,
-    /// Their encoder rows, `[dead, d_in]`.
-    w_enc: Vec<f32>,
-    b_enc: Vec<f32>,
-    k: usize,
-    coefficient: f32,
+pub(super) struct Piece {
+    pub entries: Entries,
+    /// Of dead features.
+    pub aux: Entries,
+    pub cost: Cost,
 }
 
 #[allow(
@@ -250,186 +242,9 @@ pub(super) struct Moment<'a> {
 
 /// Room of one thread.
 #[derive(Debug, Default)]
-struct Scratch {
-    hidden: Vec<f32>,
-    few: Vec<f32>,
-}
-
-/// What all pieces of a batch share.
-struct Batch<'a> {
-    parameters: &'a Parameters,
-    rule: &'a dyn Rule,
-    settings: &'a Settings,
-    /// Of one row in the batch.
-    share: f32,
-    l0_coefficient: f32,
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "numbers of rows and features are far below 2^23"
-)]
-impl Batch<'_> {
-    /// Errors, and how the loss falls on every entry.
-    fn reconstruct(&self, piece: &mut Piece, centred: &[f32], pull: &mut [f32]) {
-        let d_in = self.parameters.d_in;
-        let widths = &self.settings.widths;
-        let wide = widths.len() * d_in;
-        let rows = centred.chunks_exact(d_in).zip(pull.chunks_exact_mut(wide));
-        let mut slopes = std::mem::take(&mut piece.entries.slopes);
-        slopes.clear();
-        for (row, (centred, pull)) in rows.enumerate() {
-            let entries = piece.entries.row(row);
-            self.errors(entries, centred, pull, &mut piece.cost);
-            // Each dictionary's error falls on its features and on those of all smaller ones.
-            for level in (1..widths.len()).rev() {
-                let (smaller, larger) = pull.split_at_mut(level * d_in);
-                let smaller = &mut smaller[(level - 1) * d_in..];
-                add_scaled(smaller, 1.0, &larger[..d_in]);
-            }
-            pull.iter_mut().for_each(|value| *value *= 2.0 * self.share);
-            let sparsity = self.rule.sparsity(entries);
-            piece.cost.loss += f64::from(self.l0_coefficient) * sparsity.loss;
-            let weight = self.l0_coefficient * self.share;
-            for entry in entries {
-                let feature = entry.feature as usize;
-                let from = level_of(widths, feature) * d_in;
-                let by_act = dot(&pull[from..from + d_in], self.parameters.direction(feature))
-                    + weight * self.rule.cost(entry.act);
-                let slope = self
-                    .rule
-                    .back(entry, self.parameters, by_act, weight * sparsity.by_l0);
-                slopes.push(slope);
-            }
-        }
-        piece.entries.slopes = slopes;
-    }
-
-    /// `x̂ − x` of each nested dictionary, in `[levels, d_in]`.
-    fn errors(&self, entries: &[Entry], centred: &[f32], errors: &mut [f32], cost: &mut Cost) {
-        let d_in = centred.len();
-        let mut place = 0;
-        let mut last = 0.0;
-        for (level, width) in self.settings.widths.iter().enumerate() {
-            let (before, from_here) = errors.split_at_mut(level * d_in);
-            let error = &mut from_here[..d_in];
-            if level == 0 {
-                for (error, x) in error.iter_mut().zip(centred) {
-                    *error = -x;
-                }
-            } else {
-                error.copy_from_slice(&before[(level - 1) * d_in..]);
-            }
-            while let Some(entry) = entries.get(place)
-                && (entry.feature as usize) < *width
-            {
-                if entry.act > 0.0 {
-                    let direction = self.parameters.direction(entry.feature as usize);
-                    add_scaled(error, entry.act, direction);
-                    cost.l0 += 1.0;
-                }
-                place += 1;
-            }
-            last = f64::from(dot(error, error));
-            cost.loss += last;
-        }
-        cost.error += last;
-    }
-
-    /// The loss by which dead features learn what the others leave: their `k` largest pre-activations on each row, whatever
-    /// their sign, reconstruct the error, which itself is held fixed (Gao et al. 2024, appendix A.2).
-    fn revive(
-        &self,
-        dead: &Dead,
-        piece: &mut Piece,
-        centred: &[f32],
-        (pull, aux_pull): (&[f32], &mut [f32]),
-        scratch: &mut Scratch,
-    ) {
-        let d_in = self.parameters.d_in;
-        let levels = self.settings.widths.len();
-        let hidden = hidden(centred, d_in, &dead.w_enc, &dead.b_enc, &mut scratch.hidden);
-        let rows = pull
-            .chunks_exact(levels * d_in)
-            .zip(aux_pull.chunks_exact_mut(d_in));
-        for (hidden, (pull, aux_pull)) in hidden.zip(rows) {
-            // The whole dictionary's error has the last level to itself.
-            let whole = &pull[(levels - 1) * d_in..];
-            for (aux, error) in aux_pull.iter_mut().zip(whole) {
-                *aux = error / (2.0 * self.share);
-            }
-            let bar = kth_largest(hidden, dead.k, &mut scratch.few);
-            let above = hidden.iter().filter(|value| **value > bar).count();
-            let mut equals = dead.k.saturating_sub(above);
-            let start = piece.aux.all.len();
-            for (&feature, &value) in dead.features.iter().zip(hidden) {
-                if value < bar {
-                    continue;
-                }
-                if value == bar {
-                    if equals == 0 {
-                        continue;
-                    }
-                    equals -= 1;
-                }
-                add_scaled(aux_pull, value, self.parameters.direction(feature as usize));
-                piece.aux.all.push(Entry {
-                    feature,
-                    hidden: value,
-                    act: value,
-                });
-            }
-            piece.aux.end_row();
-            piece.cost.loss += f64::from(dead.coefficient) * f64::from(dot(aux_pull, aux_pull));
-            aux_pull
-                .iter_mut()
-                .for_each(|value| *value *= 2.0 * self.share * dead.coefficient);
-            for entry in &piece.aux.all[start..] {
-                piece.aux.slopes.push(Slope {
-                    hidden: dot(aux_pull, self.parameters.direction(entry.feature as usize)),
-                    threshold: 0.0,
-                });
-            }
-        }
-    }
-}
-
-impl Dead {
-    /// `None` where none is dead, or nothing is done about it.
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "numbers of features are far below 2^23"
-    )]
-    fn gather(parameters: &Parameters, settings: &Settings, dead: &[bool]) -> Option<Self> {
-        let features: Vec<u32> = (0..)
-            .zip(dead)
-            .filter(|(_, dead)| **dead)
-            .map(|(feature, _)| feature)
-            .collect();
-        if features.is_empty() || settings.aux_coefficient == 0.0 {
-            return None;
-        }
-        // The heuristic of appendix B.1: as many as half the width of the activation. Where fewer are dead, they count less.
-        let k = (parameters.d_in / 2).max(1);
-        let scale = (features.len() as f32 / k as f32).min(1.0);
-        let d_in = parameters.d_in;
-        let rows = features.iter().flat_map(|&feature| {
-            let from = feature as usize * d_in;
-            &parameters.w_enc[from..from + d_in]
-        });
-        Some(Self {
-            w_enc: rows.copied().collect(),
-            b_enc: features
-                .iter()
-                .map(|&feature| parameters.b_enc[feature as usize])
-                .collect(),
-            k: k.min(features.len()),
-            coefficient: settings.aux_coefficient * scale,
-            features,
-        })
-    }
+pub(super) struct Scratch {
+    pub hidden: Vec<f32>,
+    pub few: Vec<f32>,
 }
 
 /// Rows of `centred · w_encᵀ + b_enc`.
@@ -455,9 +270,4 @@ pub(super) fn hidden<'s>(
         general_mat_mul(1.0, &x, &w_enc.t(), 1.0, &mut to);
     }
     scratch.chunks_exact(width)
-}
-
-/// The smallest nested dictionary that holds a feature.
-fn level_of(widths: &[usize], feature: usize) -> usize {
-    widths.partition_point(|width| *width <= feature)
 }
