@@ -127,6 +127,7 @@ fn the_ranking_is_what_activations_say() {
         .map(|(item, content)| SplitItem {
             group: &item.group,
             content,
+            ..SplitItem::default()
         })
         .collect();
     let split = hold_out(&items, 0.3, 0).unwrap();

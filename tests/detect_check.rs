@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use candor::detect::card::{Interval, MadeOn};
 use candor::detect::sae::{Asked, Measured, Measuring};
 use candor::detect::{
-    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, LinearProbe,
-    Loaded, Sae, Span,
+    Aggregation, Calibration, Card, Detector, DetectorKind, FalsePositives, Flags, Loaded, Probe,
+    Sae, Span,
 };
 use candor::lab::{
     Candidate, CheckRequest, Checked, Conclusion, Flips, Reference, Silent, Texts, check,
@@ -99,10 +99,7 @@ fn probe(expected: &Value) -> Detector {
             source: None,
         },
         folder: PathBuf::new(),
-        weights: Loaded::Probe(LinearProbe {
-            weight: Array1::from_vec(weight),
-            bias: 0.25,
-        }),
+        weights: Loaded::Probe(Probe::linear(Array1::from_vec(weight), 0.25)),
         digests: vec![],
     }
 }

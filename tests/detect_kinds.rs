@@ -146,7 +146,7 @@ fn pooling_probes_reach_the_loss_that_torch_reaches() {
         let penalty = case["penalty"].as_f64().unwrap();
         let options = TrainingOptions {
             lambda: penalty,
-            seed: 0,
+            ..TrainingOptions::default()
         };
         let probe = kind.train(&set, options).unwrap();
         let (found, best) = (

@@ -1,16 +1,23 @@
-//! The rooms that read models, built from Candor's own files, and the way through them.
+//! The rooms that read models and detectors, built from Candor's own files, and the way through them.
 #![allow(dead_code, unused_imports, missing_docs)]
 
+#[path = "../../src/detect/mod.rs"]
+pub mod detect;
 #[path = "../../src/digest.rs"]
 pub mod digest;
 #[path = "../../src/fault.rs"]
 pub mod fault;
+#[path = "../../src/files.rs"]
+pub mod files;
 #[path = "../../src/instrument/mod.rs"]
 pub mod instrument;
 #[path = "../../src/model/mod.rs"]
 pub mod model;
+#[path = "../../src/stats/mod.rs"]
+pub mod stats;
 
 pub mod decoder;
+pub mod saes;
 
 use std::path::Path;
 

@@ -31,7 +31,8 @@ pub fn bag_of_words_auroc(
     let everywhere: Vec<usize> = (0..texts.len()).collect();
     let rows = word_rows(texts, &everywhere)?;
     let set = TrainingSet::of_rows(rows.view(), labels);
-    auroc_of(&logistic()?.out_of_fold(&set, fold_of, options)?, labels)
+    let scores = logistic()?.out_of_fold(&set, fold_of, options.rough())?;
+    auroc_of(&scores, labels)
 }
 
 /// Scores of the held-out texts by logistic regression on the counts of words that occur in the texts that it is trained on.
@@ -58,7 +59,7 @@ pub fn logistic_scores(
     (train, held_out): (&[usize], &[usize]),
     options: TrainingOptions,
 ) -> Result<Vec<f64>> {
-    let probe = logistic()?.train(&set.subset(train).set(), options)?;
+    let probe = logistic()?.train(&set.subset(train).set(), options.rough())?;
     let scores = probe.scores(set.subset(held_out).set().rows)?;
     Ok(scores.into_iter().collect())
 }

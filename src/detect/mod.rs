@@ -10,7 +10,6 @@ mod column;
 mod detector;
 mod direction;
 mod features;
-mod negation;
 mod probe;
 pub mod sae;
 mod span;
@@ -36,7 +35,6 @@ pub use features::{
     FeatureActs, Histogram, Neighbour, RankedFeature, SelectedFeature, Selection, Sign,
     best_features, nearest_features, rank_features, select_features,
 };
-pub use negation::without_negation;
 pub use probe::Probe;
 pub use sae::Sae;
 pub use span::Span;

@@ -22,7 +22,7 @@ pub struct SplitItem<'a> {
     pub tokens: &'a [i64],
     /// The item's number and that of its counterpart, which differs in what is tested alone.
     pub pair: Option<(usize, usize)>,
-    /// The content without its negation, and whether it has one (see [`without_negation`](super::without_negation)); empty where
+    /// The content without its negation, and whether it has one (see [`without_negation`](crate::tokens::without_negation)); empty where
     /// nothing is known.
     pub statement: (&'a str, bool),
 }

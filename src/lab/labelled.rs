@@ -8,11 +8,11 @@ use super::read::{Reading, encode_items, span_positions};
 use super::subject::Subject;
 use crate::causal::{Engine, Runs as _};
 use crate::detect::train::About;
-use crate::detect::{Span, SplitItem, without_negation};
+use crate::detect::{Span, SplitItem};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
 use crate::run::Runtime;
-use crate::tokens::Suite;
+use crate::tokens::{Suite, without_negation};
 
 /// Items of suites with the activations of their span at several sites.
 pub struct Labelled<'a> {

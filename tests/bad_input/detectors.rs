@@ -4,6 +4,7 @@ use std::fs;
 
 use ndarray::{Array1, Array2};
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
 
 use crate::Said;
 use crate::cli::bench::{Bench, copy};
@@ -106,46 +107,103 @@ fn trainings_that_cannot_be_done() {
         .concat();
         bench.refuses(&[&args[..], more].concat(), code)
     };
-    let items = |label: &dyn Fn(usize) -> String, response: bool| {
-        let response = if response {
-            ", \"response\": \"dram\""
-        } else {
-            ""
-        };
-        let line = |n| {
-            let (label, group) = (label(n), n / 2);
-            format!(
-                "{{\"id\": \"i{n}\", \"group\": \"g{group}\", \"condition\": \"plain\", \"prompt\": \"shops in {n} accept\"{response}{label}}}\n"
-            )
-        };
-        bench.write(
-            "labelled/items.jsonl",
-            (0..40).map(line).collect::<String>(),
-        );
+    // Forty statements of the organism's own suite, changed one by one.
+    let own = root().join("benchmarks/organisms/suites/calibration-truth/items.jsonl");
+    let own: Vec<Value> = fs::read_to_string(own)
+        .unwrap()
+        .lines()
+        .take(40)
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let items = |change: &dyn Fn(usize, &mut Value)| {
+        let mut lines = String::new();
+        for (n, item) in own.iter().enumerate() {
+            let mut item = item.clone();
+            change(n, &mut item);
+            lines += &format!("{item}\n");
+        }
+        bench.write("labelled/items.jsonl", lines);
     };
     bench.write(
         "labelled/suite.yaml",
         "schema: candor/suite/v1\nid: labelled\npurpose: calibration\nitems: items.jsonl\n",
     );
-    items(&|_| ", \"label\": 1".to_owned(), true);
+    items(&|_, item| item["label"] = 1.into());
     said.add("one class only", &train(&["--out", "new"], 2));
-    items(&|_| String::new(), true);
-    said.add("no labels", &train(&["--out", "new"], 2));
-    items(&|n| format!(", \"label\": {}", n % 2), false);
-    said.add("no response", &train(&["--out", "new"], 2));
+    items(&|n, item| {
+        item["label"] = if n == 3 {
+            Value::Null
+        } else {
+            item["label"].clone()
+        };
+    });
+    said.add("an item without a label", &train(&["--out", "new"], 2));
+    items(&|n, item| {
+        item["response"] = if n == 3 {
+            Value::Null
+        } else {
+            item["response"].clone()
+        };
+    });
+    said.add("a span without tokens", &train(&["--out", "new"], 2));
+    items(&|_, item| item["group"] = "one".into());
+    said.add("one group", &train(&["--out", "new"], 2));
+    items(&|n, item| item["group"] = if n < 20 { "one" } else { "other" }.into());
+    said.add("fewer groups than parts", &train(&["--out", "new"], 2));
+    let alone = |n: usize, item: &mut Value| item["group"] = format!("g{n}").into();
+    items(&|n, item| {
+        alone(n, item);
+        if n % 2 == 1 {
+            for part in ["prompt", "response"] {
+                item[part] = own[n - 1][part].clone();
+            }
+        }
+    });
+    said.add("copies in two groups", &train(&["--out", "new"], 2));
+    items(&|n, item| {
+        alone(n, item);
+        if n % 2 == 1 {
+            let prompt = own[n - 1]["prompt"].as_str().unwrap();
+            item["prompt"] = format!("{prompt} ").into();
+            item["response"] = own[n - 1]["response"].clone();
+        }
+    });
+    said.add(
+        "the same tokens in two groups",
+        &train(&["--out", "new"], 2),
+    );
+    items(&|n, item| {
+        alone(n, item);
+        if n % 2 == 1 {
+            let prompt = own[n - 1]["prompt"].as_str().unwrap();
+            item["prompt"] = prompt.replacen(' ', " not ", 1).into();
+            item["response"] = own[n - 1]["response"].clone();
+        }
+    });
+    said.add("negations in two groups", &train(&["--out", "new"], 2));
+    items(&|n, item| {
+        alone(n, item);
+        item["pair"] = own[n ^ 1]["id"].clone();
+    });
+    said.add("pairs in two groups", &train(&["--out", "new"], 2));
+    items(&|_, _| ());
     said.add("an existing folder", &train(&["--out", "suite"], 2));
-    said.add(
-        "an unknown kind",
-        &train(&["--out", "new", "--kind", "svm"], 2),
-    );
-    said.add(
-        "an unknown span",
-        &train(&["--out", "new", "--span", "middle"], 2),
-    );
-    said.add(
-        "an unknown site",
-        &train(&["--out", "new", "--sites", "blocks.7.*"], 2),
-    );
+    for (name, args) in [
+        ("an unknown kind", ["--kind", "lda,svm"]),
+        ("a kind without polarities", ["--kind", "ttpd"]),
+        ("kinds without pairs", ["--kind", "lat,ccs"]),
+        ("an unknown span", ["--span", "middle"]),
+        ("an unknown aggregation", ["--aggregation", "ema:2"]),
+        ("an unknown site", ["--sites", "blocks.7.*"]),
+        ("a layer beyond the last", ["--layers", "0-4"]),
+        (
+            "no site in the layers",
+            ["--layers=0", "--sites=hook_embed"],
+        ),
+        ("an impossible prevalence", ["--prevalence", "1"]),
+    ] {
+        said.add(name, &train(&[&args[..], &["--out", "new"]].concat(), 2));
+    }
     bench.write("labelled/items.jsonl", "");
     said.add("an empty suite", &train(&["--out", "new"], 3));
     assert!(!bench.path("new").exists());

@@ -179,6 +179,25 @@ fn the_same_text_shares_a_group_wherever_it_stands() {
 }
 
 #[test]
+fn a_denied_statement_and_a_counterpart_share_a_group_unasked() {
+    let text = "statement,label,pair\nThe sun is a star.,1,\nThe Sun isn't a star.,0,\nMars is a star.,0,a-4\nIo is a moon.,1,\n";
+    let map = r#"map: {prompt: "{statement}", label: "{label}", group: "fact {#}"}"#;
+    let suite = suite_of("a.csv", text, map).unwrap();
+    assert_eq!(
+        grouped(&suite),
+        [vec!["a-1", "a-2"], vec!["a-3"], vec!["a-4"]]
+    );
+    assert_eq!(suite.item("a-2").unwrap().group, "fact 1");
+    let with_pair = map.replace("group: \"fact {#}\"", "pair: \"{pair}\"");
+    // Rows without a counterpart are left out where one is mapped, and with them those that name them.
+    let fault = suite_of("a.csv", text, &with_pair).unwrap_err();
+    assert_eq!(fault.kind, candor::fault::Kind::NoInputs, "{fault}");
+    let text = "statement,label,pair\nMars is a star.,0,a-2\nIo is a moon.,1,a-1\n";
+    let suite = suite_of("a.csv", text, &with_pair).unwrap();
+    assert_eq!(grouped(&suite), [vec!["a-1", "a-2"]]);
+}
+
+#[test]
 fn rows_of_another_width_are_left_out_and_shown() {
     let text = "statement,label\na,1\nb\nc,1,2\nd,0\n";
     let suite = suite_of("a.csv", text, STATEMENT).unwrap();

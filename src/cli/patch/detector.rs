@@ -28,7 +28,11 @@ impl Opened {
         }
         let sae = Sae::open(folder)?;
         let doing = || format!("applying the SAE `{}` to the model", folder.display());
-        let hook = sae.config().hook_name.clone().unwrap_or_default();
+        let hook = sae.config().hook_name.as_deref().ok_or_else(|| {
+            Fault::usage(doing(), "files that name no site")
+                .expected("an SAE whose config names one")
+                .hint("`candor detectors import --site` makes a detector of it")
+        })?;
         let name: SiteName = hook.parse()?;
         let site = arch.site(name).ok_or_else(|| {
             Fault::usage(doing(), format!("no site `{name}` in the model"))

@@ -12,14 +12,17 @@ pub(super) struct Fit {
 }
 
 const MOST_STEPS: usize = 100;
-/// Stop when the gradient's largest entry is below this share of the number of rows.
-const TOLERANCE: f64 = 1e-11;
-
 /// Minimises `Σ log(1 + exp(−y(x·w + b))) + λ/2 ‖w‖²` with `y = ±1`: scikit-learn's objective with `C = 1/λ`.
 ///
-/// Newton steps with the Hessian applied but never formed (conjugate gradients), halved until the objective falls. The
-/// objective is strictly convex in `w`, and in `b` as both labels occur, so the minimum is the only one.
-pub(super) fn fit(rows: ArrayView2<f64>, labels: &[bool], lambda: f64) -> Result<Fit> {
+/// Newton steps with the Hessian applied but never formed (conjugate gradients), halved until the objective falls, until the
+/// gradient's largest entry is below `tolerance` times the number of rows. The objective is strictly convex in `w`, and in `b` as
+/// both labels occur, so the minimum is the only one.
+pub(super) fn fit(
+    rows: ArrayView2<f64>,
+    labels: &[bool],
+    lambda: f64,
+    tolerance: f64,
+) -> Result<Fit> {
     let problem = Problem {
         rows,
         signs: labels
@@ -28,14 +31,15 @@ pub(super) fn fit(rows: ArrayView2<f64>, labels: &[bool], lambda: f64) -> Result
             .collect(),
         lambda,
     };
-    let enough = TOLERANCE * rows.nrows() as f64;
+    let enough = tolerance * rows.nrows() as f64;
     let mut at = Array1::zeros(rows.ncols() + 1);
     let (mut value, mut slope, mut curvature) = problem.evaluate(&at);
     for _ in 0..MOST_STEPS {
         if largest(&slope) <= enough {
             break;
         }
-        let step = problem.newton_step(&slope, &curvature);
+        let share = largest(&slope) / rows.nrows() as f64;
+        let step = problem.newton_step(&slope, &curvature, share.sqrt().min(0.1));
         let descent = slope.dot(&step);
         let mut length = 1.0_f64;
         let accepted = loop {
@@ -121,13 +125,19 @@ impl Problem<'_> {
         self.joined(&by_row, &weight * self.lambda)
     }
 
-    /// `−H⁻¹ g` by conjugate gradients.
-    fn newton_step(&self, slope: &Array1<f64>, curvature: &Array1<f64>) -> Array1<f64> {
+    /// `−H⁻¹ g` by conjugate gradients, until the residual is at most `precision` times `g`: far from the minimum an exact step is
+    /// no better than a rough one (Eisenstat & Walker 1996).
+    fn newton_step(
+        &self,
+        slope: &Array1<f64>,
+        curvature: &Array1<f64>,
+        precision: f64,
+    ) -> Array1<f64> {
         let mut step = Array1::zeros(slope.len());
         let mut residual = -slope;
         let mut direction = residual.clone();
         let mut square = residual.dot(&residual);
-        let enough = square * 1e-24;
+        let enough = square * (precision * precision).max(1e-24);
         for _ in 0..4 * slope.len() {
             let image = self.hessian_times(&direction, curvature);
             let along = direction.dot(&image);

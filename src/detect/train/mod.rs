@@ -132,8 +132,21 @@ pub struct TrainingOptions {
     /// L2 penalty of logistic regression and of probes that pool: the objective is `Σ log-loss + λ/2 ‖w‖²`, scikit-learn's with
     /// `C = 1/λ`. The intercept is not penalised.
     pub lambda: f64,
+    /// How near to the minimum of a logistic regression: the largest entry of the gradient, as a share of the number of rows.
+    pub tolerance: f64,
     /// Seeds what a kind draws at random: the order of pairs, first guesses.
     pub seed: u64,
+}
+
+impl TrainingOptions {
+    /// The same for fits of which ranks alone are asked: baselines, permuted labels.
+    #[must_use]
+    pub fn rough(self) -> Self {
+        Self {
+            tolerance: 1e-6,
+            ..self
+        }
+    }
 }
 
 impl Default for TrainingOptions {
@@ -141,6 +154,7 @@ impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
             lambda: 10.0,
+            tolerance: 1e-11,
             seed: 0,
         }
     }

@@ -14,6 +14,8 @@ use crate::fault::Result;
 /// Penalty of the fit on z-scored projections, scikit-learn's default `C = 1`: keeps the slopes finite where the classes are
 /// separable, and is too weak to matter elsewhere.
 const LAMBDA: f64 = 1.0;
+/// A handful of dimensions costs nothing.
+const TOLERANCE: f64 = 1e-11;
 
 /// The probe that scores `Σ_k slope_k·(direction_k·x) + bias`.
 ///
@@ -26,7 +28,7 @@ pub(super) fn along(set: &TrainingSet<'_>, directions: &[Array1<f64>]) -> Result
     }
     let scaler = Scaler::of(projections.view());
     let scaled = scaler.scaled(projections.view());
-    let fit = logistic::fit(scaled.view(), set.labels, LAMBDA)?;
+    let fit = logistic::fit(scaled.view(), set.labels, LAMBDA, TOLERANCE)?;
     let line = scaler.folded(&fit.weight, fit.intercept);
     let mut weight = Array1::<f64>::zeros(rows.ncols());
     for (direction, slope) in directions.iter().zip(&line.weight) {

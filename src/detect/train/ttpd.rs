@@ -27,7 +27,12 @@ fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
     let truth = truth_direction(set, &polarity)?;
     // Polarities are as good as always separable, where the paper's fit without a penalty has no minimum.
     let scaler = Scaler::of(set.rows);
-    let fit = logistic::fit(scaler.scaled(set.rows).view(), &polarity, options.lambda)?;
+    let fit = logistic::fit(
+        scaler.scaled(set.rows).view(),
+        &polarity,
+        options.lambda,
+        options.tolerance,
+    )?;
     let denial = scaler.folded(&fit.weight, fit.intercept);
     let denial = denial.weight.column(0).mapv(f64::from);
     projection::along(set, &[truth, denial])

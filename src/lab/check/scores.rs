@@ -50,17 +50,17 @@ impl<'a> Tally<'a> {
 
     /// Scores a text by its activations `[seq, d_in]`.
     pub fn add(&mut self, text: &Encoded, x: ArrayView2<f32>) -> Result<()> {
-        let card = &self.detector.card;
-        let span = span_positions(text, card.span);
+        let span = span_positions(text, self.detector.card.span);
         if span.is_empty() {
             self.scores.push(None);
             return Ok(());
         }
         let rows = x.select(Axis(0), &span);
-        let tokens = self.detector.token_scores(rows.view())?.column(0).to_vec();
-        let all: Vec<usize> = (0..tokens.len()).collect();
-        let score = card.aggregation.of(&tokens, &all)?;
-        self.scores.push(Some(self.factor * score));
+        let scores = self.detector.token_scores(rows.view())?;
+        let all: Vec<usize> = (0..rows.nrows()).collect();
+        let scores = self.detector.item_scores(scores.view(), &all)?;
+        let first = scores.first().map(|score| self.factor * score.value);
+        self.scores.push(first);
         Ok(())
     }
 

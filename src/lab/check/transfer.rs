@@ -210,19 +210,19 @@ impl<'a> Comparison<'a> {
             self.jaccard += rows.map(|(a, b)| jaccard(a, b)).sum::<f64>();
         }
         if let (Some(detector), false) = (self.candidate.detector(), self.scores.is_empty()) {
-            let both = [
-                detector.token_scores(theirs.view())?,
-                detector.token_scores(ours.view())?,
-            ];
-            for (column, into) in self.scores.iter_mut().enumerate() {
-                for (scores, into) in both.iter().zip(into) {
-                    into.extend(scores.column(column).iter().map(|score| f64::from(*score)));
+            let mut aggregated = [0.0; 2];
+            for (run, x) in [&theirs, &ours].into_iter().enumerate() {
+                let scores = detector.token_scores(x.view())?;
+                let all: Vec<usize> = (0..plain.len()).collect();
+                let tokens = detector.item_scores(scores.view(), &all)?;
+                for (into, score) in self.scores.iter_mut().zip(tokens) {
+                    into[run].extend(score.tokens.into_iter().map(f64::from));
                 }
+                let read = detector.item_scores(scores.view(), read(detector, &all))?;
+                let first = read.first().map_or(0.0, |score| score.value);
+                aggregated[run] = factor(detector) * first;
             }
-            self.texts.push([
-                aggregated(detector, &both[0])?,
-                aggregated(detector, &both[1])?,
-            ]);
+            self.texts.push(aggregated);
         }
         Ok(())
     }
@@ -241,6 +241,8 @@ impl<'a> Comparison<'a> {
         let features = detector.map_or_else(Vec::new, Detector::features);
         let calibration = detector.and_then(|detector| detector.card.calibration.as_ref());
         let factor = detector.map_or(1.0, factor);
+        // What a token adds to a pooled score is not what its threshold speaks of.
+        let pools = detector.is_some_and(|detector| detector.card.aggregation.pools());
         let columns = self
             .scores
             .iter()
@@ -253,6 +255,7 @@ impl<'a> Comparison<'a> {
                     .collect();
                 // A threshold is that of the first feature's score.
                 let calibration = calibration.filter(|_| column == 0);
+                let of_tokens = calibration.filter(|_| !pools);
                 let tokens = || {
                     theirs
                         .iter()
@@ -265,7 +268,7 @@ impl<'a> Comparison<'a> {
                     spearman: spearman(theirs, ours),
                     mean_difference: mean(&differences).unwrap_or(0.0),
                     largest_difference: differences.iter().copied().fold(0.0, f64::max),
-                    token_flips: calibration.and_then(|own| flips(own, tokens())),
+                    token_flips: of_tokens.and_then(|own| flips(own, tokens())),
                     text_flips: calibration.and_then(|own| flips(own, self.texts.iter().copied())),
                 }
             });
@@ -308,14 +311,12 @@ fn factor(detector: &Detector) -> f64 {
     first.map_or(1.0, |feature| feature.sign.factor())
 }
 
-/// A text's score from its token scores `[tokens, columns]`.
-fn aggregated(detector: &Detector, scores: &Array2<f32>) -> Result<f64> {
-    let tokens = scores.column(0).to_vec();
-    let all: Vec<usize> = match detector.card.span {
-        Span::PromptLast | Span::ResponseLast => vec![tokens.len().saturating_sub(1)],
-        Span::Response | Span::All => (0..tokens.len()).collect(),
-    };
-    Ok(factor(detector) * detector.card.aggregation.of(&tokens, &all)?)
+/// The tokens that a text's score is taken over.
+fn read<'a>(detector: &Detector, all: &'a [usize]) -> &'a [usize] {
+    match detector.card.span {
+        Span::PromptLast | Span::ResponseLast => &all[all.len().saturating_sub(1)..],
+        Span::Response | Span::All => all,
+    }
 }
 
 /// Where a response begins does not stand in a file of ids.

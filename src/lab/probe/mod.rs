@@ -132,6 +132,19 @@ pub fn train_probe(
             ..TrainingOptions::default()
         },
     };
+    if work
+        .labels
+        .iter()
+        .all(|label| Some(label) == work.labels.first())
+    {
+        let found = match work.labels.first() {
+            Some(label) => format!("the label {} in every item", u8::from(*label)),
+            None => "no item".to_owned(),
+        };
+        return Err(Fault::usage("training a probe", found)
+            .expected("items with both labels")
+            .hint("check the suite's `label` fields"));
+    }
     let split = Split::of(&data.split_items(), request.seed)?;
     let (kinds, left_out) = work.kinds()?;
     let candidates = sweep(&work, &kinds, &data, &split, progress)?;

@@ -28,7 +28,8 @@ pub(super) fn permuted(
             let mut random = ChaCha8Rng::seed_from_u64(work.request.seed);
             random.set_stream(1 + round);
             let labels = exchanged(work.labels, work.groups, &mut random);
-            let probe = work.fit(kind, activations, &split.train, &labels).ok()?;
+            let rows = work.rows(activations, &split.train, &labels).ok()?;
+            let probe = kind.train(&rows.set(), work.options.rough()).ok()?;
             let scores = work
                 .scores(kind, &probe, activations, &split.held_out)
                 .ok()?;

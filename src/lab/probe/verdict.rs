@@ -29,7 +29,9 @@ pub(super) fn verdict(
             false,
         );
     }
-    if let Some(permutation) = permutation.filter(|permutation| permutation.p > 0.05) {
+    // With fewer than 19 rounds no p-value can be below the level.
+    let told = permutation.filter(|permutation| permutation.rounds >= 19);
+    if let Some(permutation) = told.filter(|permutation| permutation.p > 0.05) {
         return (
             format!(
                 "Not told from a training on permuted labels (p = {:.3} of {}): {shown}.",

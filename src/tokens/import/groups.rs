@@ -1,27 +1,35 @@
-//! Items that may not stand on two sides of a split: of one stated group, or of the same text.
+//! Items that may not stand on two sides of a split: of one stated group, of the same text or its negation, or counterparts.
 
 use std::collections::HashMap;
 
 use crate::tokens::account::content;
+use crate::tokens::negation::without_negation;
 use crate::tokens::suite::Item;
 
-/// Gives every item its group: what its `group` says, joined with every other group that holds the same text. A group is
-/// named after its first item's; an item that states none is called by its id.
+/// Gives every item its group: what its `group` says, joined with every other group that holds the same text, one that differs in
+/// a negation alone, or the counterpart of an item. A group is named after its first item's; an item that states none is called by
+/// its id.
 pub fn join(items: &mut [Item]) {
     let mut sets = Sets::default();
-    let mut of_group: HashMap<String, usize> = HashMap::new();
-    let mut of_text: HashMap<String, usize> = HashMap::new();
+    let mut of_key: HashMap<(Key, String), usize> = HashMap::new();
     let members: Vec<usize> = items
         .iter()
         .map(|item| {
-            let text = *of_text.entry(content(item)).or_insert_with(|| sets.add());
-            if item.group.is_empty() {
-                return text;
+            let text = content(item);
+            let (statement, _) = without_negation(&text);
+            let keys = [
+                (Key::Text, text),
+                (Key::Group, item.group.clone()),
+                (Key::Statement, statement),
+                (Key::Id, item.id.clone()),
+                (Key::Id, item.pair.clone().unwrap_or_default()),
+            ];
+            let member = sets.add();
+            for key in keys.into_iter().filter(|(_, key)| !key.is_empty()) {
+                let set = *of_key.entry(key).or_insert(member);
+                sets.unite(set, member);
             }
-            let group = of_group.entry(item.group.clone());
-            let group = *group.or_insert_with(|| sets.add());
-            sets.unite(group, text);
-            text
+            member
         })
         .collect();
     let mut names: HashMap<usize, String> = HashMap::new();
@@ -35,6 +43,17 @@ pub fn join(items: &mut [Item]) {
         });
         item.group.clone_from(name);
     }
+}
+
+/// What items may share.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Text,
+    Group,
+    /// The text without its negation.
+    Statement,
+    /// The own id, and that of the counterpart.
+    Id,
 }
 
 /// Disjoint sets of numbers.

@@ -73,6 +73,10 @@ impl MatchingPursuit {
             *act += value;
             left.scaled_add(-value, &direction);
             let threshold = self.pursuit.residual_threshold;
+            // Nothing points along what is left: another step would be the same.
+            if value == 0.0 {
+                return;
+            }
             let is_small = threshold > 0.0 && left.dot(&left).sqrt() < threshold;
             if is_small || (self.pursuit.stop_on_duplicate_support && !is_new) {
                 return;

@@ -77,15 +77,17 @@ const CLASSES: [Class; 7] = [
             opening.k()?;
             opening.groups()?;
             let threshold = opening.tensors.number("threshold")?;
-            let threshold = Array1::from_elem(opening.d_sae, threshold);
-            Ok(subtracting(opening.jumprelu(threshold)?))
+            let b_enc = opening.tensors.vector("b_enc", opening.d_sae)?;
+            let threshold = Array1::from_elem(b_enc.len(), threshold);
+            Ok(subtracting(opening.jumprelu(b_enc, threshold)?))
         },
     },
     Class {
         name: "JumpReluAutoEncoder",
         read: |opening| {
+            let b_enc = opening.tensors.vector("b_enc", opening.d_sae)?;
             let threshold = opening.tensors.vector("threshold", opening.d_sae)?;
-            opening.jumprelu(threshold)
+            opening.jumprelu(b_enc, threshold)
         },
     },
 ];
@@ -180,12 +182,9 @@ impl Opening<'_> {
         Ok(Parts::new(config, w_enc, w_dec, b_dec, own))
     }
 
-    fn jumprelu(&mut self, threshold: Array1<f32>) -> Result<Parts> {
+    fn jumprelu(&mut self, b_enc: Array1<f32>, threshold: Array1<f32>) -> Result<Parts> {
         let (d_in, d_sae) = (self.d_in, self.d_sae);
-        let own = Own::of([
-            ("b_enc", self.tensors.vector("b_enc", d_sae)?),
-            ("threshold", threshold),
-        ]);
+        let own = Own::of([("b_enc", b_enc), ("threshold", threshold)]);
         let w_enc = self.tensors.matrix("W_enc", [d_in, d_sae])?;
         let w_dec = self.tensors.matrix("W_dec", [d_sae, d_in])?;
         let b_dec = self.tensors.vector("b_dec", d_in)?;

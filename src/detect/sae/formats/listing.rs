@@ -172,7 +172,10 @@ impl Listing {
         let is_weights = matches!(extension, Some("safetensors" | "npz"));
         match Content::of(&bytes) {
             Content::Safetensors | Content::Npz => self.take_weights(path, bytes),
-            Content::Pickle if extension == Some("npz") => self.take_weights(path, bytes),
+            // A zip archive that is damaged or holds something else.
+            Content::Pickle if extension == Some("npz") && bytes.starts_with(b"PK") => {
+                self.take_weights(path, bytes);
+            }
             Content::Pickle => self.pickles.push(path.to_owned()),
             Content::Other if is_weights => match tensors::open(path) {
                 Ok(bytes) => self.take_weights(path, bytes),

@@ -12,6 +12,9 @@ use crate::fault::{Fault, Result};
 /// Architectures of SAELens that are not computed, and why.
 const REFUSED: [(&str, &str); 1] = [("temporal", "its encoder attends over the tokens before")];
 
+/// Features that matching pursuit may take of one activation, so that it ends.
+const MOST_ITERATIONS: usize = 1 << 16;
+
 /// What metadata is kept beside the hooks.
 const METADATA: [&str; 13] = [
     "model_name",
@@ -218,7 +221,13 @@ impl Cfg<'_> {
                 .fields
                 .number("residual_threshold")?
                 .unwrap_or(default.residual_threshold),
-            max_iterations: self.fields.whole("max_iterations")?,
+            max_iterations: match self.fields.whole("max_iterations")? {
+                Some(most) if most > MOST_ITERATIONS => {
+                    let expected = format!("at most {MOST_ITERATIONS}");
+                    return Err(self.fields.wrong("max_iterations", &expected));
+                }
+                most => most,
+            },
             stop_on_duplicate_support: self.fields.flag(
                 "stop_on_duplicate_support",
                 default.stop_on_duplicate_support,
