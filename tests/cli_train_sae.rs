@@ -1,5 +1,11 @@
 //! `candor train sae` on the bundled organisms: what it writes, that threads and interruptions change nothing, what it refuses.
-#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    clippy::too_many_lines,
+    reason = "a test may stop, and says what it skips"
+)]
 #![allow(dead_code, reason = "the helpers serve several tests")]
 
 mod cli;

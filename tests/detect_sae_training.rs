@@ -4,6 +4,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::format_push_string,
     reason = "tests may unwrap and compare exactly"
 )]
 //! Training of SAEs: one step of every architecture against SAELens and PyTorch (`fixtures/detect/make_sae_training.py`), gradients
