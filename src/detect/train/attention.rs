@@ -22,6 +22,7 @@ pub(super) const POOLING: Pooling = Pooling {
     name: "attention",
     pool,
     columns: 2 * HEADS,
+    restarts: 3,
     values: HEADS,
 };
 

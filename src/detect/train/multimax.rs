@@ -23,6 +23,8 @@ pub(super) const POOLING: Pooling = Pooling {
     name: "multimax",
     pool,
     columns: HEADS,
+    // Maxima make many minima.
+    restarts: 10,
     values: HEADS,
 };
 

@@ -16,14 +16,14 @@ use crate::fault::{Fault, Result};
 /// An item's score from its columns `[tokens, c]`, and in `slope` its derivative by each of them.
 pub(super) type Pool = fn(ArrayView2<f64>, ArrayViewMut2<f64>) -> f64;
 
-const RESTARTS: u64 = 10;
-
 /// How an item pools its tokens.
 pub(super) struct Pooling {
     /// For messages.
     pub(super) name: &'static str,
     pub(super) pool: Pool,
     pub(super) columns: usize,
+    /// Seeded starts, of which the lowest minimum is kept.
+    pub(super) restarts: u64,
     /// The last columns are added up over heads; they share the intercept.
     pub(super) values: usize,
 }
@@ -53,7 +53,7 @@ pub(super) fn train(
     };
     let enough = 1e-7 * problem.items.len() as f64;
     let (width, columns) = (rows.ncols(), pooling.columns);
-    let found: Vec<(Array1<f64>, f64)> = (0..RESTARTS)
+    let found: Vec<(Array1<f64>, f64)> = (0..pooling.restarts)
         .into_par_iter()
         .map(|restart| {
             let seed = options.seed.wrapping_add(restart);
