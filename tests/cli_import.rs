@@ -1,5 +1,9 @@
 //! `candor detectors import`: any format becomes a detector's folder in SAELens's, or nothing is written.
-#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may stop and compare exactly"
+)]
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod cli;

@@ -1,6 +1,7 @@
 //! Files of SAEs and transcoders that are not what they say, or not to be read.
 #![allow(
     clippy::unwrap_used,
+    clippy::too_many_lines,
     clippy::format_push_string,
     reason = "a test may stop"
 )]
@@ -75,7 +76,10 @@ impl Copy {
     fn tensor(self, file: &str, name: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> Self {
         let bytes = fs::read(self.path(file)).unwrap_or_default();
         let old = safetensors::SafeTensors::deserialize(&bytes);
-        let mut tensors = old.as_ref().map(|old| old.tensors()).unwrap_or_default();
+        let mut tensors = old
+            .as_ref()
+            .map(safetensors::SafeTensors::tensors)
+            .unwrap_or_default();
         tensors.retain(|(other, _)| other != name);
         let view = TensorView::new(dtype, shape.to_vec(), data).unwrap();
         tensors.push((name.to_owned(), view));
