@@ -1,6 +1,7 @@
 //! Weights in single precision, written one tensor after the other.
 
 use std::borrow::Cow;
+use std::fs;
 use std::path::Path;
 
 use ndarray::ArrayViewD;
@@ -61,9 +62,14 @@ pub(in crate::detect) fn to_bytes(tensors: &[Named<'_>]) -> Result<Vec<u8>> {
 /// # Errors
 /// A disk that cannot be written.
 pub(in crate::detect) fn write(path: &Path, tensors: &[Named<'_>]) -> Result<()> {
-    let named = tensors.iter().map(|tensor| (tensor.name, tensor));
-    safetensors::serialize_to_file(named, None, path).map_err(|error| {
+    let failed = |error: &dyn std::fmt::Display| {
         Fault::failed(format!("writing `{}`", path.display()), error.to_string())
             .expected("a place that can be written and has room")
-    })
+    };
+    // The library leaves the file to its owner alone, as temporary files are.
+    let plain = fs::File::create(path).and_then(|file| file.metadata());
+    let plain = plain.map_err(|error| failed(&error))?.permissions();
+    let named = tensors.iter().map(|tensor| (tensor.name, tensor));
+    safetensors::serialize_to_file(named, None, path).map_err(|error| failed(&error))?;
+    fs::set_permissions(path, plain).map_err(|error| failed(&error))
 }

@@ -173,6 +173,13 @@ impl<'a> TrainingSet<'a> {
             )
             .expected("finite activations"));
         }
+        let mut rows = self.rows.outer_iter();
+        let first = rows.next();
+        if rows.all(|row| Some(row) == first) {
+            return Err(Fault::usage(doing(), "the same values in every row")
+                .expected("values that differ between items")
+                .hint("the tokens that are read may be the same in every item: try another span, or a later site"));
+        }
         Ok(())
     }
 }
