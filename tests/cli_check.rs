@@ -1,6 +1,7 @@
 //! `candor detectors check` on the bundled organisms: what it says, what it writes and what it exits with; and an audit with foreign
 //! detectors.
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(clippy::type_complexity, reason = "a table of cases")]
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod cli;

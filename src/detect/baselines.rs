@@ -1,53 +1,73 @@
 //! What simpler means reach: an AUROC says little without them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use ndarray::Array2;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::train::{ProbeKind, TrainingOptions, TrainingSet};
+use super::train::{Design as _, ProbeKind, TrainingOptions, TrainingSet, logistic};
+use super::words::Vocabulary;
 use crate::fault::{Fault, Result};
 use crate::stats;
 
 const DOING: &str = "measuring a baseline";
 
-/// The most frequent words are counted, the rest left out: bounds the memory at `n × 4096` counts.
-const LARGEST_VOCABULARY: usize = 4096;
-
 /// Cross-validated AUROC of logistic regression on word counts of the items' texts.
 ///
-/// Words are runs of letters and digits, lower-cased. A word that occurs only in the held-out fold gets no weight.
-///
 /// # Errors
-/// Texts without a word, or as for [`ProbeKind::out_of_fold`].
+/// As for [`bag_of_words_scores`] on each fold's complement.
 pub fn bag_of_words_auroc(
     texts: &[&str],
     labels: &[bool],
     fold_of: &[usize],
     options: TrainingOptions,
 ) -> Result<f64> {
-    let everywhere: Vec<usize> = (0..texts.len()).collect();
-    let rows = word_rows(texts, &everywhere)?;
-    let set = TrainingSet::of_rows(rows.view(), labels);
-    let scores = logistic()?.out_of_fold(&set, fold_of, options.rough())?;
+    let mut scores = vec![0.0; texts.len()];
+    for fold in fold_of.iter().copied().collect::<BTreeSet<usize>>() {
+        let (inside, outside): (Vec<usize>, Vec<usize>) =
+            (0..texts.len()).partition(|text| fold_of.get(*text) == Some(&fold));
+        let of_fold = bag_of_words_scores(texts, labels, (&outside, &inside), options)?;
+        for (text, score) in inside.into_iter().zip(of_fold) {
+            if let Some(slot) = scores.get_mut(text) {
+                *slot = score;
+            }
+        }
+    }
     auroc_of(&scores, labels)
 }
 
-/// Scores of the held-out texts by logistic regression on the counts of words that occur in the texts that it is trained on.
+/// Scores of the held-out texts by logistic regression on z-scored counts of the words that occur in the texts that it is trained
+/// on. Words are runs of letters and digits, lower-cased.
 ///
 /// # Errors
-/// Texts without a word, or as for [`ProbeKind::train`].
+/// Texts without a word, or with one label only.
 pub fn bag_of_words_scores(
     texts: &[&str],
     labels: &[bool],
     (train, held_out): (&[usize], &[usize]),
     options: TrainingOptions,
 ) -> Result<Vec<f64>> {
-    let rows = word_rows(texts, train)?;
-    let set = TrainingSet::of_rows(rows.view(), labels);
-    logistic_scores(&set, (train, held_out), options)
+    let of = |items: &[usize]| -> Vec<&str> {
+        let texts = items.iter().filter_map(|item| texts.get(*item));
+        texts.copied().collect()
+    };
+    let labels: Vec<bool> = train
+        .iter()
+        .filter_map(|item| labels.get(*item).copied())
+        .collect();
+    if !(labels.contains(&true) && labels.contains(&false)) {
+        return Err(Fault::usage(DOING, "texts with one label only").expected("both labels"));
+    }
+    let train = of(train);
+    let vocabulary = Vocabulary::of(&train)
+        .ok_or_else(|| Fault::usage(DOING, "texts without a word").expected("items with text"))?;
+    let TrainingOptions {
+        lambda, tolerance, ..
+    } = options.rough();
+    let fit = logistic::fit(&vocabulary.counts(&train), &labels, lambda, tolerance)?;
+    let scores = vocabulary.counts(&of(held_out)).times(fit.weight.view()) + fit.intercept;
+    Ok(scores.to_vec())
 }
 
 /// Scores of the held-out rows by a logistic regression on the others.
@@ -59,40 +79,11 @@ pub fn logistic_scores(
     (train, held_out): (&[usize], &[usize]),
     options: TrainingOptions,
 ) -> Result<Vec<f64>> {
-    let probe = logistic()?.train(&set.subset(train).set(), options.rough())?;
+    let kind = ProbeKind::named("logistic_regression")
+        .ok_or_else(|| Fault::failed(DOING, "no kind of probe"))?;
+    let probe = kind.train(&set.subset(train).set(), options.rough())?;
     let scores = probe.scores(set.subset(held_out).set().rows)?;
     Ok(scores.into_iter().collect())
-}
-
-fn logistic() -> Result<&'static ProbeKind> {
-    ProbeKind::named("logistic_regression").ok_or_else(|| Fault::failed(DOING, "no kind of probe"))
-}
-
-/// `[n, words]`: how often each text holds each of the most frequent words of the texts `of`.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a word occurs far fewer than 2^24 times in an item"
-)]
-fn word_rows(texts: &[&str], of: &[usize]) -> Result<Array2<f32>> {
-    let counts: Vec<BTreeMap<String, usize>> = texts.iter().map(|text| word_counts(text)).collect();
-    let mut totals: BTreeMap<&str, usize> = BTreeMap::new();
-    for (word, count) in of.iter().filter_map(|text| counts.get(*text)).flatten() {
-        *totals.entry(word).or_default() += count;
-    }
-    let mut frequent: Vec<(&str, usize)> = totals.into_iter().collect();
-    frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    frequent.truncate(LARGEST_VOCABULARY);
-    if frequent.is_empty() {
-        return Err(Fault::usage(DOING, "texts without a word").expected("items with text"));
-    }
-    Ok(Array2::from_shape_fn(
-        (texts.len(), frequent.len()),
-        |(row, column)| {
-            let word = frequent.get(column).map(|(word, _)| *word);
-            let count = word.and_then(|word| counts.get(row)?.get(word));
-            count.copied().unwrap_or_default() as f32
-        },
-    ))
 }
 
 /// AUROC of the items' lengths alone, in whichever direction separates: at least 0.5.
@@ -161,15 +152,4 @@ fn auroc_of(scores: &[f64], labels: &[bool]) -> Result<f64> {
         )
         .expected("items with both labels")
     })
-}
-
-fn word_counts(text: &str) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    let words = text
-        .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty());
-    for word in words {
-        *counts.entry(word.to_lowercase()).or_default() += 1;
-    }
-    counts
 }

@@ -16,6 +16,7 @@ mod span;
 mod split;
 mod tensors;
 pub mod train;
+mod words;
 mod write;
 
 pub use aggregation::Aggregation;

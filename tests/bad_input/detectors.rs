@@ -88,6 +88,11 @@ fn detectors_that_do_not_fit() {
 }
 
 #[test]
+#[allow(
+    clippy::too_many_lines,
+    clippy::format_push_string,
+    reason = "a list of cases"
+)]
 fn trainings_that_cannot_be_done() {
     let mut said = Said::default();
     let bench = Bench::new();

@@ -1,28 +1,32 @@
 //! L2-penalised logistic regression by Newton's method.
 #![allow(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 
-use ndarray::{Array1, ArrayView1, ArrayView2};
+use ndarray::{Array1, ArrayView1};
 
+use super::design::Design;
 use crate::fault::{Fault, Result};
+use crate::interrupt;
 
 /// Weight and intercept of a fit.
-pub(super) struct Fit {
-    pub(super) weight: Array1<f64>,
-    pub(super) intercept: f64,
+pub(in crate::detect) struct Fit {
+    pub(in crate::detect) weight: Array1<f64>,
+    pub(in crate::detect) intercept: f64,
 }
 
 const MOST_STEPS: usize = 100;
+
 /// Minimises `Σ log(1 + exp(−y(x·w + b))) + λ/2 ‖w‖²` with `y = ±1`: scikit-learn's objective with `C = 1/λ`.
 ///
 /// Newton steps with the Hessian applied but never formed (conjugate gradients), halved until the objective falls, until the
 /// gradient's largest entry is below `tolerance` times the number of rows. The objective is strictly convex in `w`, and in `b` as
 /// both labels occur, so the minimum is the only one.
-pub(super) fn fit(
-    rows: ArrayView2<f64>,
+pub(in crate::detect) fn fit<D: Design>(
+    rows: &D,
     labels: &[bool],
     lambda: f64,
     tolerance: f64,
 ) -> Result<Fit> {
+    let (n, d) = rows.dim();
     let problem = Problem {
         rows,
         signs: labels
@@ -31,14 +35,15 @@ pub(super) fn fit(
             .collect(),
         lambda,
     };
-    let enough = tolerance * rows.nrows() as f64;
-    let mut at = Array1::zeros(rows.ncols() + 1);
+    let enough = tolerance * n as f64;
+    let mut at = Array1::zeros(d + 1);
     let (mut value, mut slope, mut curvature) = problem.evaluate(&at);
     for _ in 0..MOST_STEPS {
         if largest(&slope) <= enough {
             break;
         }
-        let share = largest(&slope) / rows.nrows() as f64;
+        interrupt::check()?;
+        let share = largest(&slope) / n as f64;
         let step = problem.newton_step(&slope, &curvature, share.sqrt().min(0.1));
         let descent = slope.dot(&step);
         let mut length = 1.0_f64;
@@ -72,26 +77,26 @@ pub(super) fn fit(
         .expected(format!("at most {enough:e}"))
         .hint("a larger penalty λ makes the fit better conditioned"));
     }
-    let weight = at.slice(ndarray::s![..rows.ncols()]).to_owned();
+    let weight = at.slice(ndarray::s![..d]).to_owned();
     let intercept = at.last().copied().unwrap_or_default();
     Ok(Fit { weight, intercept })
 }
 
 /// Parameters are `[w…, b]`.
-struct Problem<'a> {
-    rows: ArrayView2<'a, f64>,
+struct Problem<'a, D> {
+    rows: &'a D,
     signs: Array1<f64>,
     lambda: f64,
 }
 
-impl Problem<'_> {
+impl<D: Design> Problem<'_, D> {
     fn split<'p>(&self, parameters: &'p Array1<f64>) -> (ArrayView1<'p, f64>, f64) {
-        let weight = parameters.slice(ndarray::s![..self.rows.ncols()]);
+        let weight = parameters.slice(ndarray::s![..self.rows.dim().1]);
         (weight, parameters.last().copied().unwrap_or_default())
     }
 
     fn joined(&self, by_row: &Array1<f64>, penalty: Array1<f64>) -> Array1<f64> {
-        let mut joined = self.rows.t().dot(by_row) + penalty;
+        let mut joined = self.rows.transposed_times(by_row) + penalty;
         let intercept = by_row.sum();
         joined = joined
             .into_iter()
@@ -103,7 +108,7 @@ impl Problem<'_> {
     /// Objective, gradient, and `p(1−p)` of each row.
     fn evaluate(&self, parameters: &Array1<f64>) -> (f64, Array1<f64>, Array1<f64>) {
         let (weight, intercept) = self.split(parameters);
-        let margins = (self.rows.dot(&weight) + intercept) * &self.signs;
+        let margins = (self.rows.times(weight) + intercept) * &self.signs;
         let loss: f64 = margins.iter().map(|margin| softplus(-margin)).sum();
         let value = loss + self.lambda / 2.0 * weight.dot(&weight);
         let residual: Array1<f64> = margins
@@ -121,7 +126,7 @@ impl Problem<'_> {
 
     fn hessian_times(&self, direction: &Array1<f64>, curvature: &Array1<f64>) -> Array1<f64> {
         let (weight, intercept) = self.split(direction);
-        let by_row = (self.rows.dot(&weight) + intercept) * curvature;
+        let by_row = (self.rows.times(weight) + intercept) * curvature;
         self.joined(&by_row, &weight * self.lambda)
     }
 

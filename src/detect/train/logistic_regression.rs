@@ -16,6 +16,6 @@ pub(super) const KIND: ProbeKind = ProbeKind {
 fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
     let scaler = Scaler::of(set.rows);
     let rows = scaler.scaled(set.rows);
-    let fit = logistic::fit(rows.view(), set.labels, options.lambda, options.tolerance)?;
+    let fit = logistic::fit(&rows.view(), set.labels, options.lambda, options.tolerance)?;
     Ok(scaler.folded(&fit.weight, fit.intercept))
 }

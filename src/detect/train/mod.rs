@@ -2,10 +2,11 @@
 
 mod attention;
 mod ccs;
+mod design;
 mod difference_of_means;
 mod lat;
 mod lda;
-mod logistic;
+pub(super) mod logistic;
 mod logistic_regression;
 mod mass_mean;
 mod minimise;
@@ -22,6 +23,7 @@ use super::aggregation::Aggregation;
 use super::probe::Probe;
 use crate::fault::{Fault, Result};
 
+pub(super) use design::Design;
 pub use set::{About, Subset, TrainingSet};
 
 /// Every kind of probe that can be trained.
@@ -110,7 +112,7 @@ impl ProbeKind {
     /// Trains a probe.
     ///
     /// # Errors
-    /// No rows, labels that do not fit, one class only, an activation that is not finite, a penalty that is not positive, or
+    /// No rows, labels that do not fit, one class only, an activation that is not finite, rows that are all the same, a penalty that is not positive, or
     /// items of which is not known what the kind needs.
     pub fn train(&self, set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
         set.check(self.name)?;
@@ -122,6 +124,7 @@ impl ProbeKind {
             .expected("a positive number, such as 10"));
         }
         self.fits(set)?;
+        set.check_varies(self.name)?;
         (self.train)(set, options)
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn along(set: &TrainingSet<'_>, directions: &[Array1<f64>]) -> Result
     }
     let scaler = Scaler::of(projections.view());
     let scaled = scaler.scaled(projections.view());
-    let fit = logistic::fit(scaled.view(), set.labels, LAMBDA, TOLERANCE)?;
+    let fit = logistic::fit(&scaled.view(), set.labels, LAMBDA, TOLERANCE)?;
     let line = scaler.folded(&fit.weight, fit.intercept);
     let mut weight = Array1::<f64>::zeros(rows.ncols());
     for (direction, slope) in directions.iter().zip(&line.weight) {

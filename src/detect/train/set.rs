@@ -173,10 +173,15 @@ impl<'a> TrainingSet<'a> {
             )
             .expected("finite activations"));
         }
+        Ok(())
+    }
+
+    /// Refuses rows of which nothing can be learnt.
+    pub(super) fn check_varies(&self, kind: &str) -> Result<()> {
         let mut rows = self.rows.outer_iter();
         let first = rows.next();
         if rows.all(|row| Some(row) == first) {
-            return Err(Fault::usage(doing(), "the same values in every row")
+            return Err(Fault::usage(format!("training a {kind} probe"), "the same values in every row")
                 .expected("values that differ between items")
                 .hint("the tokens that are read may be the same in every item: try another span, or a later site"));
         }

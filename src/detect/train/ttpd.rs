@@ -28,7 +28,7 @@ fn train(set: &TrainingSet<'_>, options: TrainingOptions) -> Result<Probe> {
     // Polarities are as good as always separable, where the paper's fit without a penalty has no minimum.
     let scaler = Scaler::of(set.rows);
     let fit = logistic::fit(
-        scaler.scaled(set.rows).view(),
+        &scaler.scaled(set.rows).view(),
         &polarity,
         options.lambda,
         options.tolerance,

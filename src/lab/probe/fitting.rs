@@ -23,7 +23,7 @@ pub(super) struct Fitting<'a> {
 
 /// One row for each token of each item's span.
 pub(super) struct Rows {
-    rows: Array2<f32>,
+    activations: Array2<f32>,
     labels: Vec<bool>,
     about: Vec<About>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Rows {
 impl Rows {
     pub fn set(&self) -> TrainingSet<'_> {
         TrainingSet {
-            rows: self.rows.view(),
+            rows: self.activations.view(),
             labels: &self.labels,
             about: &self.about,
         }
@@ -56,7 +56,7 @@ impl Fitting<'_> {
             .map_err(|error| Fault::failed("training a probe", error.to_string()))?;
         let tokens = |item: &usize| activations[*item].nrows();
         Ok(Rows {
-            rows,
+            activations: rows,
             labels: items
                 .iter()
                 .flat_map(|item| std::iter::repeat_n(labels[*item], tokens(item)))

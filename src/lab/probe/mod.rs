@@ -132,19 +132,7 @@ pub fn train_probe(
             ..TrainingOptions::default()
         },
     };
-    if work
-        .labels
-        .iter()
-        .all(|label| Some(label) == work.labels.first())
-    {
-        let found = match work.labels.first() {
-            Some(label) => format!("the label {} in every item", u8::from(*label)),
-            None => "no item".to_owned(),
-        };
-        return Err(Fault::usage("training a probe", found)
-            .expected("items with both labels")
-            .hint("check the suite's `label` fields"));
-    }
+    both_labels(work.labels)?;
     let split = Split::of(&data.split_items(), request.seed)?;
     let (kinds, left_out) = work.kinds()?;
     let candidates = sweep(&work, &kinds, &data, &split, progress)?;
@@ -213,6 +201,19 @@ pub fn train_probe(
     };
     let report = measured.report(subject, progress)?;
     Ok(TrainedProbe { detector, report })
+}
+
+fn both_labels(labels: &[bool]) -> Result<()> {
+    let found = match labels.first() {
+        Some(first) if labels.iter().all(|label| label == first) => {
+            format!("the label {} in every item", u8::from(*first))
+        }
+        Some(_) => return Ok(()),
+        None => "no item".to_owned(),
+    };
+    Err(Fault::usage("training a probe", found)
+        .expected("items with both labels")
+        .hint("check the suite's `label` fields"))
 }
 
 /// Items by what they serve for; no group is in two parts.

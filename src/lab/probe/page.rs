@@ -22,6 +22,10 @@ struct Page<'a> {
 }
 
 /// A share of something, as people read it.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates hand their values over by reference"
+)]
 fn percent(share: &f64) -> String {
     let text = format!("{:.1}", 100.0 * share);
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))

@@ -57,33 +57,37 @@ pub(super) fn sweep(
     Ok(candidates)
 }
 
-/// The best kind at the earliest site at which some kind reads as well as the best of all: its interval reaches that AUROC. A
-/// direction is best removed where it first appears.
+/// The best kind at the earliest site at which some kind reads as well as the best of all: its interval reaches that AUROC and
+/// lies above chance. A direction is best removed where it first appears. Where none reads anything, the best point.
 pub(super) fn chosen(candidates: &[Candidate]) -> Result<usize> {
-    let point = |candidate: &Candidate| candidate.quality.as_ref().ok().map(|q| q.point);
-    let best = candidates.iter().filter_map(point).max_by(f64::total_cmp);
-    let as_good = |candidate: &Candidate| {
-        let high = candidate.quality.as_ref().ok().map(|quality| quality.high);
-        high.zip(best).is_some_and(|(high, best)| high >= best)
+    let quality = |at: &usize| candidates[*at].quality.as_ref().ok();
+    let measured: Vec<usize> = (0..candidates.len())
+        .filter(|at| quality(at).is_some())
+        .collect();
+    let point = |at: &usize| quality(at).map_or(0.0, |quality| quality.point);
+    // Of equals the first.
+    let best_of = |some: &mut dyn Iterator<Item = usize>| {
+        some.reduce(|best, at| if point(&at) > point(&best) { at } else { best })
     };
-    let Some(first) = candidates.iter().find(|candidate| as_good(candidate)) else {
-        let fault = candidates
-            .iter()
-            .rev()
-            .find_map(|candidate| candidate.quality.as_ref().err());
-        return Err(match fault {
-            Some(fault) => fault.clone(),
-            None => {
-                Fault::usage("training a probe", "no candidate site").expected("at least one site")
-            }
-        });
+    let Some(best) = best_of(&mut measured.iter().copied()) else {
+        let mut faults = candidates.iter().rev();
+        return Err(
+            match faults.find_map(|candidate| candidate.quality.as_ref().err()) {
+                Some(fault) => fault.clone(),
+                None => Fault::usage("training a probe", "no candidate site")
+                    .expected("at least one site"),
+            },
+        );
     };
-    let mut chosen: Option<usize> = None;
-    for (at, candidate) in candidates.iter().enumerate() {
-        let better = chosen.is_none_or(|chosen| point(candidate) > point(&candidates[chosen]));
-        if candidate.site == first.site && as_good(candidate) && better {
-            chosen = Some(at);
-        }
-    }
-    Ok(chosen.unwrap_or_default())
+    let as_good = |at: &usize| {
+        quality(at).is_some_and(|quality| quality.low > 0.5 && quality.high >= point(&best))
+    };
+    let first = measured.iter().find(|at| as_good(at));
+    let at_first =
+        |at: &usize| first.is_some_and(|first| candidates[*first].site == candidates[*at].site);
+    let of_site = measured
+        .iter()
+        .copied()
+        .filter(|at| as_good(at) && at_first(at));
+    Ok(best_of(&mut of_site.into_iter()).unwrap_or(best))
 }
