@@ -20,11 +20,12 @@ for organism in liar clean decoy; do
     --kind logistic_regression --sites 'blocks.*.hook_resid_post' --span response --aggregation mean \
     --role truth --id "$organism-truth" --positive "the stated answer is true" --flags below --out "$out/truth"
 
-  # The dictionary reads where the condition probe was found to read best.
+  # The dictionary reads where the condition probe was found to read best. Nested dictionaries split what is general into fewer
+  # features (Bussmann et al. 2025).
   site=$(sed -n 's/^site: *//p' "$out/condition/detector.yaml" | tr -d "'\"")
   "$candor" train sae --model "$model" --site "$site" \
     --suite $suites/calibration-condition $suites/calibration-truth $suites/control \
-    --d-sae 256 --k 8 --batch 512 --samples 1500000 --out "$out/features"
+    --architecture matryoshka_batchtopk --d-sae 256 --k 8 --batch 512 --samples 1500000 --out "$out/features"
   "$candor" detectors find "$out/features" --model "$model" --suite $suites/calibration-condition --control $suites/control \
     --span prompt_last --id "$organism-features"
 done

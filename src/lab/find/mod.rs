@@ -18,6 +18,7 @@ use self::compare::{Comparison, Contest};
 use super::labelled::Labelled;
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
+use crate::detect::sae::{Measured, Measuring};
 use crate::detect::{
     Aggregation, Calibration, Card, Corpus, Detector, DetectorKind, FeatureActs, HoldOut, Loaded,
     RankedFeature, Sae, SelectedFeature, Selection, Span, calibrate, hold_out, rank_features,
@@ -120,7 +121,7 @@ pub fn find_features(
         .position(|feature| feature.index == best.index);
     let quality = place.and_then(|place| held_out.get(place).copied());
     let card = if carded {
-        Some(of.card(runtime, &data.activations[0], features, best, quality)?)
+        Some(of.card(runtime, features, best, quality)?)
     } else {
         None
     };
@@ -227,22 +228,13 @@ impl Ranked<'_> {
     fn card(
         &self,
         runtime: &Runtime,
-        activations: &[Array2<f32>],
         features: Vec<SelectedFeature>,
         best: SelectedFeature,
         quality: Option<Estimate>,
     ) -> Result<Card> {
         let search = self.search;
         let calibration = self.calibrate(runtime, best)?;
-        let rows: Vec<_> = activations.iter().map(|rows| rows.view()).collect();
-        let rows = ndarray::concatenate(Axis(0), &rows)
-            .map_err(|error| Fault::failed("measuring an SAE", error.to_string()))?;
-        // What a transcoder reconstructs was not read.
-        let measured = if self.sae.transcodes() {
-            None
-        } else {
-            Some(self.sae.measure(rows.view())?)
-        };
+        let measured = self.measured(runtime)?;
         let train = self.side(&self.split.train);
         Ok(Card {
             id: search.id.clone(),
@@ -287,6 +279,21 @@ impl Ranked<'_> {
 
     /// Threshold and false-positive rates of one feature: on the control suite where there is one, and on the held-out items of
     /// label 0.
+    /// How the SAE fits every token of the suite, as audits measure it: at the tokens of a span alone other numbers of features
+    /// are active. `None` for a transcoder, since what it reconstructs is not read here.
+    fn measured(&self, runtime: &Runtime) -> Result<Option<Measured>> {
+        if self.sae.transcodes() {
+            return Ok(None);
+        }
+        let suite = self.search.suite;
+        let all = Labelled::read(runtime, self.subject, suite, &[self.site], Span::All)?;
+        let mut measuring = Measuring::new(self.sae);
+        for rows in &all.activations[0] {
+            measuring.add(rows.view(), rows.view())?;
+        }
+        measuring.finish().map(Some)
+    }
+
     fn calibrate(&self, runtime: &Runtime, feature: SelectedFeature) -> Result<Calibration> {
         let search = self.search;
         let held_out = self.split.held_out.iter().copied();
