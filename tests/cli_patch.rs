@@ -254,7 +254,7 @@ fn features_and_directions_and_heads_run_from_the_command_line() {
             1,
         ),
         (
-            "--intervention feature-set --feature 36 --scale 5 --detector detectors/features",
+            "--intervention feature-set --feature 30 --scale 5 --detector detectors/features",
             1,
         ),
         (
@@ -283,7 +283,7 @@ fn features_and_directions_and_heads_run_from_the_command_line() {
         ),
         ("--intervention zero --metric log-probability --at 3,5", 4),
         (
-            "--metric detector --metric-detector detectors/features --feature 36",
+            "--metric detector --metric-detector detectors/features --feature 30",
             4,
         ),
     ] {
