@@ -173,7 +173,8 @@ pub fn copy(from: &Path, to: &Path) {
         let place = to.join(path.file_name().unwrap());
         if path.is_dir() {
             copy(&path, &place);
-        } else {
+        // Pages beside detectors are there where somebody trained them, and not in the repository.
+        } else if path.extension().is_none_or(|ending| ending != "html") {
             fs::copy(&path, &place).unwrap();
         }
     }
