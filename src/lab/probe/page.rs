@@ -243,7 +243,11 @@ fn transfer(report: &ProbeReport) -> Option<TransferView> {
         columns: table
             .datasets
             .iter()
-            .map(|dataset| format!("{} ({})", dataset.name, dataset.held_out))
+            // Long names may break behind an underscore, in no other place.
+            .map(|dataset| {
+                let name = dataset.name.replace('_', "_\u{200b}");
+                format!("{name} ({})", dataset.held_out)
+            })
             .collect(),
         rows,
     })
