@@ -225,3 +225,14 @@ fn suite_of<'s>(suites: &[&'s Suite], reading: &Reading<'_>) -> &'s str {
     };
     suites.iter().find(holds).map_or("", |suite| &suite.id)
 }
+
+/// The mean over the span of each item, `[n, d_in]`.
+pub(super) fn item_means(activations: &[Array2<f32>]) -> Result<Array2<f32>> {
+    let rows: Vec<_> = activations
+        .iter()
+        .filter_map(|rows| rows.mean_axis(Axis(0)))
+        .collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    ndarray::stack(Axis(0), &views)
+        .map_err(|error| Fault::failed("averaging activations", error.to_string()))
+}

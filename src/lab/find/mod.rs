@@ -15,7 +15,7 @@ pub use self::ranking::{
 };
 
 use self::compare::{Comparison, Contest};
-use super::labelled::Labelled;
+use super::labelled::{Labelled, item_means};
 use super::subject::Subject;
 use crate::detect::card::{Declares, Interval, MadeOn, TrainedOn};
 use crate::detect::sae::{Measured, Measuring};
@@ -102,7 +102,7 @@ pub fn find_features(
     let held_out = items.held_out(&ranked, &split.held_out, &search.selection)?;
     let contest = Contest {
         items: &items,
-        means: means(&data.activations[0])?,
+        means: item_means(&data.activations[0])?,
         split: &split,
         split_items: &split_items,
         selection: &search.selection,
@@ -418,15 +418,4 @@ fn aggregate(sae: &Sae, activations: &[Array2<f32>]) -> Result<FeatureActs> {
         all.push(active)?;
     }
     Ok(all)
-}
-
-/// The mean over the span of each item, `[item, d_in]`.
-fn means(activations: &[Array2<f32>]) -> Result<Array2<f32>> {
-    let rows: Vec<_> = activations
-        .iter()
-        .filter_map(|rows| rows.mean_axis(Axis(0)))
-        .collect();
-    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
-    ndarray::stack(Axis(0), &views)
-        .map_err(|error| Fault::failed("averaging activations", error.to_string()))
 }

@@ -1,13 +1,13 @@
 //! What simpler means reach on all items, cross-validated by group: what a card says beside a probe's AUROC.
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
-use super::super::labelled::Labelled;
+use super::super::labelled::{Labelled, item_means};
 use super::fitting::Fitting;
 use crate::detect::card::Baselines;
 use crate::detect::train::{ProbeKind, TrainingSet};
 use crate::detect::{bag_of_words_auroc, folds, length_auroc, permutation_auroc};
-use crate::fault::{Fault, Result};
+use crate::fault::Result;
 use crate::stats::auroc;
 
 /// Folds of the cross-validation, and rounds of permuted labels.
@@ -66,15 +66,4 @@ pub(super) fn crossed(
             options.seed,
         )?,
     })
-}
-
-/// One row for each item: the mean over its span, `[n, d_model]`.
-fn item_means(activations: &[Array2<f32>]) -> Result<Array2<f32>> {
-    let rows: Vec<_> = activations
-        .iter()
-        .filter_map(|rows| rows.mean_axis(Axis(0)))
-        .collect();
-    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
-    ndarray::stack(Axis(0), &views)
-        .map_err(|error| Fault::failed("averaging activations", error.to_string()))
 }
