@@ -126,3 +126,42 @@ impl Design for Words<'_> {
         sums * &self.vocabulary.inverse
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may stop")]
+mod tests {
+    use ndarray::{Array1, Array2, Axis};
+
+    use super::Vocabulary;
+    use crate::detect::train::Design as _;
+
+    #[test]
+    fn products_are_those_of_z_scored_counts() {
+        let texts = ["a b b", "b c", "a a c", "b"];
+        let counts = |text: &str, word: &str| text.split(' ').filter(|one| *one == word).count();
+        let vocabulary = Vocabulary::of(&texts).unwrap();
+        let mut dense = Array2::<f64>::zeros((texts.len(), 3));
+        for (word, column) in &vocabulary.column_of {
+            for (row, text) in texts.iter().enumerate() {
+                dense[[row, *column]] = f64::from(u32::try_from(counts(text, word)).unwrap());
+            }
+        }
+        dense -= &dense.mean_axis(Axis(0)).unwrap();
+        dense /= &dense.std_axis(Axis(0), 0.0);
+        let words = vocabulary.counts(&texts);
+        let weight = Array1::from_vec(vec![0.5, -2.0, 3.0]);
+        let by_row = Array1::from_vec(vec![1.0, -0.25, 2.0, 4.0]);
+        let close = |one: Array1<f64>, other: Array1<f64>| {
+            assert!(
+                (&one - &other).iter().all(|d| d.abs() < 1e-12),
+                "{one} {other}"
+            );
+        };
+        close(words.times(weight.view()), dense.dot(&weight));
+        close(words.transposed_times(&by_row), dense.t().dot(&by_row));
+        close(
+            dense.view().transposed_times(&by_row),
+            dense.t().dot(&by_row),
+        );
+    }
+}
