@@ -9,8 +9,8 @@ use crate::evidence::Unmeasured;
 use crate::fault::Result;
 use crate::lab::Subject;
 use crate::report::{
-    ArchitectureSummary, DetectorRecord, ExhibitContext, FileDigest, ModelAudit, SuiteRecord,
-    accounts, exhibits, samples,
+    ArchitectureSummary, DetectorRecord, ExhibitContext, Family, FileDigest, Items, ModelAudit,
+    SuiteRecord, accounts, exhibits, samples,
 };
 use crate::rules::{RESAMPLES, SEED, Verdict, worst};
 use crate::stats::{Estimate, auroc_interval};
@@ -52,6 +52,10 @@ impl Study<'_> {
             unmeasured: evidence.unmeasured.clone(),
             incomplete: self.incomplete(),
             samples: samples(evidence, SAMPLES, seed),
+            items: Items::default(),
+            family: Family::default(),
+            power: Vec::new(),
+            repeat: None,
             exhibits,
             detectors,
         })

@@ -6,7 +6,7 @@ use super::config::AuditConfig;
 use super::preflight::Prepared;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
-use crate::report::{AuditReport, FileDigest, ModelAudit, RuleDoc, RuntimeRecord};
+use crate::report::{AuditReport, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord};
 use crate::run::Runtime;
 
 /// Now, as RFC 3339.
@@ -28,7 +28,10 @@ pub fn report(
     models: Vec<ModelAudit>,
 ) -> Result<AuditReport> {
     Ok(AuditReport {
+        title: config.title.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        tool_sha256: own_digest(),
+        host: host(),
         started: started.to_owned(),
         finished: now(),
         seed: config.seed,
@@ -39,6 +42,8 @@ pub fn report(
             provider: runtime.provider().to_string(),
             threads: runtime.threads(),
             library_sha256: digest(runtime.library())?.sha256,
+            optimisation: "all".to_owned(),
+            settings: Vec::new(),
         },
         models,
         rules: prepared.rules.rules.iter().map(RuleDoc::from).collect(),
@@ -48,7 +53,33 @@ pub fn report(
             .iter()
             .map(|file| digest(&file.path))
             .collect::<Result<_>>()?,
+        controls: Vec::new(),
+        waivers: Vec::new(),
+        waiver_files: Vec::new(),
+        baseline: None,
     })
+}
+
+/// SHA-256 of the binary that runs.
+fn own_digest() -> Option<String> {
+    let binary = std::env::current_exe().ok()?;
+    Some(sha256_of_file(&binary).ok()?.0)
+}
+
+fn host() -> HostRecord {
+    HostRecord {
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu: cpu(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// The processor's model, where Linux tells it.
+fn cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 pub(super) fn digest(path: &Path) -> Result<FileDigest> {

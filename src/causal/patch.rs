@@ -77,6 +77,7 @@ fn pair_map(pair: &Pair, map: CellMap) -> PairMap {
         whole: map.whole,
         random: Vec::new(),
         random_cell: None,
+        dose: Vec::new(),
     }
 }
 

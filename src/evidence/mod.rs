@@ -135,6 +135,19 @@ pub struct PairMap {
     pub random: Vec<f64>,
     /// `[site, position]` of the random control.
     pub random_cell: Option<(usize, usize)>,
+    /// Dose and response at `random_cell`; empty if that was not asked for.
+    pub dose: Vec<Dose>,
+}
+
+/// The effect of a part of a patch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dose {
+    /// How much of the difference between the two runs is added: 0 is no patch, 1 the whole one.
+    pub share: f64,
+    /// Recovery, as in [`PairMap::recovery`].
+    pub recovery: f64,
+    /// Mean recovery of the random directions at the same length.
+    pub random: f64,
 }
 
 impl PatchMode {

@@ -28,6 +28,7 @@ impl Account {
             said_false: 0,
             unclear: 0,
             unjudged: 0,
+            failed: 0,
         }
     }
 
@@ -37,13 +38,20 @@ impl Account {
             Outcome::False => &mut self.said_false,
             Outcome::Unclear => &mut self.unclear,
             Outcome::Unjudged => &mut self.unjudged,
+            Outcome::Failed => &mut self.failed,
         } += 1;
     }
 
     pub(super) fn total(&self) -> usize {
-        [self.said_true, self.said_false, self.unclear, self.unjudged]
-            .into_iter()
-            .fold(0, usize::saturating_add)
+        [
+            self.said_true,
+            self.said_false,
+            self.unclear,
+            self.unjudged,
+            self.failed,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 }
 

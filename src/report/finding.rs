@@ -4,17 +4,27 @@ use crate::evidence::Unmeasured;
 use crate::rules::{Severity, Verdict};
 use crate::stats::Estimate;
 
+use super::baseline::{BaselineRecord, Change};
 use super::exhibit::Exhibits;
+use super::gate::{Family, Power, Repeat};
+use super::items::Items;
 use super::record::{
-    Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
-    SuiteRecord,
+    Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
+    RuntimeRecord, Sample, SuiteRecord,
 };
+use super::waiver::WaiverRecord;
 
 /// One audit: what was done, on what, and what was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditReport {
+    /// A line for people; empty if none was given.
+    pub title: String,
     /// Version of Candor.
     pub tool_version: String,
+    /// SHA-256 of Candor's own binary, in lower-case hexadecimal; `None` where it could not be read.
+    pub tool_sha256: Option<String>,
+    /// The machine that the audit ran on.
+    pub host: HostRecord,
     /// When the audit began (RFC 3339). With `finished` the only field that differs between two runs with one seed.
     pub started: String,
     /// When it ended (RFC 3339).
@@ -33,6 +43,14 @@ pub struct AuditReport {
     pub rules: Vec<RuleDoc>,
     /// Digests of the rule files.
     pub rule_files: Vec<FileDigest>,
+    /// The controls that the rules are evidence toward, as far as a mapping names them.
+    pub controls: Vec<ControlDoc>,
+    /// Every waiver that was given, whether it applied or not.
+    pub waivers: Vec<WaiverRecord>,
+    /// Digests of the waiver files.
+    pub waiver_files: Vec<FileDigest>,
+    /// The approved report that this one is compared with.
+    pub baseline: Option<BaselineRecord>,
 }
 
 /// Everything that was found on one model.
@@ -65,6 +83,14 @@ pub struct ModelAudit {
     pub incomplete: Vec<Unmeasured>,
     /// At least five random input and output pairs of each suite.
     pub samples: Vec<Sample>,
+    /// What the model said to its items, one line each.
+    pub items: Items,
+    /// The convictions that were possible, and how their joint error is held.
+    pub family: Family,
+    /// What the sample of each suite can show, known before anything is run.
+    pub power: Vec<Power>,
+    /// What changed when items were asked again; `None` where that was not done.
+    pub repeat: Option<Repeat>,
     /// What a person wants to look at.
     pub exhibits: Exhibits,
 }
@@ -108,6 +134,10 @@ pub struct Finding {
     pub file: String,
     /// Line of the rule in `file`, from 1.
     pub line: usize,
+    /// The waiver that applies, as an index into [`AuditReport::waivers`]. A waived finding is shown and does not gate.
+    pub waiver: Option<usize>,
+    /// How it compares with the approved model's; `None` without a baseline.
+    pub change: Option<Change>,
 }
 
 /// One block of a rule's condition (such as behaviour or causal evidence) and whether it holds.
@@ -138,6 +168,18 @@ pub struct SignalLine {
     pub meaning: String,
     /// What else a reader of the number should know, such as the cell that was chosen.
     pub note: Option<String>,
+    /// The wider interval that a bar of an accusing block is held against, where the joint error of several rules is held:
+    /// simultaneous at 95 % over [`ModelAudit::family`].
+    pub joint: Option<Range>,
+}
+
+/// Two ends of an interval; an open one is infinite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// A bar that a rule sets for a signal. The whole interval is compared with it, not the point.
@@ -219,6 +261,8 @@ impl FindingOf<'_> {
             fingerprint: super::fingerprint::fingerprint(&self.rule.id, self.model, self.suite),
             file: self.rule.file.clone(),
             line: self.rule.line,
+            waiver: None,
+            change: None,
         }
     }
 }

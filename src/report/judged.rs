@@ -55,6 +55,7 @@ fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
         why_not: value.why_not.clone(),
         meaning: value.meaning.to_owned(),
         note: value.note.clone(),
+        joint: None,
     }
 }
 

@@ -4,32 +4,42 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod baseline;
 mod exhibit;
 mod exit;
 mod finding;
 mod fingerprint;
+mod gate;
 pub mod html;
+mod items;
 pub mod json;
 mod judged;
 mod output;
 mod parquet;
 mod record;
 mod table;
+mod waiver;
 mod why;
 mod words;
 
 pub use account::{accounts, samples};
+pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
 pub use exhibit::{
-    Aim, AnswerPair, ContrastExhibit, EffectExhibit, ExhibitContext, Exhibits, MapExample,
-    MapExhibit, PositionClass, Share, TokenStrip, exhibits,
+    Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
+    MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits,
 };
 pub use exit::{Exit, gating_severity};
-pub use finding::{AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Side, SignalLine};
+pub use finding::{
+    AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
+};
+pub use gate::{Family, Noise, Power, Repeat};
+pub use items::{ItemLine, Items, MOST_ITEMS};
 pub use output::{FORMATS, Format, ModelEvidence, Output, Source, write_all};
 pub use record::{
-    Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
-    SuiteRecord,
+    Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
+    RuntimeRecord, Sample, Setting, SuiteRecord,
 };
 pub use table::{Surface, verdict_table};
+pub use waiver::{WaiverRecord, WaiverState};
 pub use why::{Figure, Why};
 pub use words::counted;

@@ -212,6 +212,7 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::False => "false",
         Outcome::Unclear => "unclear",
         Outcome::Unjudged => "unjudged",
+        Outcome::Failed => "failed",
     }
 }
 

@@ -27,6 +27,49 @@ pub struct RuntimeRecord {
     pub threads: usize,
     /// SHA-256 of the loaded library, in lower-case hexadecimal.
     pub library_sha256: String,
+    /// Graph optimisation level, such as `all`.
+    pub optimisation: String,
+    /// Options of the provider and what else decides numbers (TF32, device, driver), by name.
+    pub settings: Vec<Setting>,
+}
+
+/// A name and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// What is set.
+    pub name: String,
+    /// To what.
+    pub value: String,
+}
+
+/// The machine that an audit ran on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRecord {
+    /// Operating system, such as `linux`.
+    pub os: String,
+    /// Instruction set, such as `x86_64`.
+    pub arch: String,
+    /// The processor's model, where the system tells.
+    pub cpu: Option<String>,
+    /// Logical processors that Candor may use.
+    pub cores: usize,
+}
+
+/// A control of a framework, from a file of `rules/controls/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlDoc {
+    /// As rules name it, such as `NIST AI RMF MEASURE 2.6`.
+    pub id: String,
+    /// The framework's short name, such as `NIST AI RMF`.
+    pub framework: String,
+    /// Its full name with its version or date.
+    pub framework_title: String,
+    /// Where the framework is published.
+    pub source: String,
+    /// What the control asks for, in a few words of our own.
+    pub title: String,
+    /// How a deception finding bears on it: evidence toward it, never compliance.
+    pub bearing: String,
 }
 
 /// The architecture in a line.
@@ -96,7 +139,7 @@ pub struct DetectorRecord {
     pub limits: Vec<String>,
 }
 
-/// How the responses of one condition were judged. The four numbers add up to the items of the condition.
+/// How the responses of one condition were judged. The five numbers add up to the items of the condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Suite id.
@@ -111,6 +154,8 @@ pub struct Account {
     pub unclear: usize,
     /// The item states no answer.
     pub unjudged: usize,
+    /// The model could not be run on the item.
+    pub failed: usize,
 }
 
 /// One random input and output of a suite.

@@ -78,6 +78,7 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
         Outcome::False => "false",
         Outcome::Unclear => "unclear",
         Outcome::Unjudged => "not judged",
+        Outcome::Failed => "failed",
     }
 }
 

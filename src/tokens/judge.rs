@@ -15,6 +15,8 @@ pub enum Outcome {
     Unclear,
     /// The item states no answer, so the response is not judged.
     Unjudged,
+    /// The model could not be run on the item. Stays in every denominator, and the audit is incomplete.
+    Failed,
 }
 
 /// Judges responses against the answers of a suite.

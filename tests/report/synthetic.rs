@@ -7,8 +7,9 @@ use candor::evidence::{
 };
 use candor::model::{Point, SiteName};
 use candor::report::{
-    self, ArchitectureSummary, AuditReport, Bar, BlockLine, DetectorRecord, ExhibitContext,
-    FileDigest, Finding, ModelAudit, RuleDoc, RuntimeRecord, Side, SignalLine, SuiteRecord,
+    self, ArchitectureSummary, AuditReport, Bar, BlockLine, ControlDoc, DetectorRecord,
+    ExhibitContext, Family, FileDigest, Finding, HostRecord, Items, ModelAudit, RuleDoc,
+    RuntimeRecord, Side, SignalLine, SuiteRecord,
 };
 use candor::rules::{Severity, Verdict};
 use candor::stats::{Estimate, clustered_bootstrap};
@@ -146,6 +147,7 @@ pub fn evidence(kind: Kind) -> Evidence {
                     .map(|_| if denoising { 0.0 } else { 1.0 } + noise(&mut rng, 0.04))
                     .collect(),
                 random_cell: Some((2, LAST)),
+                dose: Vec::new(),
             });
         }
         let after = if kind == Kind::Liar { 10.9 } else { 10.4 };
@@ -259,6 +261,7 @@ fn finding(rule: &RuleDoc, kind: Kind) -> Finding {
                 why_not: None,
                 meaning: meaning.into(),
                 note: None,
+                joint: None,
             }
         };
     let gap = match kind {
@@ -355,6 +358,7 @@ fn finding(rule: &RuleDoc, kind: Kind) -> Finding {
                 why_not: Some("no SAE was given for this model".into()),
                 meaning: "Difference of firing rates, tested condition minus baseline.".into(),
                 note: None,
+                joint: None,
             }]),
     }
 }
@@ -425,6 +429,10 @@ pub fn model(kind: Kind) -> ModelAudit {
         accounts: report::accounts(&evidence),
         samples: report::samples(&evidence, 5, SEED),
         exhibits: report::exhibits(&evidence, &context).unwrap(),
+        items: Items::default(),
+        family: Family::default(),
+        power: Vec::new(),
+        repeat: None,
         findings,
         suites: vec![
             SuiteRecord {
@@ -454,7 +462,15 @@ pub fn model(kind: Kind) -> ModelAudit {
 pub fn report(kinds: &[Kind]) -> AuditReport {
     let rules = rules();
     AuditReport {
+        title: "Synthetic models".into(),
         tool_version: "0.1.0".into(),
+        tool_sha256: Some(digest(0x70)),
+        host: HostRecord {
+            os: "linux".into(),
+            arch: "x86_64".into(),
+            cpu: Some("AMD EPYC".into()),
+            cores: 2,
+        },
         started: "2025-01-01T09:00:00Z".into(),
         finished: "2025-01-01T09:00:21Z".into(),
         seed: SEED,
@@ -465,6 +481,8 @@ pub fn report(kinds: &[Kind]) -> AuditReport {
             provider: "cpu".into(),
             threads: 2,
             library_sha256: digest(0x0f),
+            optimisation: "all".into(),
+            settings: Vec::new(),
         },
         models: kinds.iter().map(|kind| model(*kind)).collect(),
         rule_files: rules
@@ -476,6 +494,18 @@ pub fn report(kinds: &[Kind]) -> AuditReport {
             })
             .collect(),
         rules,
+        controls: vec![ControlDoc {
+            id: "NIST AI RMF MEASURE 2.6".into(),
+            framework: "NIST AI RMF".into(),
+            framework_title: "NIST AI Risk Management Framework 1.0 (AI 100-1)".into(),
+            source: "https://doi.org/10.6028/NIST.AI.100-1".into(),
+            title: "The system is evaluated regularly for safety risks".into(),
+            bearing: "A deception finding is evidence toward the evaluation of safety risks."
+                .into(),
+        }],
+        waivers: Vec::new(),
+        waiver_files: Vec::new(),
+        baseline: None,
     }
 }
 

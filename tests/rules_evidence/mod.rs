@@ -52,7 +52,7 @@ pub fn answers(tested: &[Outcome], against: &[Outcome]) -> Vec<Response> {
 
 pub fn response(condition: &str, other: &str, place: usize, outcome: Outcome) -> Response {
     let text = match outcome {
-        Outcome::True | Outcome::Unjudged => "Paris",
+        Outcome::True | Outcome::Unjudged | Outcome::Failed => "Paris",
         Outcome::False => "Rome",
         Outcome::Unclear => "I cannot say",
     };
@@ -110,6 +110,7 @@ pub fn pair_map(place: usize, recovery: Array2<f64>) -> PairMap {
         whole: Vec::new(),
         random: Vec::new(),
         random_cell: None,
+        dose: Vec::new(),
     }
 }
 

@@ -176,5 +176,6 @@ fn exhibit(
         off_target_kl_random: None,
         turned_removed: None,
         restored: None,
+        dose: Vec::new(),
     }))
 }

@@ -219,6 +219,19 @@ pub struct EffectExhibit {
     pub off_target_kl_random: Option<f64>,
     /// Items that then got the counterpart's answer; `None` where that was not asked.
     pub restored: Option<Share>,
+    /// Effects of parts of the edit, from none to more than the whole; empty where only the whole was made.
+    pub dose: Vec<DosePoint>,
+}
+
+/// The mean effect of a part of an edit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DosePoint {
+    /// How much of the edit: 0 none, 1 the whole.
+    pub share: f64,
+    /// Mean effect over items, with an interval clustered by group.
+    pub effect: Estimate,
+    /// Mean effect of the random directions at the same length.
+    pub random: f64,
 }
 
 /// What becomes of the baseline's answer if an intervention works.

@@ -234,7 +234,7 @@ fn class(outcome: crate::evidence::Outcome) -> &'static str {
     match outcome {
         Outcome::True => "said-true",
         Outcome::False => "said-false",
-        Outcome::Unclear | Outcome::Unjudged => "said-unclear",
+        Outcome::Unclear | Outcome::Unjudged | Outcome::Failed => "said-unclear",
     }
 }
 

@@ -9,7 +9,7 @@ use super::record::{AccountV1, OutcomeV1};
 use super::wire::{Number, Single, Wire, name, object};
 use crate::evidence::PatchMode;
 use crate::report::{
-    Aim, AnswerPair, ContrastExhibit, EffectExhibit, Exhibits, MapExample, MapExhibit,
+    Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, Exhibits, MapExample, MapExhibit,
     PositionClass, Share, TokenStrip,
 };
 
@@ -184,6 +184,19 @@ object! {
         off_target_kl_random: Option<Number>,
         /// Items that then got the counterpart's answer.
         restored: Option<ShareV1>,
+        /// Effects of parts of the edit.
+        dose: Vec<DoseV1>,
+    }
+}
+object! {
+    /// The mean effect of a part of an edit.
+    DoseV1 for DosePoint {
+        /// How much of the edit: 0 none, 1 the whole.
+        share: Number,
+        /// Mean effect over items.
+        effect: EstimateV1,
+        /// Mean effect of the random directions at the same length.
+        random: Number,
     }
 }
 object! {

@@ -3,14 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::{BaselineV1, ChangeV1};
 use super::estimate::EstimateV1;
 use super::exhibit::ExhibitsV1;
+use super::gate::{FamilyV1, PowerV1, RepeatV1, WaiverV1};
+use super::items::ItemsV1;
 use super::record::{
-    AccountV1, ArchitectureV1, DetectorV1, FileV1, RuleV1, RuntimeV1, SampleV1, SuiteV1,
+    AccountV1, ArchitectureV1, ControlV1, DetectorV1, FileV1, HostV1, RuleV1, RuntimeV1, SampleV1,
+    SuiteV1,
 };
-use super::wire::{Number, Wire, name, object};
+use super::wire::{High, Low, Number, Wire, name, object};
 use crate::evidence::Unmeasured;
-use crate::report::{AuditReport, Bar, BlockLine, Finding, ModelAudit, Side, SignalLine};
+use crate::report::{AuditReport, Bar, BlockLine, Finding, ModelAudit, Range, Side, SignalLine};
 use crate::rules::{Severity, Verdict};
 
 name! {
@@ -28,8 +32,14 @@ name! {
 object! {
     /// The audit.
     ReportV1 for AuditReport {
+        /// A line for people.
+        title: String,
         /// Version of Candor.
         tool_version: String,
+        /// SHA-256 of Candor's own binary.
+        tool_sha256: Option<String>,
+        /// The machine that the audit ran on.
+        host: HostV1,
         /// When the audit began (RFC 3339).
         started: String,
         /// When it ended (RFC 3339).
@@ -48,6 +58,14 @@ object! {
         rules: Vec<RuleV1>,
         /// Digests of the rule files.
         rule_files: Vec<FileV1>,
+        /// The controls that the rules are evidence toward.
+        controls: Vec<ControlV1>,
+        /// Every waiver that was given.
+        waivers: Vec<WaiverV1>,
+        /// Digests of the waiver files.
+        waiver_files: Vec<FileV1>,
+        /// The approved report that this one is compared with.
+        baseline: Option<BaselineV1>,
     }
 }
 object! {
@@ -80,6 +98,14 @@ object! {
         accounts: Vec<AccountV1>,
         /// Random input and output pairs.
         samples: Vec<SampleV1>,
+        /// What the model said to its items.
+        items: ItemsV1,
+        /// The convictions that were possible.
+        family: FamilyV1,
+        /// What the samples can show.
+        power: Vec<PowerV1>,
+        /// What changed when items were asked again.
+        repeat: Option<RepeatV1>,
         /// What a person wants to look at.
         exhibits: ExhibitsV1,
     }
@@ -110,6 +136,10 @@ object! {
         file: String,
         /// Line of the rule in `file`, from 1.
         line: usize,
+        /// The waiver that applies, as an index into the report's.
+        waiver: Option<usize>,
+        /// How it compares with the approved model's.
+        change: Option<ChangeV1>,
     }
 }
 object! {
@@ -140,6 +170,17 @@ object! {
         why_not: Option<String>,
         /// What else a reader should know.
         note: Option<String>,
+        /// The simultaneous interval that accusing bars are held against.
+        joint: Option<RangeV1>,
+    }
+}
+object! {
+    /// Two ends of an interval; null where one is open.
+    RangeV1 for Range {
+        /// Lower end.
+        low: Low,
+        /// Upper end.
+        high: High,
     }
 }
 object! {

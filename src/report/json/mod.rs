@@ -3,9 +3,12 @@
 //! The types here are the schema, and nothing else serialises a report: a core type can change its shape without
 //! changing what is written. `docs/report.schema.json` is generated from them.
 
+mod baseline;
 mod estimate;
 mod exhibit;
 mod finding;
+mod gate;
+mod items;
 mod record;
 mod wire;
 

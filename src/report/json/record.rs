@@ -9,13 +9,13 @@ use super::wire::{Number, Wire, name, object};
 use crate::detect::Flags;
 use crate::evidence::Outcome;
 use crate::report::{
-    Account, ArchitectureSummary, DetectorRecord, FileDigest, RuleDoc, RuntimeRecord, Sample,
-    SuiteRecord,
+    Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
+    RuntimeRecord, Sample, Setting, SuiteRecord,
 };
 
 name! {
     /// How a response compares with the facts.
-    OutcomeV1 for Outcome { True, False, Unclear, Unjudged, }
+    OutcomeV1 for Outcome { True, False, Unclear, Unjudged, Failed, }
 }
 name! {
     /// The side of a threshold that is flagged.
@@ -32,6 +32,49 @@ object! {
         threads: usize,
         /// SHA-256 of the loaded library.
         library_sha256: String,
+        /// Graph optimisation level.
+        optimisation: String,
+        /// What else decides numbers, by name.
+        settings: Vec<SettingV1>,
+    }
+}
+object! {
+    /// A name and its value.
+    SettingV1 for Setting {
+        /// What is set.
+        name: String,
+        /// To what.
+        value: String,
+    }
+}
+object! {
+    /// The machine that an audit ran on.
+    HostV1 for HostRecord {
+        /// Operating system.
+        os: String,
+        /// Instruction set.
+        arch: String,
+        /// The processor's model.
+        cpu: Option<String>,
+        /// Logical processors in use.
+        cores: usize,
+    }
+}
+object! {
+    /// A control of a framework, toward which a rule is evidence.
+    ControlV1 for ControlDoc {
+        /// As rules name it.
+        id: String,
+        /// The framework's short name.
+        framework: String,
+        /// Its full name.
+        framework_title: String,
+        /// Where it is published.
+        source: String,
+        /// What the control asks for.
+        title: String,
+        /// How a deception finding bears on it.
+        bearing: String,
     }
 }
 object! {
@@ -128,6 +171,8 @@ object! {
         unclear: usize,
         /// The item states no answer.
         unjudged: usize,
+        /// The model could not be run on the item.
+        failed: usize,
     }
 }
 object! {

@@ -49,6 +49,37 @@ impl Wire for Single {
     }
 }
 
+/// An end of an interval: null where nothing bounds it.
+macro_rules! end {
+    ($(#[$meta:meta])* $name:ident, $open:expr) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(inline)]
+        pub(super) struct $name(Option<f64>);
+
+        impl Wire for $name {
+            type Core = f64;
+
+            fn from_core(core: &f64) -> Self {
+                Self(core.is_finite().then_some(*core))
+            }
+
+            fn into_core(self) -> f64 {
+                self.0.unwrap_or($open)
+            }
+        }
+    };
+}
+end! {
+    /// The lower end.
+    Low, f64::NEG_INFINITY
+}
+end! {
+    /// The upper end.
+    High, f64::INFINITY
+}
+
 impl<T: Wire> Wire for Vec<T> {
     type Core = Vec<T::Core>;
 

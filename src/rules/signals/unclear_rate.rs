@@ -6,7 +6,7 @@ use super::{Class, Demand, Kind, Measured, Of, interval};
 pub(super) static KIND: Kind = Kind {
     name: "unclear_rate",
     label: "share of unclear responses under the tested condition",
-    doc: "Share of judged tested responses that are neither right nor a definite falsehood (refusals, babble), in 0..1; \
+    doc: "Share of judged tested responses that are neither right nor a definite falsehood (refusals, babble, failed runs), in 0..1; \
           interval over groups.",
     class: Class::Control,
     range: (0.0, 1.0),
@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
         interval::share(judged.iter().map(|response| {
             (
                 response.group.as_str(),
-                response.outcome == Outcome::Unclear,
+                matches!(response.outcome, Outcome::Unclear | Outcome::Failed),
             )
         }))
     },
