@@ -1,5 +1,6 @@
 //! What was found on one model, with what binds it to the files that it speaks of.
 
+use super::power::power;
 use super::record::digest;
 use super::score::Fit;
 use super::study::Study;
@@ -9,7 +10,7 @@ use crate::evidence::Unmeasured;
 use crate::fault::Result;
 use crate::lab::Subject;
 use crate::report::{
-    ArchitectureSummary, DetectorRecord, ExhibitContext, Family, FileDigest, Items, ModelAudit,
+    ArchitectureSummary, DetectorRecord, ExhibitContext, FileDigest, Items, ModelAudit,
     SuiteRecord, accounts, exhibits, samples,
 };
 use crate::rules::{RESAMPLES, SEED, Verdict, worst};
@@ -53,8 +54,8 @@ impl Study<'_> {
             incomplete: self.incomplete(),
             samples: samples(evidence, SAMPLES, seed),
             items: Items::default(),
-            family: Family::default(),
-            power: Vec::new(),
+            family: self.family(),
+            power: power(self.prepared, self.bench),
             repeat: None,
             exhibits,
             detectors,

@@ -1,15 +1,25 @@
 //! Judges every rule on the evidence.
 
+use super::preflight::{Bench, Prepared};
 use super::study::Study;
 use crate::detect::Detector;
-use crate::report::Finding;
-use crate::rules::{Context, Contrast, DetectorInfo, judge};
-use crate::tokens::{Purpose, Suite};
+use crate::report::{Family, Finding};
+use crate::rules::{Context, Contrast, DetectorInfo, judge, possible_convictions};
+use crate::tokens::Purpose;
 
 impl Study<'_> {
+    /// The convictions that are possible on this model.
+    pub(super) fn family(&self) -> Family {
+        let contexts = contexts(self.prepared, self.bench);
+        Family {
+            size: contexts.first().map_or(0, |context| context.family),
+            ..Family::default()
+        }
+    }
+
     /// One finding for each rule and contrast suite.
     pub(super) fn judge(&self) -> Vec<Finding> {
-        let contexts = contexts(&self.prepared.suites, &self.bench.detectors);
+        let contexts = contexts(self.prepared, self.bench);
         let rules = &self.prepared.rules.rules;
         rules
             .iter()
@@ -23,16 +33,18 @@ impl Study<'_> {
 }
 
 /// One context for each contrast suite; a single one without, so that a rule can say that it could not be measured.
-fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
+pub(super) fn contexts(prepared: &Prepared, bench: &Bench) -> Vec<Context> {
+    let suites = &prepared.suites;
     let control = suites
         .iter()
         .filter(|suite| suite.purpose == Purpose::Control);
     let base = Context {
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
-        detectors: detectors.iter().filter_map(info).collect(),
+        detectors: bench.detectors.iter().filter_map(info).collect(),
+        family: 0,
     };
-    let contexts: Vec<Context> = suites
+    let mut contexts: Vec<Context> = suites
         .iter()
         .filter_map(|suite| {
             let contrast = suite.contrast.as_ref()?;
@@ -47,10 +59,13 @@ fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
         })
         .collect();
     if contexts.is_empty() {
-        vec![base]
-    } else {
-        contexts
+        return vec![base];
     }
+    let family = possible_convictions(&prepared.rules.rules, &contexts);
+    for context in &mut contexts {
+        context.family = family;
+    }
+    contexts
 }
 
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.

@@ -6,6 +6,7 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
+mod power;
 mod preflight;
 mod record;
 mod score;
@@ -45,6 +46,7 @@ pub fn run(
 ) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
+    power::announce(&prepared, progress);
     let runtime = obtain()?;
     let mut models = Vec::with_capacity(prepared.benches.len());
     let mut evidence = Vec::with_capacity(prepared.benches.len());

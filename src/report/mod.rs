@@ -34,6 +34,7 @@ pub use finding::{
 };
 pub use gate::{Family, Noise, Power, Repeat};
 pub use items::{ItemLine, Items, MOST_ITEMS};
+pub use judged::{label, side};
 pub use output::{FORMATS, Format, ModelEvidence, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
