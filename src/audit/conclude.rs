@@ -6,12 +6,12 @@ use super::score::Fit;
 use super::study::Study;
 use crate::detect::{Detector, FalsePositives, sae_agreements};
 use crate::digest::sha256_of;
-use crate::evidence::Unmeasured;
+use crate::evidence::{Evidence, Unmeasured};
 use crate::fault::Result;
 use crate::lab::Subject;
 use crate::report::{
-    ArchitectureSummary, DetectorRecord, ExhibitContext, FileDigest, Items, ModelAudit,
-    SuiteRecord, accounts, exhibits, samples,
+    ArchitectureSummary, DetectorRecord, ExhibitContext, FileDigest, ModelAudit, SuiteRecord,
+    accounts, exhibits, failed, items, refused, repeat, samples,
 };
 use crate::rules::{RESAMPLES, SEED, Verdict, worst};
 use crate::stats::{Estimate, auroc_interval};
@@ -37,6 +37,8 @@ impl Study<'_> {
             seed,
         };
         let exhibits = exhibits(evidence, &context)?;
+        let repeat = repeat(evidence, &detectors);
+        let accounts = accounts(evidence);
         let findings = self.judge();
         let verdicts: Vec<Verdict> = findings.iter().map(|finding| finding.verdict).collect();
         let subject = &self.bench.subject;
@@ -47,16 +49,19 @@ impl Study<'_> {
             verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
             findings,
             suites: self.prepared.suites.iter().map(suite_record).collect(),
-            accounts: accounts(evidence),
+            incomplete: failed(&accounts)
+                .into_iter()
+                .chain(self.incomplete())
+                .collect(),
+            accounts,
             instrument_difference: evidence.instrument_difference,
             caveats: self.bench.caveats.clone(),
-            unmeasured: evidence.unmeasured.clone(),
-            incomplete: self.incomplete(),
+            unmeasured: unmeasured(evidence),
             samples: samples(evidence, SAMPLES, seed),
-            items: Items::default(),
+            items: items(evidence, &detectors, repeat.as_ref()),
             family: self.family(),
             power: power(self.prepared, self.bench),
-            repeat: None,
+            repeat,
             exhibits,
             detectors,
         })
@@ -157,6 +162,13 @@ impl Study<'_> {
         };
         self.fits.iter().filter_map(misfit).collect()
     }
+}
+
+/// What could not be measured, with the pairs that were refused.
+fn unmeasured(evidence: &Evidence) -> Vec<Unmeasured> {
+    let mut all = evidence.unmeasured.clone();
+    all.extend(refused(evidence));
+    all
 }
 
 fn files(subject: &Subject) -> Result<Vec<FileDigest>> {

@@ -9,6 +9,7 @@ mod findings;
 mod power;
 mod preflight;
 mod record;
+mod repeat;
 mod score;
 mod study;
 mod way;
@@ -57,6 +58,7 @@ pub fn run(
         let engine = study.instrument(&runtime)?;
         study.compare(&engine, said)?;
         study.read_detectors(&engine)?;
+        study.repeat(&engine)?;
         study.explain(&runtime, engine)?;
         models.push(study.conclude()?);
         evidence.push((bench.subject.name.clone(), study.evidence));

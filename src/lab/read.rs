@@ -35,20 +35,24 @@ pub fn encode_items<'a>(
         .items
         .iter()
         .map(|item| {
-            let response = item
-                .response
-                .clone()
-                .or_else(|| said(item))
-                .filter(|text| !text.trim().is_empty());
-            let encoded = match response {
-                Some(response) => tokenizer
-                    .encode_with_response(&item.prompt, &response)
-                    .or_else(|_| tokenizer.encode(&item.prompt))?,
-                None => tokenizer.encode(&item.prompt)?,
-            };
+            let encoded = encode_item(tokenizer, item, said(item).as_deref())?;
             Ok(Reading { item, encoded })
         })
         .collect()
+}
+
+/// Encodes one item with the response that it states, or else with `said`.
+///
+/// # Errors
+/// The tokenizer fails on the prompt.
+pub fn encode_item(tokenizer: &Tokenizer, item: &Item, said: Option<&str>) -> Result<Encoded> {
+    let response = item.response.as_deref().or(said);
+    match response.filter(|text| !text.trim().is_empty()) {
+        Some(response) => tokenizer
+            .encode_with_response(&item.prompt, response)
+            .or_else(|_| tokenizer.encode(&item.prompt)),
+        None => tokenizer.encode(&item.prompt),
+    }
 }
 
 /// Positions that a span means, special tokens left out. Empty where the item has no such token.

@@ -159,7 +159,7 @@ pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Abs
         map,
         cell,
         estimate_on: halves.estimate,
-        changed: changed(&view.pairs()?.pairs),
+        changed: view.pairs().map_or(0, |pairs| changed(&pairs.pairs)),
     })
 }
 
