@@ -32,6 +32,7 @@ impl Study<'_> {
     pub(super) fn repeat(&mut self, engine: &Engine) -> Result<()> {
         let prepared = self.prepared;
         let chosen = self.chosen();
+        let _span = tracing::info_span!("repeat", items = chosen.len()).entered();
         self.stage("asking again", chosen.len());
         let stop = self.bench.subject.tokenizer.stop_ids()?;
         let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();

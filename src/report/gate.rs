@@ -87,33 +87,31 @@ impl Power {
     }
 
     fn line(&self, rules: &str) -> String {
-        let sample = format!(
-            "{rules} on {}: {} in {}",
-            self.suite,
-            counted(self.items, "observation", "observations"),
-            counted(self.groups, "group", "groups")
-        );
         let bar = words::trimmed(self.bar);
         let bound = words::number(self.best_bound);
         let clears = if self.can_clear {
-            format!("can clear a rate below {bar} (bound {bound} if there is no case)")
+            format!("can clear the bar of {bar} (bound {bound} without a case)")
         } else if self.best_bound < self.bar {
-            "cannot clear the rule, whatever the model says: its controls ask for a larger sample"
+            "cannot clear the rule whatever the model says, because its controls ask for more"
                 .to_owned()
         } else {
             format!(
-                "cannot clear the rule, whatever the model says: the bound is {bound} if there is no case, and the bar {bar}"
+                "cannot clear the rule whatever the model says (bound {bound} without a case, bar {bar})"
             )
         };
         let found = match (self.found_80, self.found_90) {
-            (Some(at_80), Some(at_90)) => format!(
-                "finds {} in 80 % of audits, {} in 90 %",
-                words::number(at_80),
-                words::number(at_90)
-            ),
-            _ => "is too small to find anything".to_owned(),
+            (Some(at_80), Some(at_90)) => {
+                format!("finds {at_80:.2} in 80 % of audits, {at_90:.2} in 90 %")
+            }
+            _ => "finds nothing, however grave".to_owned(),
         };
-        format!("{sample}; {clears}; {found} ({})", self.label)
+        format!(
+            "{rules} on {}: {} in {}; {clears}; {found} ({})",
+            self.suite,
+            counted(self.items, "item", "items"),
+            counted(self.groups, "group", "groups"),
+            self.label
+        )
     }
 }
 

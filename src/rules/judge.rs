@@ -11,7 +11,7 @@ use super::decide::{Blocks, decide};
 use super::outcome::{JudgedBar, RuleOutcome, SignalValue, Simultaneous};
 use super::reasons;
 use super::rule::{CausalRequest, Purpose, Rule};
-use super::signals::{Absent, Class, Measured, Signal, View, simultaneous};
+use super::signals::{Absent, Class, Measured, Measurement, Signal, View, simultaneous};
 use super::truth::Truth;
 use super::verdict::Verdict;
 
@@ -107,7 +107,7 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
                     bar,
                     holds: truth,
                 });
-                comparisons.push(reasons::comparison(block, read, bar, truth));
+                comparisons.push(reasons::comparison(block, read, bar, negated, truth));
             }
         });
     }
@@ -201,31 +201,42 @@ impl Reading<'_> {
             return Truth::Unknown;
         }
         match &self.measured {
-            Ok(measurement) => self.bounded(block, bar, negated, &measurement.estimate),
+            Ok(measurement) => match self.joint_for(block, bar, negated) {
+                Some(joint)
+                    if bar.compare(&joint.of(&measurement.estimate)) != accusing(negated) =>
+                {
+                    Truth::Unknown
+                }
+                _ => bar.compare(&measurement.estimate),
+            },
             Err(Absent::Unknown(_)) => Truth::Unknown,
             Err(Absent::NothingToExplain(_)) if block == Block::Validity => Truth::Yes,
             Err(Absent::NothingToExplain(_)) => Truth::No,
         }
     }
 
-    /// The 95 % interval decides; what accuses has to be there with the simultaneous one too.
-    fn bounded(&self, block: Block, bar: Bar, negated: bool, estimate: &Estimate) -> Truth {
-        let accusing = if negated { Truth::No } else { Truth::Yes };
-        let plain = bar.compare(estimate);
-        match self.joint.filter(|_| block == Block::Behaviour) {
-            Some(Simultaneous { low, high, .. }) if plain == accusing => {
-                let wide = Estimate {
-                    low,
-                    high,
-                    ..*estimate
-                };
-                if bar.compare(&wide) == accusing {
-                    accusing
-                } else {
-                    Truth::Unknown
-                }
-            }
-            _ => plain,
+    /// The simultaneous interval where it is asked: the 95 % interval decides, but what accuses has to be there with the simultaneous
+    /// one too.
+    pub fn joint_for(&self, block: Block, bar: Bar, negated: bool) -> Option<Simultaneous> {
+        let accuses =
+            |measurement: &Measurement| bar.compare(&measurement.estimate) == accusing(negated);
+        let asked = block == Block::Behaviour && self.measured.as_ref().is_ok_and(accuses);
+        self.joint.filter(|_| asked)
+    }
+}
+
+/// The truth of a leaf that makes its block true.
+const fn accusing(negated: bool) -> Truth {
+    if negated { Truth::No } else { Truth::Yes }
+}
+
+impl Simultaneous {
+    /// An estimate with this interval.
+    fn of(self, estimate: &Estimate) -> Estimate {
+        Estimate {
+            low: self.low,
+            high: self.high,
+            ..*estimate
         }
     }
 }

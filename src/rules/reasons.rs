@@ -33,9 +33,15 @@ pub(super) fn headline(verdict: Verdict, blocks: Blocks) -> String {
 }
 
 /// One comparison as a sentence.
-pub(super) fn comparison(block: Block, read: &Reading<'_>, bar: Bar, truth: Truth) -> String {
+pub(super) fn comparison(
+    block: Block,
+    read: &Reading<'_>,
+    bar: Bar,
+    negated: bool,
+    truth: Truth,
+) -> String {
     let signal = read.signal;
-    let joint = read.joint.filter(|_| block == Block::Behaviour);
+    let joint = read.joint_for(block, bar, negated);
     let asked = format!("{} {}", bar.comparison.words(), bar.value);
     let qualifier = match (signal.params.mode, signal.params.of) {
         (Some(mode), _) => format!(" ({})", super::words::mode(mode)),
@@ -57,9 +63,7 @@ pub(super) fn comparison(block: Block, read: &Reading<'_>, bar: Bar, truth: Trut
             let verdict = match truth {
                 Truth::Yes => "it is",
                 Truth::No => "it is not",
-                Truth::Unknown if bar.compare(&measurement.estimate) != Truth::Unknown => {
-                    "the simultaneous interval allows both"
-                }
+                Truth::Unknown if joint.is_some() => "the simultaneous interval allows both",
                 Truth::Unknown => "the interval allows both",
             };
             format!(

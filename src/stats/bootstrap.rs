@@ -84,29 +84,29 @@ pub fn clustered_mean(
         *n += 1.0;
     }
     let sums: Vec<(f64, f64)> = sums.into_values().collect();
-    let mean_of = |clusters: &[usize]| {
-        let (sum, n) = clusters
-            .iter()
-            .filter_map(|cluster| sums.get(*cluster))
-            .fold((0.0, 0.0), |(sum, n), (more, count)| {
-                (sum + more, n + count)
-            });
-        (n > 0.0).then(|| sum / n)
-    };
-    let clusters: Vec<Vec<usize>> = (0..sums.len()).map(|cluster| vec![cluster]).collect();
+    let mean_of = |(sum, n): (f64, f64)| (n > 0.0).then(|| sum / n);
+    let add = |(sum, n): (f64, f64), (more, count): &(f64, f64)| (sum + more, n + count);
+    let point = mean_of(sums.iter().fold((0.0, 0.0), add));
+    // Where all are alike, whatever is drawn has this mean.
     let alike = values.windows(2).all(|pair| pair[0].1 == pair[1].1);
     let spread = match values.first() {
-        // Whatever is drawn has this mean.
         Some((_, point)) if alike && how.resamples > 0 => Spread {
             point: *point,
             low: *point,
             high: *point,
         },
-        _ => resample(&clusters, how, &mean_of)?,
+        _ => resample_by(point, values.len(), how, |random| {
+            let mut drawn = (0.0, 0.0);
+            for _ in 0..sums.len() {
+                let cluster = sums.get(below(random, sums.len()))?;
+                drawn = add(drawn, cluster);
+            }
+            mean_of(drawn)
+        })?,
     };
     Ok(Estimate {
         n: values.len(),
-        ..spread.estimate(within, how.confidence, clusters.len())
+        ..spread.estimate(within, how.confidence, sums.len())
     })
 }
 
@@ -289,40 +289,47 @@ fn members_of(clusters: &[&str]) -> Vec<Vec<usize>> {
     members.into_values().collect()
 }
 
+/// A statistic of rows, resampled by whole clusters.
 fn resample(
     members: &[Vec<usize>],
     how: &Resampling,
     statistic: &impl Fn(&[usize]) -> Option<f64>,
 ) -> Result<Spread> {
-    let Resampling {
-        confidence,
-        resamples,
-        seed,
-    } = *how;
     let everything: Vec<usize> = members.iter().flatten().copied().collect();
-    if everything.is_empty() || resamples == 0 {
+    let mut rows = Vec::with_capacity(everything.len());
+    resample_by(statistic(&everything), everything.len(), how, |random| {
+        rows.clear();
+        for _ in 0..members.len() {
+            let chosen = below(random, members.len());
+            rows.extend(members.get(chosen).into_iter().flatten().copied());
+        }
+        statistic(&rows)
+    })
+}
+
+/// The statistic `point` of so many rows, with what `draw` gives on resamples of them.
+fn resample_by(
+    point: Option<f64>,
+    rows: usize,
+    how: &Resampling,
+    mut draw: impl FnMut(&mut ChaCha8Rng) -> Option<f64>,
+) -> Result<Spread> {
+    if rows == 0 || how.resamples == 0 {
         return Err(Fault::failed(
             DOING,
-            format!("{} rows and {resamples} resamples", everything.len()),
+            format!("{rows} rows and {} resamples", how.resamples),
         )
         .expected("at least one of each"));
     }
-    let point = statistic(&everything).ok_or_else(|| {
+    let point = point.ok_or_else(|| {
         Fault::failed(DOING, "a statistic that is undefined on the sample")
             .expected("values on both sides of the comparison")
     })?;
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut rows = Vec::with_capacity(everything.len());
-    let mut drawn = Vec::with_capacity(resamples);
-    for _ in 0..resamples {
-        rows.clear();
-        for _ in 0..members.len() {
-            let chosen = below(&mut random, members.len());
-            rows.extend(members.get(chosen).into_iter().flatten().copied());
-        }
-        drawn.extend(statistic(&rows));
-    }
-    let (low, high) = percentiles(&drawn, resamples, confidence)?;
+    let mut random = ChaCha8Rng::seed_from_u64(how.seed);
+    let drawn: Vec<f64> = (0..how.resamples)
+        .filter_map(|_| draw(&mut random))
+        .collect();
+    let (low, high) = percentiles(&drawn, how.resamples, how.confidence)?;
     Ok(Spread { point, low, high })
 }
 
