@@ -89,6 +89,8 @@ pub enum Command {
     Detectors(super::detectors::DetectorsCommand),
     /// Render a stored report.json again.
     Report(ReportArgs),
+    /// Make an ed25519 key that signs reports and evidence.
+    Keygen(super::keygen::KeygenArgs),
 }
 
 /// `candor audit`

@@ -7,6 +7,7 @@ mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
+mod keygen;
 mod monitor;
 mod patch;
 mod path;
@@ -65,6 +66,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
+        Command::Keygen(args) => keygen::run(args)?,
     }
     Ok(0)
 }
