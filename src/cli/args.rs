@@ -209,14 +209,27 @@ pub struct LabelledArgs {
 /// `candor rules`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Report everything that is wrong in rule files, with file, line and column.
+    /// Report everything that is wrong in rule files and control mappings, with file, line and column.
     Check {
-        /// Rule files or folders.
+        /// Rule files, control mappings or folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of rule files.
-    Schema,
+    /// Print the JSON Schema of rule files or of control mappings.
+    Schema {
+        /// Whose schema.
+        #[arg(long, value_enum, default_value_t = SchemaOf::Rules)]
+        of: SchemaOf,
+    },
+}
+
+/// Files that `rules schema` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rules.
+    Rules,
+    /// Control mappings.
+    Controls,
 }
 
 /// `candor report`

@@ -159,6 +159,7 @@ fn shown(key_id: &str) -> String {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(expecting = "a DSSE envelope")]
 struct EnvelopeWire {
     #[serde(rename = "payloadType")]
     payload_type: String,
@@ -167,6 +168,7 @@ struct EnvelopeWire {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(expecting = "a signature")]
 struct SignatureWire {
     #[serde(default)]
     keyid: Option<String>,
