@@ -127,6 +127,9 @@ pub struct AuditArgs {
     /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -225,4 +228,7 @@ pub struct ReportArgs {
     /// Renderings, such as html=PATH; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", required = true)]
     pub output: Vec<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
 }
