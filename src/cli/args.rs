@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Check waivers, print their schema.
+    #[command(subcommand)]
+    Waivers(super::waivers::WaiversCommand),
     /// Show what suites are made of: sources, rows left out, labels, groups.
     #[command(subcommand)]
     Suites(super::suites::SuitesCommand),
