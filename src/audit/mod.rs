@@ -13,6 +13,7 @@ mod study;
 mod way;
 
 pub use config::{AuditConfig, ModelConfig};
+pub use record::now;
 
 use crate::evidence::Evidence;
 use crate::fault::Result;

@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Check waivers, print their schema.
+    #[command(subcommand)]
+    Waivers(super::waivers::WaiversCommand),
     /// Show what suites are made of: sources, rows left out, labels, groups.
     #[command(subcommand)]
     Suites(super::suites::SuitesCommand),
@@ -129,6 +132,9 @@ pub struct AuditArgs {
     /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -240,4 +246,7 @@ pub struct ReportArgs {
     /// Renderings, such as html=PATH; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", required = true)]
     pub output: Vec<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
 }

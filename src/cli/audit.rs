@@ -26,6 +26,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         }
         outputs.push(output);
     }
+    let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
     let audited = audit::run(&config, &super::command(), || obtain(&cli.runtime), &bar)?;
@@ -43,6 +44,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let source = Source {
         report: &audited.report,
         evidence: &evidence,
+        min_severity,
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);

@@ -28,7 +28,7 @@ pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits,
 };
-pub use exit::{Exit, gating_severity};
+pub use exit::{Exit, Standing, gates, gating_severity};
 pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };

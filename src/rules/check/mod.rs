@@ -3,14 +3,14 @@
 mod coherence;
 mod conditions;
 mod controls;
-mod diagnostic;
+pub(super) mod diagnostic;
 mod document;
 mod evidence;
-mod files;
+pub(super) mod files;
 mod needs;
-mod reader;
+pub(super) mod reader;
 mod signals;
-mod tree;
+pub(super) mod tree;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +27,8 @@ pub use diagnostic::{Code, Diagnostic, Level, render};
 pub(super) use document::SCHEMA;
 pub(super) use evidence::{LEAST_PAIRS, LEAST_RANDOM, points};
 
+const WHAT: &str = "rule";
+
 /// Reads rule files, control mappings and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
 ///
 /// The pack is there exactly if no diagnostic is an error. Diagnostics come in the order of files and lines.
@@ -36,8 +38,8 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
     let mut found = Vec::new();
     let mut read = Vec::new();
     let (mut rules, mut controls) = (Ids::default(), Ids::default());
-    for file in files::of(paths, &mut found) {
-        let text = match files::text(&file) {
+    for file in files::of(paths, WHAT, &mut found) {
+        let text = match files::text(&file, WHAT) {
             Ok(text) => text,
             Err(diagnostic) => {
                 found.push(*diagnostic);
