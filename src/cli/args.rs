@@ -135,6 +135,9 @@ pub struct AuditArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -249,4 +252,7 @@ pub struct ReportArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }

@@ -15,6 +15,7 @@ mod prompts;
 mod report;
 mod rules;
 mod sampling;
+mod sign;
 mod steer;
 mod suites;
 mod terminal;

@@ -4,16 +4,20 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod assurance;
 mod baseline;
+pub mod cyclonedx;
 mod exhibit;
 mod exit;
 mod finding;
 mod fingerprint;
 mod gate;
 pub mod html;
+pub mod intoto;
 mod items;
 pub mod json;
 mod judged;
+pub mod oscal;
 mod output;
 mod parquet;
 mod record;

@@ -7,8 +7,9 @@ use crate::evidence::Evidence;
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
 use crate::rules::Severity;
+use crate::seal::Key;
 
-use super::{AuditReport, Finding, gating_severity, html, json, parquet};
+use super::{AuditReport, Finding, cyclonedx, gating_severity, html, intoto, json, oscal, parquet};
 
 /// What a format is made from.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct Source<'a> {
     pub evidence: &'a [ModelEvidence<'a>],
     /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
     pub min_severity: Severity,
+    /// What attestations are signed with (`--sign`).
+    pub key: Option<&'a Key>,
 }
 
 impl Source<'_> {
@@ -60,6 +63,9 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "json", default_path: "report.json", stage: json::stage },
     Format { name: "html", default_path: "report.html", stage: html::stage },
+    Format { name: "oscal", default_path: "oscal.json", stage: oscal::stage },
+    Format { name: "cyclonedx", default_path: "bom.cdx.json", stage: cyclonedx::stage },
+    Format { name: "intoto", default_path: "attestation.intoto.jsonl", stage: intoto::stage },
     Format { name: "parquet", default_path: "evidence", stage: parquet::stage },
 ];
 

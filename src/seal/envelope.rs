@@ -86,7 +86,19 @@ impl Envelope {
     /// # Errors
     /// Never for plain data; the type is that of the library underneath.
     pub fn to_json(&self) -> Result<String> {
-        let wire = EnvelopeWire {
+        written(serde_json::to_string_pretty(&self.wire()))
+    }
+
+    /// The JSON form on one line, with a line break at its end: what a bundle has for each envelope.
+    ///
+    /// # Errors
+    /// Never for plain data; the type is that of the library underneath.
+    pub fn to_line(&self) -> Result<String> {
+        written(serde_json::to_string(&self.wire()))
+    }
+
+    fn wire(&self) -> EnvelopeWire {
+        EnvelopeWire {
             payload_type: self.payload_type.clone(),
             payload: STANDARD.encode(&self.payload),
             signatures: self
@@ -97,10 +109,7 @@ impl Envelope {
                     sig: STANDARD.encode(&signature.bytes),
                 })
                 .collect(),
-        };
-        serde_json::to_string_pretty(&wire)
-            .map(|text| text + "\n")
-            .map_err(|error| Fault::failed("writing an envelope", error.to_string()))
+        }
     }
 
     /// Reads the JSON form. Unknown keys are ignored, and base64 is taken in both alphabets, as DSSE says.
@@ -134,6 +143,11 @@ impl Envelope {
                 .collect::<Result<_>>()?,
         })
     }
+}
+
+fn written(json: serde_json::Result<String>) -> Result<String> {
+    json.map(|text| text + "\n")
+        .map_err(|error| Fault::failed("writing an envelope", error.to_string()))
 }
 
 fn decode(text: &str) -> std::result::Result<Vec<u8>, base64::DecodeError> {
