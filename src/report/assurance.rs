@@ -158,6 +158,18 @@ pub(super) fn frameworks(report: &AuditReport) -> Vec<Vec<&ControlDoc>> {
     groups
 }
 
+/// The controls that rules name and no mapping explains, each once.
+pub(super) fn unexplained(report: &AuditReport) -> Vec<&str> {
+    let mut unknown: Vec<&str> = Vec::new();
+    for id in report.rules.iter().flat_map(|rule| &rule.controls) {
+        let known = report.controls.iter().any(|control| control.id == *id);
+        if !known && !unknown.contains(&id.as_str()) {
+            unknown.push(id);
+        }
+    }
+    unknown
+}
+
 /// What was measured and what was asked of it, in a sentence.
 pub(super) fn measured(signal: &SignalLine) -> String {
     let value = match (&signal.estimate, &signal.why_not) {
