@@ -44,8 +44,8 @@ pub fn report(
             provider: runtime.provider().to_string(),
             threads: runtime.threads(),
             library_sha256: digest(runtime.library())?.sha256,
-            optimisation: "all".to_owned(),
-            settings: Vec::new(),
+            optimisation: runtime.optimisation().to_owned(),
+            settings: settings(runtime),
         },
         models,
         rules: prepared.rules.rules.iter().map(RuleDoc::from).collect(),
@@ -64,6 +64,16 @@ pub fn report(
         waiver_files: Vec::new(),
         baseline: None,
     })
+}
+
+fn settings(runtime: &Runtime) -> Vec<Setting> {
+    let settings = runtime.settings().into_iter();
+    settings
+        .map(|(name, value)| Setting {
+            name: name.to_owned(),
+            value,
+        })
+        .collect()
 }
 
 /// SHA-256 of the binary that runs.

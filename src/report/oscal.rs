@@ -13,7 +13,7 @@ use super::assurance::{
 };
 use super::{
     AuditReport, Change, ControlDoc, FileDigest, Finding, ModelAudit, Sample, SignalLine, Source,
-    Standing, gating_severity,
+    Standing, counted, gating_severity,
 };
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
@@ -101,7 +101,7 @@ impl Document<'_> {
             "title": model.map_or_else(|| "No model".to_owned(), |model| line(&format!("Audit of {}", model.name))),
             "description": model.map_or_else(
                 || "No model was audited.".to_owned(),
-                |model| format!("What {} rules found on the exported model `{}`.", report.rules.len(), line(&model.name)),
+                |model| format!("What {} found on the exported model `{}`.", counted(report.rules.len(), "rule", "rules"), line(&model.name)),
             ),
             "start": report.started,
             "end": report.finished,
@@ -372,8 +372,8 @@ impl Document<'_> {
             "target": {
                 "type": "objective-id",
                 "target-id": token(&test_name(finding)),
-                "title": line(&finding.title),
-                "description": rule.map(|rule| rule.summary.clone()),
+                "title": line(&format!("Not found: {}", finding.title)),
+                "description": rule.map(|rule| format!("Satisfied where the rule does not find what it looks for. {}", rule.summary)),
                 "status": {
                     "state": satisfied,
                     "reason": reason,
