@@ -110,9 +110,16 @@ impl Bom<'_> {
             .collect();
         let rules = report.rule_files.iter().map(|file| (file, "rules"));
         let waivers = report.waiver_files.iter().map(|file| (file, "waivers"));
-        all.extend(rules.chain(waivers).map(|(file, holds)| self.file(&file.path, &file.sha256, holds)));
+        all.extend(
+            rules
+                .chain(waivers)
+                .map(|(file, holds)| self.file(&file.path, &file.sha256, holds)),
+        );
         let baseline = report.baseline.iter();
-        all.extend(baseline.map(|one| self.file(&one.path, &one.sha256, "the report of the approved model")));
+        all.extend(
+            baseline
+                .map(|one| self.file(&one.path, &one.sha256, "the report of the approved model")),
+        );
         let suites = unique(report, |model| &model.suites, |suite| suite.id.clone());
         all.extend(suites.map(|suite| self.suite(suite)));
         all.extend(self.detectors().map(|detector| self.detector(detector)));

@@ -8,7 +8,8 @@ use ort::session::builder::GraphOptimizationLevel;
 use super::{Provider, Runtime};
 
 /// How far the runtime rewrites graphs, and what a report calls it.
-pub(super) const OPTIMISATION: (GraphOptimizationLevel, &str) = (GraphOptimizationLevel::All, "all");
+pub(super) const OPTIMISATION: (GraphOptimizationLevel, &str) =
+    (GraphOptimizationLevel::All, "all");
 /// Sums in the same order every time.
 pub(super) const DETERMINISTIC: bool = true;
 /// Threads that take operators side by side.
@@ -39,7 +40,10 @@ impl Runtime {
             ("deterministic compute", switch(DETERMINISTIC)),
             ("inter-operator threads", INTER_THREADS.to_string()),
             ("spinning threads", switch(SPINNING)),
-            ("memory arena", "shared by all sessions, grown as requested".to_owned()),
+            (
+                "memory arena",
+                "shared by all sessions, grown as requested".to_owned(),
+            ),
         ];
         if self.provider() == Provider::Cuda {
             all.push(("tf32", switch(TF32)));
@@ -68,8 +72,13 @@ fn cards(folder: &Path) -> Vec<(&'static str, String)> {
     names.sort();
     let driver = fs::read_to_string(folder.join("version")).ok();
     let driver = driver.and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("NVRM version:"))?;
-        Some(("driver", line.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("NVRM version:"))?;
+        Some((
+            "driver",
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+        ))
     });
     let cards = names.into_iter().map(|(_, name)| ("card", name));
     cards.chain(driver).collect()
@@ -84,7 +93,10 @@ mod tests {
     fn cards_and_driver_are_read_from_the_drivers_files() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(cards(folder.path()), []);
-        for (bus, model) in [("0000:b1:00.0", "NVIDIA A100"), ("0000:17:00.0", "NVIDIA H100 80GB HBM3")] {
+        for (bus, model) in [
+            ("0000:b1:00.0", "NVIDIA A100"),
+            ("0000:17:00.0", "NVIDIA H100 80GB HBM3"),
+        ] {
             let bus = folder.path().join("gpus").join(bus);
             fs::create_dir_all(&bus).unwrap();
             let text = format!("Model: \t\t {model}\nIRQ:   \t\t 18\nGPU UUID: \t GPU-1\n");
@@ -97,7 +109,11 @@ mod tests {
             [
                 ("card", "NVIDIA H100 80GB HBM3".to_owned()),
                 ("card", "NVIDIA A100".to_owned()),
-                ("driver", "NVIDIA UNIX x86_64 Kernel Module 535.129.03 Thu Oct 19 18:56:32 UTC 2023".to_owned()),
+                (
+                    "driver",
+                    "NVIDIA UNIX x86_64 Kernel Module 535.129.03 Thu Oct 19 18:56:32 UTC 2023"
+                        .to_owned()
+                ),
             ]
         );
     }

@@ -17,6 +17,7 @@ mod html;
 mod json;
 mod outputs;
 mod parquet;
+mod stored;
 mod synthetic;
 mod table;
 mod why;
