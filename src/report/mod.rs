@@ -5,6 +5,7 @@
 
 mod account;
 mod baseline;
+mod compare;
 mod exhibit;
 mod exit;
 mod finding;
@@ -24,6 +25,7 @@ mod words;
 
 pub use account::{accounts, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
+pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits,
