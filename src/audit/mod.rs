@@ -99,6 +99,6 @@ pub fn run(
         command,
         &started,
     )?;
-    gate::apply(&mut report, config, &prepared)?;
+    prepared.gate.apply(&mut report)?;
     Ok(Audited { report, evidence })
 }
