@@ -50,7 +50,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
     terminal::say(&verdict_table(
-        &audited.report,
+        &source,
         Some(&args.out.join("report.html")),
         Surface::stdout(),
     ));

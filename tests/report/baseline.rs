@@ -314,6 +314,27 @@ fn only_the_same_question_is_compared() {
 }
 
 #[test]
+fn a_prompt_that_was_cut_is_the_same_as_far_as_it_goes() {
+    let long = "every map of France marks the capital as ".repeat(3);
+    let pairs = |was: &str, is: &str| {
+        let (mut model, mut old) = turned(1, 0.0, 0.0, 0);
+        model.items.lines[0].prompt = is.to_owned();
+        old.items.lines[0].prompt = was.to_owned();
+        let mut now = report(&[]);
+        let mut before = report(&[]);
+        now.models = vec![model];
+        before.models = vec![old];
+        now.compare(&approved(before), &terms(0.1)).unwrap();
+        !comparisons(&now).is_empty()
+    };
+    let (short, middle) = (format!("{}…", &long[..20]), format!("{}…", &long[..60]));
+    assert!(pairs(&short, &middle) && pairs(&middle, &short));
+    assert!(pairs(&short, &long) && pairs(&long, &middle));
+    assert!(!pairs("every other map…", &long) && !pairs(&middle, "every other map…"));
+    assert!(!pairs(&long[..20], &long), "only what was cut");
+}
+
+#[test]
 fn without_a_common_item_nothing_is_excused() {
     let mut before = audited(Liar, "m", false);
     before.models[0].items = Items::default();
