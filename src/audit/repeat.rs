@@ -16,9 +16,9 @@ use crate::lab::{encode_item, span_positions};
 use crate::model::SiteName;
 use crate::tokens::{Encoded, Item, Judge, Suite};
 
-/// One item of so many is asked again. Each item runs at least three times in an audit (asked, compared, read) and twice when it is
-/// repeated, so that this stays near a twentieth of the work however much causal evidence there is.
-const ONE_OF: usize = 16;
+/// One item of so many is asked again. Each item runs at least as often in an audit (asked, compared, read) as when it is repeated,
+/// which is dearer alone: this stays below a twentieth of the work even without causal evidence.
+const ONE_OF: usize = 32;
 /// A rate over fewer items says nothing.
 const LEAST: usize = 16;
 const MOST: usize = 64;
@@ -41,12 +41,11 @@ impl Study<'_> {
             let item: &Item = &suite.items[item];
             let judge = judges.entry(&suite.id).or_insert_with(|| Judge::of(suite));
             let tokenizer = &self.bench.subject.tokenizer;
-            let text = match &item.response {
-                Some(stated) => stated.clone(),
-                None => {
-                    let prompt = tokenizer.encode(&item.prompt)?.ids;
-                    tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
-                }
+            let text = if let Some(stated) = &item.response {
+                stated.clone()
+            } else {
+                let prompt = tokenizer.encode(&item.prompt)?.ids;
+                tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
             };
             let encoded = encode_item(tokenizer, item, Some(&said))?;
             self.evidence.repeats.push(Repeated {

@@ -54,8 +54,8 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
                 };
                 read = true;
                 largest = largest.max((score.value - value).abs());
-                was = stronger(detector, was, *value);
-                is = stronger(detector, is, score.value);
+                was = Some(stronger(detector, was, *value));
+                is = Some(stronger(detector, is, score.value));
             }
             *flipped |= was
                 .zip(is)
@@ -95,17 +95,17 @@ pub(super) fn strongest<'a>(
     {
         let key = (score.suite.as_str(), score.item.as_str());
         let so_far = all.get(&key).copied();
-        all.extend(stronger(detector, so_far, score.value).map(|value| (key, value)));
+        all.insert(key, stronger(detector, so_far, score.value));
     }
     all
 }
 
-fn stronger(detector: &DetectorRecord, so_far: Option<f64>, value: f64) -> Option<f64> {
-    Some(match (so_far, detector.flags.unwrap_or_default()) {
+fn stronger(detector: &DetectorRecord, so_far: Option<f64>, value: f64) -> f64 {
+    match (so_far, detector.flags.unwrap_or_default()) {
         (None, _) => value,
         (Some(other), Flags::Above) => other.max(value),
         (Some(other), Flags::Below) => other.min(value),
-    })
+    }
 }
 
 impl DetectorRecord {
