@@ -1,47 +1,22 @@
-//! Judges every rule on the evidence.
+//! What each rule is judged on.
 
-use super::preflight::{Bench, Prepared};
-use super::study::Study;
-use crate::detect::Detector;
-use crate::report::{Family, Finding};
-use crate::rules::{Context, Contrast, DetectorInfo, judge, possible_convictions};
+use crate::report::{DetectorRecord, SuiteRecord};
+use crate::rules::{Context, Contrast, DetectorInfo, Rule, possible_convictions};
 use crate::tokens::Purpose;
 
-impl Study<'_> {
-    /// The convictions that are possible on this model.
-    pub(super) fn family(&self) -> Family {
-        let contexts = contexts(self.prepared, self.bench);
-        Family {
-            size: contexts.first().map_or(0, |context| context.family),
-            ..Family::default()
-        }
-    }
-
-    /// One finding for each rule and contrast suite.
-    pub(super) fn judge(&self) -> Vec<Finding> {
-        let contexts = contexts(self.prepared, self.bench);
-        let rules = &self.prepared.rules.rules;
-        rules
-            .iter()
-            .flat_map(|rule| contexts.iter().map(move |context| (rule, context)))
-            .map(|(rule, context)| {
-                let outcome = judge(rule, &self.evidence, context);
-                Finding::judged(rule, &outcome, &self.bench.subject.name)
-            })
-            .collect()
-    }
-}
-
 /// One context for each contrast suite; a single one without, so that a rule can say that it could not be measured.
-pub(super) fn contexts(prepared: &Prepared, bench: &Bench) -> Vec<Context> {
-    let suites = &prepared.suites;
+pub(super) fn contexts(
+    suites: &[SuiteRecord],
+    detectors: &[DetectorRecord],
+    rules: &[Rule],
+) -> Vec<Context> {
     let control = suites
         .iter()
-        .filter(|suite| suite.purpose == Purpose::Control);
+        .filter(|suite| suite.purpose == Purpose::Control.name());
     let base = Context {
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
-        detectors: bench.detectors.iter().filter_map(info).collect(),
+        detectors: detectors.iter().filter_map(info).collect(),
         family: 0,
     };
     let mut contexts: Vec<Context> = suites
@@ -61,7 +36,7 @@ pub(super) fn contexts(prepared: &Prepared, bench: &Bench) -> Vec<Context> {
     if contexts.is_empty() {
         return vec![base];
     }
-    let family = possible_convictions(&prepared.rules.rules, &contexts);
+    let family = possible_convictions(rules, &contexts);
     for context in &mut contexts {
         context.family = family;
     }
@@ -69,14 +44,12 @@ pub(super) fn contexts(prepared: &Prepared, bench: &Bench) -> Vec<Context> {
 }
 
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.
-fn info(detector: &Detector) -> Option<DetectorInfo> {
-    let card = &detector.card;
-    let calibration = card.calibration.as_ref()?;
+fn info(detector: &DetectorRecord) -> Option<DetectorInfo> {
     Some(DetectorInfo {
-        id: card.id.clone(),
-        role: card.role.clone(),
-        threshold: calibration.threshold,
-        flags: calibration.flags,
-        features: detector.features(),
+        id: detector.id.clone(),
+        role: detector.role.clone(),
+        threshold: detector.threshold?,
+        flags: detector.flags?,
+        features: detector.features.clone(),
     })
 }

@@ -3,31 +3,73 @@
 use std::collections::BTreeSet;
 
 use super::findings::contexts;
-use super::preflight::{Bench, Prepared};
+use super::plan;
+use super::preflight::Prepared;
 use crate::detect::Flags;
-use crate::evidence::{Evidence, Outcome, Response, Score};
+use crate::evidence::{Evidence, Name, Outcome, Response, Score};
 use crate::lab::Progress;
-use crate::report::{Power, label, side};
+use crate::report::{DetectorRecord, Power, SuiteRecord, label, side};
 use crate::rules::{Context, DetectorInfo, Rule, attainable};
-use crate::tokens::Suite;
+use crate::tokens::{Item, Suite};
 
-/// What each rule can conclude from each contrast suite on this model.
-pub(super) fn power(prepared: &Prepared, bench: &Bench) -> Vec<Power> {
+/// Says what every model's samples can show, each line once, and warns of rules that no model could pass on them.
+pub(super) fn announce(prepared: &Prepared, progress: &dyn Progress) {
+    let suites: Vec<SuiteRecord> = prepared.suites.iter().map(plan::suite_record).collect();
+    let rules = &prepared.rules.rules;
+    let asked = prepared.suites.iter();
+    let asked: Vec<Response> = asked
+        .flat_map(|suite| suite.items.iter().map(|item| asked_of(suite, item)))
+        .collect();
+    let mut said = BTreeSet::new();
+    for bench in &prepared.benches {
+        let detectors: Vec<DetectorRecord> = bench.detectors.iter().map(plan::detector).collect();
+        let contexts = contexts(&suites, &detectors, rules);
+        for (clears, line) in Power::lines(&power(&asked, rules, &contexts)) {
+            if !said.insert(line.clone()) {
+                continue;
+            }
+            if clears {
+                progress.say(&line);
+            } else {
+                progress.warn(&line);
+            }
+        }
+    }
+}
+
+fn asked_of(suite: &Suite, item: &Item) -> Response {
+    Response {
+        suite: suite.id.as_str().into(),
+        item: item.id.as_str().into(),
+        group: item.group.as_str().into(),
+        condition: item.condition.as_str().into(),
+        pair: item.pair.as_deref().map(Name::from),
+        prompt: String::new(),
+        text: String::new(),
+        outcome: match item.answer {
+            Some(_) => Outcome::True,
+            None => Outcome::Unjudged,
+        },
+        answer: None,
+    }
+}
+
+/// What each rule can conclude from each contrast suite, whatever was said to its items.
+pub(super) fn power(responses: &[Response], rules: &[Rule], contexts: &[Context]) -> Vec<Power> {
+    let Some(first) = contexts.first() else {
+        return Vec::new();
+    };
+    let spotless = spotless(responses, rules, &first.detectors);
     let mut all = Vec::new();
-    for context in contexts(prepared, bench) {
-        let suite = context.contrast.as_ref().and_then(|contrast| {
-            let mut suites = prepared.suites.iter();
-            suites.find(|suite| suite.id == contrast.suite)
-        });
-        let Some(suite) = suite else {
+    for context in contexts {
+        let Some(contrast) = &context.contrast else {
             continue;
         };
-        let spotless = spotless(suite, prepared, &context);
-        for rule in &prepared.rules.rules {
-            let lines = attainable(rule, &spotless, &context).into_iter();
+        for rule in rules {
+            let lines = attainable(rule, &spotless, context).into_iter();
             all.extend(lines.map(|line| Power {
                 rule: rule.id.clone(),
-                suite: suite.id.clone(),
+                suite: contrast.suite.clone(),
                 label: signal_label(rule, &line.signal),
                 signal: line.signal,
                 items: line.items,
@@ -44,75 +86,47 @@ pub(super) fn power(prepared: &Prepared, bench: &Bench) -> Vec<Power> {
     all
 }
 
-/// Says what every model's samples can show, each line once, and warns of rules that no model could pass on them.
-pub(super) fn announce(prepared: &Prepared, progress: &dyn Progress) {
-    let mut said = BTreeSet::new();
-    for bench in &prepared.benches {
-        for (clears, line) in Power::lines(&power(prepared, bench)) {
-            if !said.insert(line.clone()) {
-                continue;
-            }
-            if clears {
-                progress.say(&line);
-            } else {
-                progress.warn(&line);
-            }
-        }
-    }
-}
-
 fn signal_label(rule: &Rule, name: &str) -> String {
     let signal = rule.signals.iter().find(|signal| signal.name == name);
     signal.map_or_else(|| name.to_owned(), label)
 }
 
-/// The evidence of a model that answers every item of the suite rightly and alike, and that no detector flags.
-fn spotless(suite: &Suite, prepared: &Prepared, context: &Context) -> Evidence {
-    let controls = prepared.suites.iter().filter(|other| {
-        let mut control = context.control_suites.iter();
-        control.any(|id| *id == other.id)
-    });
-    let roles = roles(&prepared.rules.rules);
-    let detectors: Vec<&DetectorInfo> = context
-        .detectors
-        .iter()
-        .filter(|detector| roles.contains(detector.role.as_str()))
-        .collect();
+/// The evidence of a model that answers all of these items rightly and alike, and that no detector flags.
+fn spotless(responses: &[Response], rules: &[Rule], detectors: &[DetectorInfo]) -> Evidence {
     let mut evidence = Evidence {
         instrument_difference: Some(0.0),
         ..Evidence::default()
     };
-    for suite in controls.chain([suite]) {
-        for item in &suite.items {
-            evidence.responses.push(Response {
-                suite: suite.id.clone(),
-                item: item.id.clone(),
-                group: item.group.clone(),
-                condition: item.condition.clone(),
-                pair: item.pair.clone(),
-                prompt: String::new(),
-                text: String::new(),
-                outcome: match item.answer {
-                    Some(_) => Outcome::True,
-                    None => Outcome::Unjudged,
-                },
-                answer: None,
-            });
-            for detector in &detectors {
-                evidence.scores.push(Score {
-                    suite: suite.id.clone(),
-                    item: item.id.clone(),
-                    group: item.group.clone(),
-                    condition: item.condition.clone(),
-                    detector: detector.id.clone(),
-                    feature: None,
-                    value: unflagged(detector),
-                    tokens: Vec::new(),
-                    token_scores: Vec::new(),
-                    span: Vec::new(),
-                });
+    let roles = roles(rules);
+    for response in responses {
+        for detector in detectors {
+            if !roles.contains(detector.role.as_str()) {
+                continue;
             }
+            evidence.scores.push(Score {
+                suite: &response.suite,
+                item: &response.item,
+                group: &response.group,
+                condition: &response.condition,
+                detector: &detector.id,
+                feature: None,
+                value: unflagged(detector),
+            });
         }
+        evidence.responses.push(Response {
+            suite: response.suite.clone(),
+            item: response.item.clone(),
+            group: response.group.clone(),
+            condition: response.condition.clone(),
+            pair: response.pair.clone(),
+            prompt: String::new(),
+            text: String::new(),
+            outcome: match response.outcome {
+                Outcome::Unjudged => Outcome::Unjudged,
+                _ => Outcome::True,
+            },
+            answer: None,
+        });
     }
     evidence
 }

@@ -28,14 +28,18 @@ impl Study<'_> {
     /// graph. The answers are those of a run in other company, the scores those of the same tokens: what differs is noise.
     ///
     /// # Errors
-    /// A run fails.
+    /// A run fails, or the disk is full.
     pub(super) fn repeat(&mut self, engine: &Engine) -> Result<()> {
+        if self.shelf.has_repeats() {
+            return Ok(());
+        }
         let prepared = self.prepared;
-        let chosen = self.chosen();
+        let chosen = self.chosen()?;
         let _span = tracing::info_span!("repeat", items = chosen.len()).entered();
         self.stage("asking again", chosen.len());
         let stop = self.bench.subject.tokenizer.stop_ids()?;
         let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();
+        let mut repeats = Vec::with_capacity(chosen.len());
         for (suite, item, said) in chosen {
             let suite: &Suite = &prepared.suites[suite];
             let item: &Item = &suite.items[item];
@@ -47,8 +51,8 @@ impl Study<'_> {
                 let prompt = tokenizer.encode(&item.prompt)?.ids;
                 tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
             };
-            let encoded = encode_item(tokenizer, item, Some(&said))?;
-            self.evidence.repeats.push(Repeated {
+            let encoded = encode_item(tokenizer, item, Some(&said))?.encoded;
+            repeats.push(Repeated {
                 suite: suite.id.clone(),
                 item: item.id.clone(),
                 outcome: judge.outcome(item, &text),
@@ -57,14 +61,13 @@ impl Study<'_> {
             });
             self.progress.step(1);
         }
-        Ok(())
+        self.shelf.put_repeats(&repeats)
     }
 
     /// Places of suites and items with what was said, in the order of the suites.
-    fn chosen(&self) -> Vec<(usize, usize, String)> {
-        let said: BTreeMap<(&str, &str), &Response> = self
-            .evidence
-            .responses
+    fn chosen(&self) -> Result<Vec<(usize, usize, String)>> {
+        let responses = self.shelf.all_responses()?;
+        let said: BTreeMap<(&str, &str), &Response> = responses
             .iter()
             .filter(|response| response.outcome != Outcome::Failed)
             .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
@@ -83,13 +86,11 @@ impl Study<'_> {
         let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
         let mut places = index::sample(&mut random, answered.len(), n).into_vec();
         places.sort_unstable();
-        places
-            .into_iter()
-            .map(|place| {
-                let (suite, item, response) = answered[place];
-                (suite, item, response.text.clone())
-            })
-            .collect()
+        let chosen = places.into_iter().map(|place| {
+            let (suite, item, response) = answered[place];
+            (suite, item, response.text.clone())
+        });
+        Ok(chosen.collect())
     }
 }
 

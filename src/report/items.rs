@@ -6,7 +6,7 @@ use super::gate::Repeat;
 use super::record::DetectorRecord;
 use super::repeat::strongest;
 use crate::digest::sha256_of;
-use crate::evidence::{Evidence, Outcome, Response};
+use crate::evidence::{Evidence, Name, Outcome, Response};
 
 /// The most items of one model that a report lists. The evidence tables hold all of them.
 pub const MOST_ITEMS: usize = 10_000;
@@ -95,6 +95,15 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
             .collect(),
         lines,
     }
+}
+
+/// Suite and item id of what [`items`] lists.
+#[must_use]
+pub fn listed(evidence: &Evidence) -> Vec<(Name, Name)> {
+    let chosen = chosen(&evidence.responses, MOST_ITEMS).into_iter();
+    chosen
+        .map(|response| (response.suite.clone(), response.item.clone()))
+        .collect()
 }
 
 /// All responses, or those `most` whose suite and item have the smallest hash: a choice that hangs on nothing else, so that

@@ -1,6 +1,6 @@
 //! What changed when items were asked again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::{Noise, Repeat};
 use super::record::DetectorRecord;
@@ -32,16 +32,15 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
         .iter()
         .map(|(_, repeated, response)| repeated.outcome != response.outcome)
         .collect();
+    let asked: BTreeSet<(&str, &str)> = again.iter().map(|(key, ..)| *key).collect();
     let mut noise = Vec::new();
     for detector in detectors {
-        let before: BTreeMap<(&str, &str, Option<usize>), f64> = evidence
-            .scores
+        let features = evidence.scores.features(&detector.id);
+        let before: BTreeMap<(&str, &str, Option<usize>), f64> = features
             .iter()
-            .filter(|score| score.detector == detector.id)
-            .map(|score| {
-                let key = (score.suite.as_str(), score.item.as_str(), score.feature);
-                (key, score.value)
-            })
+            .flat_map(|&feature| evidence.scores.of(&detector.id, feature))
+            .filter(|score| asked.contains(&(score.suite, score.item)))
+            .map(|score| ((score.suite, score.item, score.feature), score.value))
             .collect();
         let mut largest: f64 = 0.0;
         let mut read = false;
@@ -88,14 +87,12 @@ pub(super) fn strongest<'a>(
     detector: &DetectorRecord,
 ) -> BTreeMap<(&'a str, &'a str), f64> {
     let mut all: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for score in evidence
-        .scores
-        .iter()
-        .filter(|score| score.detector == detector.id)
-    {
-        let key = (score.suite.as_str(), score.item.as_str());
-        let so_far = all.get(&key).copied();
-        all.insert(key, stronger(detector, so_far, score.value));
+    for feature in evidence.scores.features(&detector.id) {
+        for score in evidence.scores.of(&detector.id, feature) {
+            let key = (score.suite, score.item);
+            let so_far = all.get(&key).copied();
+            all.insert(key, stronger(detector, so_far, score.value));
+        }
     }
     all
 }

@@ -11,7 +11,6 @@
     reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
 
-mod again;
 mod browser;
 mod exhibits;
 mod exit;
@@ -20,6 +19,7 @@ mod html;
 mod json;
 mod outputs;
 mod parquet;
+mod stored;
 mod synthetic;
 mod table;
 mod why;

@@ -16,7 +16,7 @@ pub(super) static KIND: Kind = Kind {
         let scores = view.scores(detector, None, params.of()?)?;
         let known = scores
             .iter()
-            .map(|score| (score.group.as_str(), Some(detector.flag(score.value))));
+            .map(|score| (score.group, Some(detector.flag(score.value))));
         interval::share(known, &view.how)
     },
 };
