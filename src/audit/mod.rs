@@ -20,6 +20,7 @@ use std::path::Path;
 
 pub use config::{AuditConfig, ModelConfig};
 pub use plan::Plan;
+pub use record::now;
 
 use crate::archive::Archive;
 use crate::fault::Result;
@@ -63,13 +64,13 @@ pub fn run(
 ) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
-    power::announce(&prepared, progress);
     let runtime = obtain()?;
     let plan = Plan::of(config, &prepared, &runtime)?;
     let mut evidence = match start {
         Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
+    power::announce(&plan, &prepared, progress);
     for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study {
@@ -81,7 +82,7 @@ pub fn run(
         };
         let said = study.ask(&runtime)?;
         let mut engine = None;
-        if said.is_some() || !study.is_read() {
+        if said.is_some() || !study.is_read() || !study.shelf.has_repeats() {
             let opened = study.instrument(&runtime)?;
             if let Some(said) = said {
                 study.compare(&opened, said)?;

@@ -35,10 +35,9 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
     let asked: BTreeSet<(&str, &str)> = again.iter().map(|(key, ..)| *key).collect();
     let mut noise = Vec::new();
     for detector in detectors {
-        let features = evidence.scores.features(&detector.id);
-        let before: BTreeMap<(&str, &str, Option<usize>), f64> = features
-            .iter()
-            .flat_map(|&feature| evidence.scores.of(&detector.id, feature))
+        let before: BTreeMap<(&str, &str, Option<usize>), f64> = evidence
+            .scores
+            .of_detector(&detector.id)
             .filter(|score| asked.contains(&(score.suite, score.item)))
             .map(|score| ((score.suite, score.item, score.feature), score.value))
             .collect();
@@ -87,12 +86,10 @@ pub(super) fn strongest<'a>(
     detector: &DetectorRecord,
 ) -> BTreeMap<(&'a str, &'a str), f64> {
     let mut all: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for feature in evidence.scores.features(&detector.id) {
-        for score in evidence.scores.of(&detector.id, feature) {
-            let key = (score.suite, score.item);
-            let so_far = all.get(&key).copied();
-            all.insert(key, stronger(detector, so_far, score.value));
-        }
+    for score in evidence.scores.of_detector(&detector.id) {
+        let key = (score.suite, score.item);
+        let so_far = all.get(&key).copied();
+        all.insert(key, stronger(detector, so_far, score.value));
     }
     all
 }
