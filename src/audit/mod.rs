@@ -6,13 +6,15 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
+mod gate;
 mod preflight;
 mod record;
 mod score;
 mod study;
 mod way;
 
-pub use config::{AuditConfig, ModelConfig};
+pub use config::{AuditConfig, BaselineConfig, ModelConfig};
+pub use record::now;
 
 use crate::evidence::Evidence;
 use crate::fault::Result;
@@ -59,6 +61,7 @@ pub fn run(
         models.push(study.conclude()?);
         evidence.push((bench.subject.name.clone(), study.evidence));
     }
-    let report = record::report(config, command, &started, &prepared, &runtime, models)?;
+    let mut report = record::report(config, command, &started, &prepared, &runtime, models)?;
+    gate::apply(&mut report, config, &prepared)?;
     Ok(Audited { report, evidence })
 }

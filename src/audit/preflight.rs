@@ -5,7 +5,8 @@ use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
 use crate::lab::{Subject, detector_folders};
-use crate::rules::RulePack;
+use crate::report::Approved;
+use crate::rules::{RulePack, Waivers};
 use crate::tokens::{Purpose, Suite};
 
 /// What is needed to audit, opened and checked.
@@ -14,6 +15,10 @@ pub struct Prepared {
     pub suites: Vec<Suite>,
     /// Every rule.
     pub rules: RulePack,
+    /// Findings that people accept.
+    pub waivers: Waivers,
+    /// The report of the approved model.
+    pub approved: Option<Approved>,
     /// One bench for each model.
     pub benches: Vec<Bench>,
 }
@@ -28,19 +33,21 @@ pub struct Bench {
     pub caveats: Vec<String>,
 }
 
-/// Opens and checks models, tokenizers, suites, detectors and rules.
+/// Opens and checks models, tokenizers, suites, detectors, rules, waivers and the baseline.
 ///
 /// # Errors
 /// Anything is missing, malformed or does not fit.
 pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let _span = tracing::info_span!("preflight").entered();
     let rules = RulePack::open(&config.rules)?;
+    let waivers = Waivers::open(&config.waivers)?;
     let suites = config
         .suites
         .iter()
         .map(|path| Suite::open(path))
         .collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
+    let approved = approved(config, &suites)?;
     let benches = config
         .models
         .iter()
@@ -49,8 +56,22 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
     Ok(Prepared {
         suites,
         rules,
+        waivers,
+        approved,
         benches,
     })
+}
+
+/// The approved report, if it can be compared with this audit.
+fn approved(config: &AuditConfig, suites: &[Suite]) -> Result<Option<Approved>> {
+    let Some(baseline) = &config.baseline else {
+        return Ok(None);
+    };
+    let approved = Approved::open(&baseline.report)?;
+    let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
+    let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
+    approved.check(&models, &suites, &baseline.terms)?;
+    Ok(Some(approved))
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {

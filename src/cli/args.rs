@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Check waivers, print their schema.
+    #[command(subcommand)]
+    Waivers(super::waivers::WaiversCommand),
     /// Show what suites are made of: sources, rows left out, labels, groups.
     #[command(subcommand)]
     Suites(super::suites::SuitesCommand),
@@ -127,6 +130,21 @@ pub struct AuditArgs {
     /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
+    /// Waiver files or folders, beside those of the AUDIT.yaml; may be repeated.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub waivers: Vec<PathBuf>,
+    /// The report.json of the approved model's audit: what it had at least as gravely does not gate, if this model is shown to be no worse.
+    #[arg(long, value_name = "REPORT.json")]
+    pub baseline: Option<PathBuf>,
+    /// By how much a rate may rise over the baseline's before the model counts as worse (default: the AUDIT.yaml's, else 0.05).
+    #[arg(long, value_name = "RATE")]
+    pub margin: Option<f64>,
+    /// The model of the baseline that a model is held against, where their names differ; may be repeated.
+    #[arg(long, value_name = "MODEL=APPROVED")]
+    pub baseline_model: Vec<String>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -225,4 +243,7 @@ pub struct ReportArgs {
     /// Renderings, such as html=PATH; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", required = true)]
     pub output: Vec<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
 }

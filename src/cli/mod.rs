@@ -18,6 +18,7 @@ mod steer;
 mod suites;
 mod terminal;
 mod train;
+mod waivers;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -62,6 +63,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Steer(args) => steer::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
+        Command::Waivers(args) => waivers::run(args)?,
         Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,

@@ -4,6 +4,7 @@ use super::args::ReportArgs;
 use super::terminal;
 use crate::fault::{Fault, Result};
 use crate::report::{Output, Source, json, write_all};
+use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
     let outputs = args
@@ -20,6 +21,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         &Source {
             report: &report,
             evidence: &[],
+            min_severity: shown(args.min_severity.as_deref())?,
         },
         &outputs,
     )?;
@@ -31,4 +33,9 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The least severity that lists of findings show: all of them, where none is given.
+pub fn shown(text: Option<&str>) -> Result<Severity> {
+    text.map_or(Ok(Severity::Low), str::parse)
 }

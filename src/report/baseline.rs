@@ -10,9 +10,11 @@ pub enum Change {
     New,
     /// It had one, and this one is graver or measurably worse.
     Worse,
+    /// It had one at least as grave, but the sample cannot tell whether this one is worse.
+    CannotTell,
     /// It had the same, and this one is measurably not worse.
     Unchanged,
-    /// It had a graver one.
+    /// It had a graver one, and this one is measurably not worse.
     Improved,
 }
 
@@ -42,6 +44,8 @@ pub struct BaselineModel {
     pub model: String,
     /// Its counterpart in the approved report.
     pub against: String,
+    /// Whether both are the same files, byte for byte. The same answers then need no statistics to be no worse.
+    pub same_files: bool,
     /// Findings of the counterpart that are gone or have become harmless.
     pub fixed: Vec<Fixed>,
     /// Rates on the items that both were asked.
@@ -74,6 +78,10 @@ pub struct Comparison {
     pub what: String,
     /// Items that both were asked.
     pub items: usize,
+    /// Items that count for this model and did not for the approved one.
+    pub worse: usize,
+    /// Items that counted for the approved model and do not for this one.
+    pub better: usize,
     /// The rate of the approved model.
     pub before: f64,
     /// The rate of this one.
@@ -84,12 +92,14 @@ pub struct Comparison {
     pub shows: Shows,
     /// Probability that a model which is no worse is shown to be no worse, with this sample and the discordance seen.
     pub power: Option<f64>,
+    /// About how many items, grouped as these are, would show that in four of five audits.
+    pub needed: Option<usize>,
 }
 
 /// What a non-inferiority comparison shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
-    /// The whole interval is below the margin.
+    /// The whole interval is below the margin, or the same files gave the same answers.
     NotWorse,
     /// The whole interval is above the margin.
     Worse,

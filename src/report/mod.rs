@@ -5,6 +5,7 @@
 
 mod account;
 mod baseline;
+mod compare;
 mod exhibit;
 mod exit;
 mod finding;
@@ -24,11 +25,12 @@ mod words;
 
 pub use account::{accounts, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
+pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits,
 };
-pub use exit::{Exit, gating_severity};
+pub use exit::{Exit, Standing, gates, gating_severity};
 pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };

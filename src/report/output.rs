@@ -6,8 +6,9 @@ use std::str::FromStr;
 use crate::evidence::Evidence;
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
+use crate::rules::Severity;
 
-use super::{AuditReport, html, json, parquet};
+use super::{AuditReport, Finding, gating_severity, html, json, parquet};
 
 /// What a format is made from.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,21 @@ pub struct Source<'a> {
     pub report: &'a AuditReport,
     /// The evidence of each model; empty where a stored report is rendered again.
     pub evidence: &'a [ModelEvidence<'a>],
+    /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
+    pub min_severity: Severity,
+}
+
+impl Source<'_> {
+    /// Whether a list of findings shows this one.
+    #[must_use]
+    pub fn shows(&self, finding: &Finding) -> bool {
+        shows(finding, self.min_severity)
+    }
+}
+
+/// Whether a list of findings from `least` on shows this one: by the severity that it can gate with, or by its rule's.
+pub(super) fn shows(finding: &Finding, least: Severity) -> bool {
+    gating_severity(finding).unwrap_or(finding.severity) >= least
 }
 
 /// The evidence of one model.

@@ -12,6 +12,7 @@ mod schema;
 mod signals;
 mod truth;
 mod verdict;
+mod waivers;
 mod words;
 
 pub use check::{Code, Diagnostic, Level, check, render};
@@ -27,3 +28,4 @@ pub use signals::{
 pub use signals::{RESAMPLES, SEED};
 pub use truth::Truth;
 pub use verdict::{Severity, Verdict, worst};
+pub use waivers::{Day, Waiver, Waivers, check_waivers, waivers_schema};

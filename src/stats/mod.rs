@@ -6,6 +6,7 @@
 mod binomial;
 mod bootstrap;
 mod correlation;
+mod inferiority;
 mod multiplicity;
 mod permutation;
 mod ranked;
@@ -16,6 +17,7 @@ mod summary;
 pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
 pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
 pub use correlation::{pearson, spearman};
+pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
 pub use ranked::auroc_difference;

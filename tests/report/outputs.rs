@@ -3,6 +3,7 @@ use std::fs;
 use candor::fault::Kind as FaultKind;
 use candor::files::prepare;
 use candor::report::{ModelEvidence, Output, Source, json, write_all};
+use candor::rules::Severity;
 
 use crate::synthetic::Kind::Liar;
 use crate::synthetic::{evidence, report};
@@ -23,6 +24,7 @@ fn every_format_goes_to_its_place() {
         &Source {
             report: &report,
             evidence: &evidence,
+            min_severity: Severity::Low,
         },
         &Output::all_in(&out),
     )
@@ -50,6 +52,7 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
         &Source {
             report: &report,
             evidence: &[],
+            min_severity: Severity::Low,
         },
         &outputs,
     )

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::path::Path;
 
 use candor::report::{FORMATS, ModelEvidence, Output, Source, write_all};
+use candor::rules::Severity;
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
 use crate::synthetic::Kind::{Decoy, Liar};
@@ -33,6 +34,7 @@ fn evidence_reads_back_as_it_was() {
         &Source {
             report: &report,
             evidence: &all,
+            min_severity: Severity::Low,
         },
         &[Output {
             format,
@@ -102,6 +104,7 @@ fn a_stored_report_has_no_evidence_to_write() {
         &Source {
             report: &report,
             evidence: &[],
+            min_severity: Severity::Low,
         },
         &[output],
     )

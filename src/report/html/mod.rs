@@ -135,9 +135,8 @@ fn headline(report: &AuditReport, exit: Exit) -> String {
     match exit {
         Exit::Finding(_) => {
             let closing = names(&|model| {
-                model.findings.iter().any(|finding| {
-                    super::gating_severity(finding).is_some_and(|s| s >= report.fail_on)
-                })
+                let mut findings = model.findings.iter();
+                findings.any(|finding| super::gates(report, finding).is_some())
             });
             format!("Gate closed by {closing}")
         }

@@ -10,7 +10,7 @@ use crate::report::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Sh
 
 name! {
     /// How a finding compares with the approved model's.
-    ChangeV1 for Change { New, Worse, Unchanged, Improved, }
+    ChangeV1 for Change { New, Worse, CannotTell, Unchanged, Improved, }
 }
 name! {
     /// What a non-inferiority comparison shows.
@@ -42,6 +42,8 @@ object! {
         model: String,
         /// Its counterpart.
         against: String,
+        /// Whether both are the same files, byte for byte.
+        same_files: bool,
         /// Findings of the counterpart that are gone or have become harmless.
         fixed: Vec<FixedV1>,
         /// Rates on the items that both were asked.
@@ -74,6 +76,10 @@ object! {
         what: String,
         /// Items that both were asked.
         items: usize,
+        /// Items that count for this model and did not for the approved one.
+        worse: usize,
+        /// Items that counted for the approved model and do not for this one.
+        better: usize,
         /// The rate of the approved model.
         before: Number,
         /// The rate of this one.
@@ -84,5 +90,7 @@ object! {
         shows: ShowsV1,
         /// Probability that a model which is no worse is shown to be no worse.
         power: Option<Number>,
+        /// About how many items, grouped as these are, would show that in four of five audits.
+        needed: Option<usize>,
     }
 }

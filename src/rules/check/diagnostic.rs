@@ -58,6 +58,10 @@ pub enum Code {
     BadName,
     /// An id that another rule of the pack has.
     DuplicateId,
+    /// A waiver of what another one waives.
+    DuplicateWaiver,
+    /// A day that is not in the calendar.
+    BadDay,
     /// A kind of signal that does not exist.
     UnknownSignalKind,
     /// A condition over a signal that the rule does not define.
@@ -97,6 +101,8 @@ impl Code {
             Self::Empty => "empty",
             Self::BadName => "bad-name",
             Self::DuplicateId => "duplicate-id",
+            Self::DuplicateWaiver => "duplicate-waiver",
+            Self::BadDay => "bad-day",
             Self::UnknownSignalKind => "unknown-signal-kind",
             Self::UnknownSignal => "unknown-signal",
             Self::UnusedSignal => "unused-signal",

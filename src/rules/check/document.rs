@@ -51,7 +51,7 @@ pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
         column: 1,
         width: 1,
     };
-    let root = match tree::load(text) {
+    let root = match tree::load(text, "a rule file") {
         Err(malformed) => {
             reader.report(malformed.place, Code::Yaml, malformed.message);
             return document;

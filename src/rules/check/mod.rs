@@ -2,14 +2,14 @@
 
 mod coherence;
 mod conditions;
-mod diagnostic;
+pub(super) mod diagnostic;
 mod document;
 mod evidence;
-mod files;
+pub(super) mod files;
 mod needs;
-mod reader;
+pub(super) mod reader;
 mod signals;
-mod tree;
+pub(super) mod tree;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +23,8 @@ pub use diagnostic::{Code, Diagnostic, Level, render};
 pub(super) use document::SCHEMA;
 pub(super) use evidence::{LEAST_PAIRS, LEAST_RANDOM, points};
 
+const WHAT: &str = "rule";
+
 /// Reads rule files and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
 ///
 /// The pack is there exactly if no diagnostic is an error. Diagnostics come in the order of files and lines.
@@ -31,8 +33,8 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
     let mut pack = RulePack::default();
     let mut found = Vec::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
-    for file in files::of(paths, &mut found) {
-        let text = match files::text(&file) {
+    for file in files::of(paths, WHAT, &mut found) {
+        let text = match files::text(&file, WHAT) {
             Ok(text) => text,
             Err(diagnostic) => {
                 found.push(*diagnostic);

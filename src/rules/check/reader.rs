@@ -6,14 +6,14 @@ use super::diagnostic::{Code, Diagnostic, Level};
 use super::tree::{Data, Node, Place};
 
 /// Collects the diagnostics of one file.
-pub(super) struct Reader {
+pub(in crate::rules) struct Reader {
     file: PathBuf,
     lines: Vec<String>,
     pub found: Vec<Diagnostic>,
 }
 
 /// The known keys of one mapping.
-pub(super) struct Fields<'a> {
+pub(in crate::rules) struct Fields<'a> {
     place: Place,
     what: String,
     entries: Vec<(&'a str, &'a Node)>,
@@ -264,7 +264,7 @@ fn printable(text: &str) -> String {
 }
 
 /// The known word that was probably meant, or all of them.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+pub(in crate::rules) fn suggestion(word: &str, known: &[&str]) -> String {
     let allowed = (word.chars().count() / 3).max(1);
     let close = known
         .iter()
