@@ -2,7 +2,7 @@
 
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
-use super::{obtain, terminal};
+use super::{obtain, outputs};
 use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig};
 use crate::detect::Foreign;
 use crate::digest::sha256_of;
@@ -14,18 +14,10 @@ use crate::rules::Severity;
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     // Outputs first: a wrong path fails in the first second, not after the work.
     prepare(&args.out)?;
-    let mut outputs = Output::all_in(&args.out);
-    for text in &args.output {
-        let output: Output = text.parse()?;
-        if let Some(folder) = output
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            prepare(folder)?;
-        }
-        outputs.push(output);
-    }
+    let mut outputs = Output::unasked_in(&args.out);
+    let asked = outputs::parse(&args.output)?;
+    outputs::prepare(&asked)?;
+    outputs.extend(asked);
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
@@ -48,13 +40,14 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
-    terminal::say(&verdict_table(
-        &audited.report,
-        Some(&args.out.join("report.html")),
-        Surface::stdout(),
-    ));
+    let page = args.out.join("report.html");
+    let table = verdict_table(&audited.report, Some(&page), Surface::stdout());
+    outputs::say(&outputs, &table);
     if args.no_exit_codes && exit.code() != 0 {
-        terminal::say("--no-exit-codes: this command ends with 0 all the same.");
+        outputs::say(
+            &outputs,
+            "--no-exit-codes: this command ends with 0 all the same.",
+        );
         return Ok(0);
     }
     Ok(exit.code())

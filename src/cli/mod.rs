@@ -8,6 +8,7 @@ mod detectors;
 mod generate;
 mod inspect;
 mod monitor;
+mod outputs;
 mod patch;
 mod path;
 mod prompts;

@@ -1,17 +1,13 @@
 //! `candor report`
 
 use super::args::ReportArgs;
-use super::terminal;
+use super::outputs;
 use crate::fault::{Fault, Result};
-use crate::report::{Output, Source, json, write_all};
+use crate::report::{Mode, Source, json, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
-    let outputs = args
-        .output
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<Output>>>()?;
+    let outputs = outputs::parse(&args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
@@ -25,12 +21,9 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         },
         &outputs,
     )?;
-    for output in &outputs {
-        terminal::say(&format!(
-            "{} → {}",
-            output.format.name,
-            output.path.display()
-        ));
+    for output in outputs.iter().filter(|o| o.mode != Mode::Print) {
+        let line = format!("{} → {}", output.format.name, output.path.display());
+        outputs::say(&outputs, &line);
     }
     Ok(())
 }

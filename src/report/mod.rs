@@ -4,8 +4,10 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod annotations;
 mod baseline;
 mod compare;
+mod csv;
 mod exhibit;
 mod exit;
 mod finding;
@@ -15,9 +17,13 @@ pub mod html;
 mod items;
 pub mod json;
 mod judged;
+mod junit;
+mod listing;
+mod markdown;
 mod output;
 mod parquet;
 mod record;
+mod sarif;
 mod table;
 mod waiver;
 mod why;
@@ -36,7 +42,7 @@ pub use finding::{
 };
 pub use gate::{Family, Noise, Power, Repeat};
 pub use items::{ItemLine, Items, MOST_ITEMS};
-pub use output::{FORMATS, Format, ModelEvidence, Output, Source, write_all};
+pub use output::{FORMATS, Format, Mode, ModelEvidence, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
     RuntimeRecord, Sample, Setting, SuiteRecord,

@@ -1,14 +1,18 @@
 //! Where reports go: the registry of formats, and writing that leaves nothing half-written.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::evidence::Evidence;
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
+use crate::files::{self, Staged};
 use crate::rules::Severity;
 
-use super::{AuditReport, Finding, gating_severity, html, json, parquet};
+use super::{
+    AuditReport, Finding, annotations, csv, gating_severity, html, json, junit, markdown, parquet,
+    sarif,
+};
 
 /// What a format is made from.
 #[derive(Debug, Clone, Copy)]
@@ -52,15 +56,39 @@ pub struct Format {
     pub name: &'static str,
     /// Its file or folder in the output folder, where no other was asked for.
     pub default_path: &'static str,
-    stage: fn(&Source, &Path) -> Result<Vec<Staged>>,
+    /// Whether an audit writes it unasked.
+    pub unasked: bool,
+    make: Make,
+}
+
+/// How a format is made.
+#[derive(Debug, Clone, Copy)]
+enum Make {
+    /// One text.
+    Text(fn(&Source) -> Result<String>),
+    /// Several files in a folder.
+    Folder(fn(&Source, &Path) -> Result<Vec<Staged>>),
+}
+
+impl Format {
+    /// Whether it is several files in a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        matches!(self.make, Make::Folder(_))
+    }
 }
 
 /// Every format. A new one is a file of code beside this one and a line here.
 #[rustfmt::skip]
 pub const FORMATS: &[Format] = &[
-    Format { name: "json", default_path: "report.json", stage: json::stage },
-    Format { name: "html", default_path: "report.html", stage: html::stage },
-    Format { name: "parquet", default_path: "evidence", stage: parquet::stage },
+    Format { name: "json", default_path: "report.json", unasked: true, make: Make::Text(json::text) },
+    Format { name: "html", default_path: "report.html", unasked: true, make: Make::Text(html::text) },
+    Format { name: "parquet", default_path: "evidence", unasked: true, make: Make::Folder(parquet::stage) },
+    Format { name: "markdown", default_path: "summary.md", unasked: false, make: Make::Text(markdown::text) },
+    Format { name: "sarif", default_path: "results.sarif", unasked: false, make: Make::Text(sarif::text) },
+    Format { name: "github", default_path: "annotations.txt", unasked: false, make: Make::Text(annotations::text) },
+    Format { name: "junit", default_path: "junit.xml", unasked: false, make: Make::Text(junit::text) },
+    Format { name: "csv", default_path: "findings.csv", unasked: false, make: Make::Text(csv::text) },
 ];
 
 /// One `--output FORMAT=PATH`.
@@ -70,17 +98,35 @@ pub struct Output {
     pub format: Format,
     /// The file, or the folder for a format of several files.
     pub path: PathBuf,
+    /// What becomes of what is there.
+    pub mode: Mode,
+}
+
+/// What an output does with its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A whole new file, or nothing.
+    Replace,
+    /// Behind what is in the file: another program owns it, such as the runner of a pipeline its summary.
+    Append,
+    /// Standard output.
+    Print,
 }
 
 impl Output {
-    /// Every format at its usual place in `folder`.
+    /// What an audit writes unasked, at its usual place in `folder`.
     #[must_use]
-    pub fn all_in(folder: &Path) -> Vec<Self> {
+    pub fn unasked_in(folder: &Path) -> Vec<Self> {
         let in_folder = |format: &Format| Self {
             format: *format,
             path: folder.join(format.default_path),
+            mode: Mode::Replace,
         };
-        FORMATS.iter().map(in_folder).collect()
+        FORMATS
+            .iter()
+            .filter(|format| format.unasked)
+            .map(in_folder)
+            .collect()
     }
 }
 
@@ -92,7 +138,7 @@ impl FromStr for Output {
             let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
             Fault::usage("reading `--output`", found)
                 .expected(format!("FORMAT=PATH with one of {}", names.join(", ")))
-                .hint("for example `--output html=report.html`")
+                .hint("for example `--output html=report.html`; `-` is standard output")
         };
         let (name, path) = text
             .split_once('=')
@@ -104,22 +150,48 @@ impl FromStr for Output {
         if path.is_empty() {
             return Err(wrong(format!("`{text}`, without a path")));
         }
+        let printed = path == "-";
+        if printed && format.is_folder() {
+            return Err(Fault::usage(
+                "reading `--output`",
+                format!("`{text}`, but {name} is a folder of files"),
+            )
+            .expected("a folder, since only a single file can go to standard output"));
+        }
         Ok(Self {
             format: *format,
             path: path.into(),
+            mode: if printed { Mode::Print } else { Mode::Replace },
         })
     }
 }
 
 /// Writes every output. All are written under temporary names first and renamed at the end, so that an
-/// interruption or a full disk leaves whole old files or whole new ones.
+/// interruption or a full disk leaves whole old files or whole new ones. What is appended or printed comes last.
 ///
 /// # Errors
 /// If a format cannot be made from `source` or a file cannot be written.
 pub fn write_all(source: &Source, outputs: &[Output]) -> Result<()> {
     let mut staged = Vec::new();
+    let mut open = Vec::new();
     for output in outputs {
-        staged.extend((output.format.stage)(source, &output.path)?);
+        match (output.format.make, output.mode) {
+            (Make::Text(text), Mode::Replace) => {
+                staged.push(Staged::bytes(&output.path, text(source)?.as_bytes())?);
+            }
+            (Make::Text(text), _) => open.push((output, text(source)?)),
+            (Make::Folder(stage), _) => staged.extend(stage(source, &output.path)?),
+        }
     }
-    staged.into_iter().try_for_each(Staged::put_in_place)
+    staged.into_iter().try_for_each(Staged::put_in_place)?;
+    for (output, text) in open {
+        if output.mode == Mode::Append {
+            files::append(&output.path, text.as_bytes())?;
+        } else {
+            // A closed pipe (`candor … | head`) is not an error.
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        }
+    }
+    Ok(())
 }

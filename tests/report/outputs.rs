@@ -26,7 +26,7 @@ fn every_format_goes_to_its_place() {
             evidence: &evidence,
             min_severity: Severity::Low,
         },
-        &Output::all_in(&out),
+        &Output::unasked_in(&out),
     )
     .unwrap();
     let mut names: Vec<_> = fs::read_dir(&out)
@@ -47,7 +47,7 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
     fs::write(&page, "the page of an earlier audit").unwrap();
-    let outputs = Output::all_in(folder.path());
+    let outputs = Output::unasked_in(folder.path());
     write_all(
         &Source {
             report: &report,

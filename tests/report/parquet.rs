@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use candor::report::{FORMATS, ModelEvidence, Output, Source, write_all};
+use candor::report::{FORMATS, Mode, ModelEvidence, Output, Source, write_all};
 use candor::rules::Severity;
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
@@ -39,6 +39,7 @@ fn evidence_reads_back_as_it_was() {
         &[Output {
             format,
             path: place.clone(),
+            mode: Mode::Replace,
         }],
     )
     .unwrap();
