@@ -6,7 +6,9 @@ use super::config::AuditConfig;
 use super::preflight::Prepared;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
-use crate::report::{AuditReport, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord};
+use crate::report::{
+    AuditReport, ControlDoc, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord,
+};
 use crate::run::Runtime;
 
 /// Now, as RFC 3339.
@@ -53,7 +55,11 @@ pub fn report(
             .iter()
             .map(|file| digest(&file.path))
             .collect::<Result<_>>()?,
-        controls: Vec::new(),
+        controls: prepared
+            .rules
+            .named_controls()
+            .map(ControlDoc::from)
+            .collect(),
         waivers: Vec::new(),
         waiver_files: Vec::new(),
         baseline: None,

@@ -92,6 +92,8 @@ pub enum Command {
     Detectors(super::detectors::DetectorsCommand),
     /// Render a stored report.json again.
     Report(ReportArgs),
+    /// Make an ed25519 key that signs reports and evidence.
+    Keygen(super::keygen::KeygenArgs),
 }
 
 /// `candor audit`
@@ -146,6 +148,9 @@ pub struct AuditArgs {
     /// The model of the baseline that a model is held against, where their names differ; may be repeated.
     #[arg(long, value_name = "MODEL=APPROVED")]
     pub baseline_model: Vec<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -226,14 +231,27 @@ pub struct LabelledArgs {
 /// `candor rules`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Report everything that is wrong in rule files, with file, line and column.
+    /// Report everything that is wrong in rule files and control mappings, with file, line and column.
     Check {
-        /// Rule files or folders.
+        /// Rule files, control mappings or folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of rule files.
-    Schema,
+    /// Print the JSON Schema of rule files or of control mappings.
+    Schema {
+        /// Whose schema.
+        #[arg(long, value_enum, default_value_t = SchemaOf::Rules)]
+        of: SchemaOf,
+    },
+}
+
+/// Files that `rules schema` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rules.
+    Rules,
+    /// Control mappings.
+    Controls,
 }
 
 /// `candor report`
@@ -248,4 +266,7 @@ pub struct ReportArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }

@@ -19,6 +19,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     outputs::prepare(&asked)?;
     outputs.extend(asked);
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
     let audited = audit::run(&config, &super::command(), || obtain(&cli.runtime), &bar)?;
@@ -37,6 +38,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         report: &audited.report,
         evidence: &evidence,
         min_severity,
+        key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);

@@ -7,6 +7,7 @@ mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
+mod keygen;
 mod monitor;
 mod outputs;
 mod patch;
@@ -15,6 +16,7 @@ mod prompts;
 mod report;
 mod rules;
 mod sampling;
+mod sign;
 mod steer;
 mod suites;
 mod terminal;
@@ -68,6 +70,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
+        Command::Keygen(args) => keygen::run(args)?,
     }
     Ok(0)
 }

@@ -8,6 +8,7 @@ use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
     let outputs = outputs::parse(&args.output)?;
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
@@ -18,6 +19,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
             report: &report,
             evidence: &[],
             min_severity: shown(args.min_severity.as_deref())?,
+            key: key.as_ref(),
         },
         &outputs,
     )?;

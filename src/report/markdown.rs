@@ -195,10 +195,12 @@ fn baseline(report: &AuditReport, page: &mut Page) {
                     match line.shows {
                         Shows::NotWorse => "no worse".to_owned(),
                         Shows::Worse => "worse".to_owned(),
-                        Shows::CannotTell => line.power.map_or_else(
-                            || "cannot tell".to_owned(),
-                            |power| format!("cannot tell (power {})", words::number(power)),
-                        ),
+                        Shows::CannotTell => {
+                            let needed = line
+                                .needed
+                                .map(|items| format!(", about {items} items would"));
+                            format!("cannot tell{}", needed.unwrap_or_default())
+                        }
                     },
                 ]
             })

@@ -5,21 +5,25 @@
 
 mod account;
 mod annotations;
+mod assurance;
 mod baseline;
 mod compare;
 mod csv;
+pub mod cyclonedx;
 mod exhibit;
 mod exit;
 mod finding;
 mod fingerprint;
 mod gate;
 pub mod html;
+pub mod intoto;
 mod items;
 pub mod json;
 mod judged;
 mod junit;
 mod listing;
 mod markdown;
+pub mod oscal;
 mod output;
 mod parquet;
 mod record;

@@ -8,10 +8,11 @@ use crate::evidence::Evidence;
 use crate::fault::{Fault, Result};
 use crate::files::{self, Staged};
 use crate::rules::Severity;
+use crate::seal::Key;
 
 use super::{
-    AuditReport, Finding, annotations, csv, gating_severity, html, json, junit, markdown, parquet,
-    sarif,
+    AuditReport, Finding, annotations, csv, cyclonedx, gating_severity, html, intoto, json, junit,
+    markdown, oscal, parquet, sarif,
 };
 
 /// What a format is made from.
@@ -23,6 +24,8 @@ pub struct Source<'a> {
     pub evidence: &'a [ModelEvidence<'a>],
     /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
     pub min_severity: Severity,
+    /// What attestations are signed with (`--sign`).
+    pub key: Option<&'a Key>,
 }
 
 impl Source<'_> {
@@ -89,6 +92,9 @@ pub const FORMATS: &[Format] = &[
     Format { name: "github", default_path: "annotations.txt", unasked: false, make: Make::Text(annotations::text) },
     Format { name: "junit", default_path: "junit.xml", unasked: false, make: Make::Text(junit::text) },
     Format { name: "csv", default_path: "findings.csv", unasked: false, make: Make::Text(csv::text) },
+    Format { name: "oscal", default_path: "oscal.json", unasked: false, make: Make::Text(oscal::text) },
+    Format { name: "cyclonedx", default_path: "bom.cdx.json", unasked: false, make: Make::Text(cyclonedx::text) },
+    Format { name: "intoto", default_path: "attestation.intoto.jsonl", unasked: false, make: Make::Text(intoto::text) },
 ];
 
 /// One `--output FORMAT=PATH`.

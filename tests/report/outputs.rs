@@ -25,6 +25,7 @@ fn every_format_goes_to_its_place() {
             report: &report,
             evidence: &evidence,
             min_severity: Severity::Low,
+            key: None,
         },
         &Output::unasked_in(&out),
     )
@@ -53,6 +54,7 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
             report: &report,
             evidence: &[],
             min_severity: Severity::Low,
+            key: None,
         },
         &outputs,
     )

@@ -35,6 +35,7 @@ fn evidence_reads_back_as_it_was() {
             report: &report,
             evidence: &all,
             min_severity: Severity::Low,
+            key: None,
         },
         &[Output {
             format,
@@ -106,6 +107,7 @@ fn a_stored_report_has_no_evidence_to_write() {
             report: &report,
             evidence: &[],
             min_severity: Severity::Low,
+            key: None,
         },
         &[output],
     )

@@ -117,6 +117,8 @@ pub fn compared() -> AuditReport {
                 condition: "trigger".into(),
                 what: "false answers".into(),
                 items: 36,
+                worse: 27,
+                better: 0,
                 before: 0.25,
                 now: 1.0,
                 difference: Estimate {
@@ -128,6 +130,7 @@ pub fn compared() -> AuditReport {
                 },
                 shows: Shows::Worse,
                 power: Some(0.61),
+                needed: Some(248),
             }],
         }],
         caveats: vec!["it was asked another suite".into()],
@@ -209,6 +212,7 @@ pub fn write(report: &AuditReport, format: &str, place: &Path) {
         report,
         evidence: &[],
         min_severity: Severity::Low,
+        key: None,
     };
     write_all(&source, &[output]).unwrap();
 }
