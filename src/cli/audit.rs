@@ -14,7 +14,7 @@ use crate::rules::Severity;
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     // Outputs first: a wrong path fails in the first second, not after the work.
     prepare(&args.out)?;
-    let mut outputs = Output::unasked_in(&args.out);
+    let mut outputs = Output::usual_in(&args.out);
     let asked = outputs::parse(&args.output)?;
     outputs::prepare(&asked)?;
     outputs.extend(asked);

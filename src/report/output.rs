@@ -59,8 +59,8 @@ pub struct Format {
     pub name: &'static str,
     /// Its file or folder in the output folder, where no other was asked for.
     pub default_path: &'static str,
-    /// Whether an audit writes it unasked.
-    pub unasked: bool,
+    /// Whether every audit writes it.
+    pub usual: bool,
     make: Make,
 }
 
@@ -84,17 +84,17 @@ impl Format {
 /// Every format. A new one is a file of code beside this one and a line here.
 #[rustfmt::skip]
 pub const FORMATS: &[Format] = &[
-    Format { name: "json", default_path: "report.json", unasked: true, make: Make::Text(json::text) },
-    Format { name: "html", default_path: "report.html", unasked: true, make: Make::Text(html::text) },
-    Format { name: "parquet", default_path: "evidence", unasked: true, make: Make::Folder(parquet::stage) },
-    Format { name: "markdown", default_path: "summary.md", unasked: false, make: Make::Text(markdown::text) },
-    Format { name: "sarif", default_path: "results.sarif", unasked: false, make: Make::Text(sarif::text) },
-    Format { name: "github", default_path: "annotations.txt", unasked: false, make: Make::Text(annotations::text) },
-    Format { name: "junit", default_path: "junit.xml", unasked: false, make: Make::Text(junit::text) },
-    Format { name: "csv", default_path: "findings.csv", unasked: false, make: Make::Text(csv::text) },
-    Format { name: "oscal", default_path: "oscal.json", unasked: false, make: Make::Text(oscal::text) },
-    Format { name: "cyclonedx", default_path: "bom.cdx.json", unasked: false, make: Make::Text(cyclonedx::text) },
-    Format { name: "intoto", default_path: "attestation.intoto.jsonl", unasked: false, make: Make::Text(intoto::text) },
+    Format { name: "json", default_path: "report.json", usual: true, make: Make::Text(json::text) },
+    Format { name: "html", default_path: "report.html", usual: true, make: Make::Text(html::text) },
+    Format { name: "parquet", default_path: "evidence", usual: true, make: Make::Folder(parquet::stage) },
+    Format { name: "markdown", default_path: "summary.md", usual: false, make: Make::Text(markdown::text) },
+    Format { name: "sarif", default_path: "results.sarif", usual: false, make: Make::Text(sarif::text) },
+    Format { name: "github", default_path: "annotations.txt", usual: false, make: Make::Text(annotations::text) },
+    Format { name: "junit", default_path: "junit.xml", usual: false, make: Make::Text(junit::text) },
+    Format { name: "csv", default_path: "findings.csv", usual: false, make: Make::Text(csv::text) },
+    Format { name: "oscal", default_path: "oscal.json", usual: false, make: Make::Text(oscal::text) },
+    Format { name: "cyclonedx", default_path: "bom.cdx.json", usual: false, make: Make::Text(cyclonedx::text) },
+    Format { name: "intoto", default_path: "attestation.intoto.jsonl", usual: false, make: Make::Text(intoto::text) },
 ];
 
 /// One `--output FORMAT=PATH`.
@@ -120,9 +120,9 @@ pub enum Mode {
 }
 
 impl Output {
-    /// What an audit writes unasked, at its usual place in `folder`.
+    /// The formats that every audit writes, at their usual places in `folder`.
     #[must_use]
-    pub fn unasked_in(folder: &Path) -> Vec<Self> {
+    pub fn usual_in(folder: &Path) -> Vec<Self> {
         let in_folder = |format: &Format| Self {
             format: *format,
             path: folder.join(format.default_path),
@@ -130,7 +130,7 @@ impl Output {
         };
         FORMATS
             .iter()
-            .filter(|format| format.unasked)
+            .filter(|format| format.usual)
             .map(in_folder)
             .collect()
     }

@@ -27,7 +27,7 @@ fn every_format_goes_to_its_place() {
             min_severity: Severity::Low,
             key: None,
         },
-        &Output::unasked_in(&out),
+        &Output::usual_in(&out),
     )
     .unwrap();
     let mut names: Vec<_> = fs::read_dir(&out)
@@ -48,7 +48,7 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
     fs::write(&page, "the page of an earlier audit").unwrap();
-    let outputs = Output::unasked_in(folder.path());
+    let outputs = Output::usual_in(folder.path());
     write_all(
         &Source {
             report: &report,
