@@ -1,12 +1,13 @@
 //! Opens everything that an audit names and checks that it fits together, before any work.
 
 use super::config::{AuditConfig, ModelConfig};
+use super::gate::Gate;
+use super::study::by_id;
 use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
 use crate::lab::{Subject, detector_folders};
-use crate::report::Approved;
-use crate::rules::{RulePack, Waivers};
+use crate::rules::RulePack;
 use crate::tokens::{Purpose, Suite};
 
 /// What is needed to audit, opened and checked.
@@ -15,10 +16,8 @@ pub struct Prepared {
     pub suites: Vec<Suite>,
     /// Every rule.
     pub rules: RulePack,
-    /// Findings that people accept.
-    pub waivers: Waivers,
-    /// The report of the approved model.
-    pub approved: Option<Approved>,
+    /// Findings that people accept, and the report of the approved model.
+    pub gate: Gate,
     /// One bench for each model.
     pub benches: Vec<Bench>,
 }
@@ -40,14 +39,13 @@ pub struct Bench {
 pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let _span = tracing::info_span!("preflight").entered();
     let rules = RulePack::open(&config.rules)?;
-    let waivers = Waivers::open(&config.waivers)?;
     let suites = config
         .suites
         .iter()
         .map(|path| Suite::open(path))
         .collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
-    let approved = approved(config, &suites)?;
+    let gate = gate(config, &suites)?;
     let benches = config
         .models
         .iter()
@@ -56,22 +54,15 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
     Ok(Prepared {
         suites,
         rules,
-        waivers,
-        approved,
+        gate,
         benches,
     })
 }
 
-/// The approved report, if it can be compared with this audit.
-fn approved(config: &AuditConfig, suites: &[Suite]) -> Result<Option<Approved>> {
-    let Some(baseline) = &config.baseline else {
-        return Ok(None);
-    };
-    let approved = Approved::open(&baseline.report)?;
+fn gate(config: &AuditConfig, suites: &[Suite]) -> Result<Gate> {
     let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
-    approved.check(&models, &suites, &baseline.terms)?;
-    Ok(Some(approved))
+    Gate::open(&config.waivers, config.baseline.as_ref(), &models, &suites)
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {
@@ -121,9 +112,10 @@ fn bench(config: &ModelConfig, suites: &[Suite], foreign: Foreign) -> Result<Ben
 
 /// Every prompt must be readable, and every pair of equal length.
 fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
+    let items = by_id(suite);
     for item in &suite.items {
         let encoded = subject.tokenizer.encode(&item.prompt)?;
-        if let Some(pair) = item.pair.as_deref().and_then(|id| suite.item(id)) {
+        if let Some(pair) = item.pair.as_deref().and_then(|id| items.get(id)) {
             let counterpart = subject.tokenizer.encode(&pair.prompt)?;
             equal_length((&pair.id, &counterpart), (&item.id, &encoded)).map_err(|fault| {
                 Fault {

@@ -3,12 +3,11 @@
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, outputs};
-use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig};
+use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig, Start};
 use crate::detect::Foreign;
-use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
-use crate::report::{Exit, ModelEvidence, Output, Source, Surface, verdict_table, write_all};
+use crate::report::{EVIDENCE, Exit, Output, Source, Surface, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
@@ -22,28 +21,30 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
-    let audited = audit::run(&config, &super::command(), || obtain(&cli.runtime), &bar)?;
+    let start = if args.resume {
+        Start::Resume
+    } else {
+        Start::Fresh
+    };
+    let audited = audit::run(
+        &config,
+        &super::command(),
+        &args.out.join(EVIDENCE),
+        start,
+        || obtain(&cli.runtime),
+        &bar,
+    )?;
     drop(bar);
-    let plan_digest = sha256_of(format!("{config:?}").as_bytes());
-    let evidence: Vec<ModelEvidence<'_>> = audited
-        .evidence
-        .iter()
-        .map(|(model, evidence)| ModelEvidence {
-            model,
-            plan_digest: &plan_digest,
-            evidence,
-        })
-        .collect();
     let source = Source {
         report: &audited.report,
-        evidence: &evidence,
+        evidence: Some(&audited.evidence),
         min_severity,
         key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
     let page = args.out.join("report.html");
-    let table = verdict_table(&audited.report, Some(&page), Surface::stdout());
+    let table = verdict_table(&source, Some(&page), Surface::stdout());
     outputs::say(&outputs, &table);
     if args.no_exit_codes && exit.code() != 0 {
         outputs::say(

@@ -2,8 +2,9 @@
 
 use super::args::ReportArgs;
 use super::outputs;
+use crate::archive::Archive;
 use crate::fault::{Fault, Result};
-use crate::report::{Mode, Source, json, write_all};
+use crate::report::{EVIDENCE, Mode, Source, json, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
@@ -14,15 +15,18 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
     })?;
     let report = json::read(&text).map_err(|fault| Fault { doing, ..fault })?;
-    write_all(
-        &Source {
-            report: &report,
-            evidence: &[],
-            min_severity: shown(args.min_severity.as_deref())?,
-            key: key.as_ref(),
-        },
-        &outputs,
-    )?;
+    let beside = args.report.with_file_name(EVIDENCE);
+    let evidence = beside
+        .is_dir()
+        .then(|| Archive::open(&beside))
+        .transpose()?;
+    let source = Source {
+        report: &report,
+        evidence: evidence.as_ref(),
+        min_severity: shown(args.min_severity.as_deref())?,
+        key: key.as_ref(),
+    };
+    write_all(&source, &outputs)?;
     for output in outputs.iter().filter(|o| o.mode != Mode::Print) {
         let line = format!("{} → {}", output.format.name, output.path.display());
         outputs::say(&outputs, &line);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::evidence::Evidence;
+use crate::archive::Archive;
 use crate::fault::{Fault, Result};
 use crate::files::{self, Staged};
 use crate::rules::Severity;
@@ -15,13 +15,16 @@ use super::{
     markdown, oscal, parquet, sarif,
 };
 
+/// The folder of evidence beside a report.
+pub const EVIDENCE: &str = "evidence";
+
 /// What a format is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// The findings.
     pub report: &'a AuditReport,
-    /// The evidence of each model; empty where a stored report is rendered again.
-    pub evidence: &'a [ModelEvidence<'a>],
+    /// The evidence behind them; `None` where a stored report is rendered again and its evidence is not beside it.
+    pub evidence: Option<&'a Archive>,
     /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
     pub min_severity: Severity,
     /// What attestations are signed with (`--sign`).
@@ -29,27 +32,11 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Whether a list of findings shows this one.
+    /// Whether a list of findings shows this one: by the severity that it can gate with, or by its rule's.
     #[must_use]
     pub fn shows(&self, finding: &Finding) -> bool {
-        shows(finding, self.min_severity)
+        gating_severity(finding).unwrap_or(finding.severity) >= self.min_severity
     }
-}
-
-/// Whether a list of findings from `least` on shows this one: by the severity that it can gate with, or by its rule's.
-pub(super) fn shows(finding: &Finding, least: Severity) -> bool {
-    gating_severity(finding).unwrap_or(finding.severity) >= least
-}
-
-/// The evidence of one model.
-#[derive(Debug, Clone, Copy)]
-pub struct ModelEvidence<'a> {
-    /// The model's name.
-    pub model: &'a str,
-    /// SHA-256 of the plan that the evidence was made by, in lower-case hexadecimal.
-    pub plan_digest: &'a str,
-    /// What was measured.
-    pub evidence: &'a Evidence,
 }
 
 /// A report format.
@@ -86,7 +73,6 @@ impl Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "json", default_path: "report.json", usual: true, make: Make::Text(json::text) },
     Format { name: "html", default_path: "report.html", usual: true, make: Make::Text(html::text) },
-    Format { name: "parquet", default_path: "evidence", usual: true, make: Make::Folder(parquet::stage) },
     Format { name: "markdown", default_path: "summary.md", usual: false, make: Make::Text(markdown::text) },
     Format { name: "sarif", default_path: "results.sarif", usual: false, make: Make::Text(sarif::text) },
     Format { name: "github", default_path: "annotations.txt", usual: false, make: Make::Text(annotations::text) },
@@ -95,6 +81,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "oscal", default_path: "oscal.json", usual: false, make: Make::Text(oscal::text) },
     Format { name: "cyclonedx", default_path: "bom.cdx.json", usual: false, make: Make::Text(cyclonedx::text) },
     Format { name: "intoto", default_path: "attestation.intoto.jsonl", usual: false, make: Make::Text(intoto::text) },
+    Format { name: "parquet", default_path: "tables", usual: false, make: Make::Folder(parquet::stage) },
 ];
 
 /// One `--output FORMAT=PATH`.
@@ -128,11 +115,8 @@ impl Output {
             path: folder.join(format.default_path),
             mode: Mode::Replace,
         };
-        FORMATS
-            .iter()
-            .filter(|format| format.usual)
-            .map(in_folder)
-            .collect()
+        let usual = FORMATS.iter().filter(|format| format.usual);
+        usual.map(in_folder).collect()
     }
 }
 

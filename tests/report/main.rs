@@ -10,6 +10,7 @@
     reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
 
+mod baseline;
 mod browser;
 mod exhibits;
 mod exit;
@@ -17,6 +18,7 @@ mod html;
 mod json;
 mod outputs;
 mod parquet;
+mod stored;
 mod synthetic;
 mod table;
 mod why;

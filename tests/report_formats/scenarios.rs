@@ -213,7 +213,7 @@ pub fn write(report: &AuditReport, format: &str, place: &Path) {
     let output: Output = format!("{format}={}", place.display()).parse().unwrap();
     let source = Source {
         report,
-        evidence: &[],
+        evidence: None,
         min_severity: Severity::Low,
         key: None,
     };

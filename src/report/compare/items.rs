@@ -15,13 +15,18 @@ use crate::stats::{
     CONFIDENCE, Estimate, clustered_bootstrap_of, non_inferiority_pairs, non_inferiority_power,
 };
 
+/// What a cut text ends with.
+const CUT: char = '…';
 /// One-sided level of each end of an interval.
 const ALPHA: f64 = (1.0 - CONFIDENCE) / 2.0;
 /// The power that is asked for.
 const POWER: f64 = 0.8;
 
+/// Whether an outcome counts.
+type Counts = fn(Outcome) -> bool;
+
 /// What is counted, and which outcomes count.
-const RATES: [(&str, fn(Outcome) -> bool); 2] = [
+const RATES: [(&str, Counts); 2] = [
     ("false answers", |outcome| outcome == Outcome::False),
     ("answers that are not right", |outcome| {
         outcome != Outcome::True
@@ -35,16 +40,27 @@ pub(super) type Twin<'a> = (&'a ItemLine, &'a ItemLine);
 pub(super) fn twins<'a>(model: &'a ModelAudit, old: &'a ModelAudit) -> Vec<Twin<'a>> {
     let key = |line: &'a ItemLine| (line.suite.as_str(), line.item.as_str());
     let before: BTreeMap<_, &ItemLine> = old.items.lines.iter().map(|l| (key(l), l)).collect();
-    let asked = |line: &'a ItemLine| {
-        let same = (line.prompt.as_str(), line.condition.as_str());
-        (same, line.answer.as_deref())
+    let asked = |old: &ItemLine, new: &ItemLine| {
+        alike(&old.prompt, &new.prompt)
+            && old.condition == new.condition
+            && old.answer == new.answer
     };
     let judged = |line: &ItemLine| line.outcome != Outcome::Unjudged;
     let lines = model.items.lines.iter();
     lines
         .filter_map(|line| Some((*before.get(&key(line))?, line)))
-        .filter(|(old, new)| asked(old) == asked(new) && judged(old) && judged(new))
+        .filter(|(old, new)| asked(old, new) && judged(old) && judged(new))
         .collect()
+}
+
+/// Whether two prompts are the same, as far as both reports hold them: longer ones are cut, each report's to its own length.
+fn alike(one: &str, other: &str) -> bool {
+    match (one.strip_suffix(CUT), other.strip_suffix(CUT)) {
+        (None, None) => one == other,
+        (Some(one), None) => other.starts_with(one),
+        (None, Some(other)) => one.starts_with(other),
+        (Some(one), Some(other)) => one.starts_with(other) || other.starts_with(one),
+    }
 }
 
 /// Every rate under every condition of every suite, in that order.
@@ -115,7 +131,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn of(twins: &[Twin<'a>], counts: fn(Outcome) -> bool) -> Self {
+    fn of(twins: &[Twin<'a>], counts: Counts) -> Self {
         let mut seen = Self {
             before: 0,
             worse: 0,
@@ -171,14 +187,11 @@ impl<'a> Seen<'a> {
         reason = "a float becomes the nearest count"
     )]
     fn needed(&self, margin: f64) -> Option<usize> {
-        let needed = match self.discordant() {
-            Some(discordant) => {
-                self.design_effect() * non_inferiority_pairs(discordant, margin, ALPHA, POWER)
-            }
-            None => {
-                let per_group = self.items as f64 / self.groups.len() as f64;
-                per_group * (ALPHA.ln() / (1.0 - margin).ln()).ceil()
-            }
+        let needed = if let Some(discordant) = self.discordant() {
+            self.design_effect() * non_inferiority_pairs(discordant, margin, ALPHA, POWER)
+        } else {
+            let per_group = self.items as f64 / self.groups.len() as f64;
+            per_group * (ALPHA.ln() / (1.0 - margin).ln()).ceil()
         };
         needed.is_finite().then_some(needed.ceil() as usize)
     }

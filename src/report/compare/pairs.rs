@@ -47,7 +47,7 @@ pub(super) fn counterparts<'a>(
         })
         .collect();
     if counterparts.iter().all(Option::is_none) {
-        let found = format!("none of the models {} in it", models.join(", "));
+        let found = format!("the models {}, of which it has none", models.join(", "));
         return Err(
             absent(found, &old).hint("name the counterpart with `--baseline-model MODEL=APPROVED`")
         );

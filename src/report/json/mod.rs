@@ -42,6 +42,25 @@ pub fn write(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("writing the report as JSON", error.to_string()))
 }
 
+/// A report in the making (what is audited, without what is found), as JSON.
+///
+/// # Errors
+/// Never for plain data; the type is that of the library underneath.
+pub fn begun(report: &AuditReport) -> Result<serde_json::Value> {
+    serde_json::to_value(ReportV1::from_core(report))
+        .map_err(|error| Fault::failed("writing what is audited as JSON", error.to_string()))
+}
+
+/// Reads what [`begun`] wrote.
+///
+/// # Errors
+/// A field is missing or of another type.
+pub fn read_begun(value: serde_json::Value) -> Result<AuditReport> {
+    let report: ReportV1 = serde_json::from_value(value)
+        .map_err(|error| Fault::usage("reading what was audited", error.to_string()))?;
+    Ok(report.into_core())
+}
+
 /// Reads what [`write()`] wrote.
 ///
 /// # Errors
@@ -59,11 +78,13 @@ pub fn read(text: &str) -> Result<AuditReport> {
             .expected("verdicts, waivers and an exit code that follow from the findings")
             .hint("the file was changed after it was written: audit again")
     };
-    let any: SchemaOnly = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
+    let any: SchemaOnly =
+        serde_json::from_str(text).map_err(|e| not_ours(format!("no report: {e}")))?;
     if any.schema != SCHEMA {
         return Err(not_ours(format!("the schema `{}`", any.schema)));
     }
-    let document: DocumentV1 = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
+    let document: DocumentV1 =
+        serde_json::from_str(text).map_err(|e| not_ours(format!("no report: {e}")))?;
     let report = document.report.into_core();
     let mut findings = report.models.iter().flat_map(|model| &model.findings);
     if let Some(finding) = findings.find(|finding| finding.reasons.is_empty()) {
