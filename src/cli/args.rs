@@ -136,6 +136,9 @@ pub struct AuditArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     /// Waiver files or folders, beside those of the AUDIT.yaml; may be repeated.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub waivers: Vec<PathBuf>,
@@ -148,9 +151,6 @@ pub struct AuditArgs {
     /// The model of the baseline that a model is held against, where their names differ; may be repeated.
     #[arg(long, value_name = "MODEL=APPROVED")]
     pub baseline_model: Vec<String>,
-    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
-    #[arg(long, value_name = "KEY")]
-    pub sign: Option<PathBuf>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::words::{bar, interval, trimmed};
+use super::words::{bar, interval, range, trimmed};
 use super::{
     AuditReport, ControlDoc, Finding, ModelAudit, RuleDoc, SignalLine, Standing, counted, json,
 };
@@ -158,6 +158,18 @@ pub(super) fn frameworks(report: &AuditReport) -> Vec<Vec<&ControlDoc>> {
     groups
 }
 
+/// The controls that rules name and no mapping explains, each once.
+pub(super) fn unexplained(report: &AuditReport) -> Vec<&str> {
+    let mut unknown: Vec<&str> = Vec::new();
+    for id in report.rules.iter().flat_map(|rule| &rule.controls) {
+        let known = report.controls.iter().any(|control| control.id == *id);
+        if !known && !unknown.contains(&id.as_str()) {
+            unknown.push(id);
+        }
+    }
+    unknown
+}
+
 /// What was measured and what was asked of it, in a sentence.
 pub(super) fn measured(signal: &SignalLine) -> String {
     let value = match (&signal.estimate, &signal.why_not) {
@@ -183,12 +195,16 @@ pub(super) fn measured(signal: &SignalLine) -> String {
             format!("{} asks for {}: {met}", one.block, bar(one))
         })
         .collect();
+    // What accuses is held against the wider interval.
+    let joint = signal.joint.map_or_else(String::new, |joint| {
+        format!(", over all rules at once {}", range(joint.low, joint.high))
+    });
     let asked = if bars.is_empty() {
         String::new()
     } else {
         format!(". {}", bars.join("; "))
     };
-    format!("{}: {value}{asked}.", signal.label)
+    format!("{}: {value}{joint}{asked}.", signal.label)
 }
 
 /// Without null, and without objects and lists that are empty: neither OSCAL nor CycloneDX wants them.

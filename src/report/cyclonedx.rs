@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::assurance::{
     Ids, State, controls_of, frameworks, line, measured, pruned, rule_of, test_name,
 };
-use super::words::number;
 use super::{AuditReport, ControlDoc, DetectorRecord, Finding, ModelAudit, Source, SuiteRecord};
 use crate::fault::{Fault, Result};
 
@@ -95,7 +94,7 @@ impl Bom<'_> {
         })
     }
 
-    /// The models, then the rules, suites and detectors, each once.
+    /// The models, then what they were held against: rules, waivers, the approved report, suites and detectors, each once.
     fn components(&self) -> Vec<Value> {
         let report = self.report;
         let mut all: Vec<Value> = report
@@ -103,20 +102,32 @@ impl Bom<'_> {
             .iter()
             .map(|model| self.model(model))
             .collect();
-        let rules = report.rule_files.iter();
-        all.extend(rules.map(|file| {
-            json!({
-                "type": "file",
-                "bom-ref": self.ids.part(&["file", &file.path]),
-                "name": file.path,
-                "hashes": [hash(&file.sha256)],
-                "properties": [property("holds", "rules")],
-            })
-        }));
+        let rules = report.rule_files.iter().map(|file| (file, "rules"));
+        let waivers = report.waiver_files.iter().map(|file| (file, "waivers"));
+        all.extend(
+            rules
+                .chain(waivers)
+                .map(|(file, holds)| self.file(&file.path, &file.sha256, holds)),
+        );
+        let baseline = report.baseline.iter();
+        all.extend(
+            baseline
+                .map(|one| self.file(&one.path, &one.sha256, "the report of the approved model")),
+        );
         let suites = unique(report, |model| &model.suites, |suite| suite.id.clone());
         all.extend(suites.map(|suite| self.suite(suite)));
         all.extend(self.detectors().map(|detector| self.detector(detector)));
         all
+    }
+
+    fn file(&self, path: &str, sha256: &str, holds: &str) -> Value {
+        json!({
+            "type": "file",
+            "bom-ref": self.ids.part(&["file", path]),
+            "name": path,
+            "hashes": [hash(sha256)],
+            "properties": [property("holds", holds)],
+        })
     }
 
     fn model(&self, model: &ModelAudit) -> Value {
@@ -297,7 +308,7 @@ impl Bom<'_> {
             "bom-ref": self.claim_ref(finding),
             "target": self.target(model),
             "predicate": format!(
-                "The rule {} finds nothing: {}",
+                "Not found by the rule {}: {}",
                 test_name(finding),
                 rule.map_or(&finding.title, |rule| &rule.summary)
             ),
@@ -417,11 +428,11 @@ fn metrics(model: &ModelAudit) -> Vec<Value> {
             let estimate = signal.estimate.as_ref()?;
             Some(json!({
                 "type": signal.kind,
-                "value": number(estimate.point),
+                "value": estimate.point.to_string(),
                 "slice": format!("{}: {}", test_name(finding), signal.name),
                 "confidenceInterval": {
-                    "lowerBound": number(estimate.low),
-                    "upperBound": number(estimate.high),
+                    "lowerBound": estimate.low.to_string(),
+                    "upperBound": estimate.high.to_string(),
                 },
             }))
         })

@@ -12,13 +12,6 @@ pub(super) struct Listed<'a> {
     pub standing: Standing<'a>,
 }
 
-/// Every finding that lists show, in the order of the report.
-pub(super) fn listed<'a>(source: &Source<'a>) -> Vec<Listed<'a>> {
-    all(source.report)
-        .filter(|listed| source.shows(listed.finding))
-        .collect()
-}
-
 /// Every finding, whatever lists show.
 pub(super) fn all(report: &AuditReport) -> impl Iterator<Item = Listed<'_>> {
     let models = report.models.iter();
@@ -33,8 +26,9 @@ pub(super) fn all(report: &AuditReport) -> impl Iterator<Item = Listed<'_>> {
 
 /// Every finding that lists show and that is more than a pass: what gates first, then what could not be told.
 pub(super) fn gravest_first<'a>(source: &Source<'a>) -> Vec<Listed<'a>> {
-    let mut rows = listed(source);
-    rows.retain(|listed| listed.finding.verdict != Verdict::Pass);
+    let shown =
+        |listed: &Listed| listed.finding.verdict != Verdict::Pass && source.shows(listed.finding);
+    let mut rows: Vec<Listed> = all(source.report).filter(shown).collect();
     rows.sort_by_key(|listed| {
         let finding = listed.finding;
         let key = (rank(listed.standing), finding.verdict, finding.severity);

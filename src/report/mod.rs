@@ -16,6 +16,7 @@ mod finding;
 mod fingerprint;
 mod gate;
 pub mod html;
+mod incomplete;
 pub mod intoto;
 mod items;
 pub mod json;
@@ -27,6 +28,7 @@ pub mod oscal;
 mod output;
 mod parquet;
 mod record;
+mod repeat;
 mod sarif;
 mod table;
 mod waiver;
@@ -45,12 +47,15 @@ pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };
 pub use gate::{Family, Noise, Power, Repeat};
-pub use items::{ItemLine, Items, MOST_ITEMS};
+pub use incomplete::{failed, refused};
+pub use items::{ItemLine, Items, MOST_ITEMS, items, listed};
+pub use judged::{label, side};
 pub use output::{EVIDENCE, FORMATS, Format, Mode, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
     HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,
 };
+pub use repeat::repeat;
 pub use table::{Surface, verdict_table};
 pub use waiver::{WaiverRecord, WaiverState};
 pub use why::{Figure, Why};

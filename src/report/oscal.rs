@@ -7,11 +7,11 @@
 use serde_json::{Value, json};
 
 use super::assurance::{
-    Ids, State, controls_of, frameworks, line, measured, pruned, rule_of, test_name,
+    Ids, State, controls_of, frameworks, line, measured, pruned, rule_of, test_name, unexplained,
 };
 use super::{
     AuditReport, Change, ControlDoc, FileDigest, Finding, ModelAudit, Sample, SignalLine, Source,
-    Standing, gating_severity,
+    Standing, counted, gating_severity,
 };
 use crate::fault::{Fault, Result};
 
@@ -95,7 +95,7 @@ impl Document<'_> {
             "title": model.map_or_else(|| "No model".to_owned(), |model| line(&format!("Audit of {}", model.name))),
             "description": model.map_or_else(
                 || "No model was audited.".to_owned(),
-                |model| format!("What {} rules found on the exported model `{}`.", report.rules.len(), line(&model.name)),
+                |model| format!("What {} found on the exported model `{}`.", counted(report.rules.len(), "rule", "rules"), line(&model.name)),
             ),
             "start": report.started,
             "end": report.finished,
@@ -107,7 +107,7 @@ impl Document<'_> {
             "props": model_props(model),
             "local-definitions": {
                 "components": [self.component(model)],
-                "assessment-assets": self.assets(),
+                "assessment-assets": self.assets(model),
             },
             "observations": self.observations(model),
             "risks": model.findings.iter().filter_map(|finding| self.risk(model, finding)).collect::<Vec<_>>(),
@@ -128,16 +128,23 @@ impl Document<'_> {
                 "description": first.map(|first| line(&first.framework_title)),
                 "links": first.map(|first| link(&first.source)).into_iter().collect::<Vec<_>>(),
                 "props": controls.iter().map(|control| control_prop(control)).collect::<Vec<_>>(),
-                "include-controls": controls
-                    .iter()
-                    .map(|control| json!({"control-id": token(&control.id)}))
-                    .collect::<Vec<_>>(),
+                "include-controls": selected(controls.iter().map(|control| control.id.as_str())),
             })
         };
         let mut selections: Vec<Value> = frameworks(self.report).iter().map(selection).collect();
+        let unknown = unexplained(self.report);
+        if !unknown.is_empty() {
+            selections.push(json!({
+                "description": "Controls that the rules name and no mapping explains.",
+                "props": unknown.iter().map(|id| prop("control", id)).collect::<Vec<_>>(),
+                "include-controls": selected(unknown.iter().copied()),
+            }));
+        }
         if selections.is_empty() {
-            selections
-                .push(json!({"description": "The rules name no control that a mapping knows."}));
+            selections.push(json!({
+                "description": "The rules name no control: their own objectives stand here.",
+                "include-controls": selected(self.report.rules.iter().map(|rule| rule.id.as_str())),
+            }));
         }
         json!({
             "description": "Controls that the rules are evidence toward, one selection for each framework.",
@@ -165,7 +172,7 @@ impl Document<'_> {
         })
     }
 
-    fn assets(&self) -> Value {
+    fn assets(&self, model: &ModelAudit) -> Value {
         let report = self.report;
         let runtime = &report.runtime;
         let mut settings = vec![
@@ -182,7 +189,7 @@ impl Document<'_> {
         json!({
             "components": [
                 {
-                    "uuid": self.tool(),
+                    "uuid": self.tool(model),
                     "type": "software",
                     "title": "Candor",
                     "description": "Audits exported language models for deception.",
@@ -193,7 +200,7 @@ impl Document<'_> {
                     "status": status,
                 },
                 {
-                    "uuid": self.runtime(),
+                    "uuid": self.runtime(model),
                     "type": "software",
                     "title": "ONNX Runtime",
                     "description": "Runs the model.",
@@ -202,13 +209,13 @@ impl Document<'_> {
                 }
             ],
             "assessment-platforms": [{
-                "uuid": self.ids.part(&["platform"]),
+                "uuid": self.ids.part(&["platform", &model.name]),
                 "title": line(&format!("{} {}", host.os, host.arch)),
                 "props": [
                     prop("cpu", host.cpu.as_deref().unwrap_or_default()),
                     prop("cores", &host.cores.to_string()),
                 ],
-                "uses-components": [{"component-uuid": self.tool()}, {"component-uuid": self.runtime()}],
+                "uses-components": [{"component-uuid": self.tool(model)}, {"component-uuid": self.runtime(model)}],
             }],
         })
     }
@@ -316,7 +323,7 @@ impl Document<'_> {
             "description": description,
             "methods": [method],
             "types": ["control-objective"],
-            "origins": [self.origin()],
+            "origins": [self.origin(model)],
             "subjects": [{"subject-uuid": self.model(model), "type": "component"}],
             "relevant-evidence": evidence,
             "collected": self.report.finished,
@@ -355,12 +362,12 @@ impl Document<'_> {
             "title": line(&finding.title),
             "description": finding.reasons.join(" "),
             "props": props,
-            "origins": [self.origin()],
+            "origins": [self.origin(model)],
             "target": {
                 "type": "objective-id",
                 "target-id": token(&test_name(finding)),
-                "title": line(&finding.title),
-                "description": rule.map(|rule| rule.summary.clone()),
+                "title": line(&format!("Not found: {}", finding.title)),
+                "description": rule.map(|rule| format!("Satisfied where the rule does not find what it looks for. {}", rule.summary)),
                 "status": {
                     "state": satisfied,
                     "reason": reason,
@@ -405,9 +412,9 @@ impl Document<'_> {
             "statement": rule.map_or(&finding.title, |rule| &rule.why),
             "props": props,
             "status": if waiver.is_some() { "deviation-approved" } else { "open" },
-            "origins": [self.origin()],
+            "origins": [self.origin(model)],
             "characterizations": [{
-                "origin": self.origin(),
+                "origin": self.origin(model),
                 "facets": [{"name": "severity", "system": NS, "value": severity.name()}],
             }],
             "deadline": waiver.map(|waiver| format!("{}T23:59:59Z", waiver.expires)),
@@ -490,20 +497,21 @@ impl Document<'_> {
         })
     }
 
-    fn origin(&self) -> Value {
-        json!({"actors": [{"type": "tool", "actor-uuid": self.tool()}]})
+    fn origin(&self, model: &ModelAudit) -> Value {
+        json!({"actors": [{"type": "tool", "actor-uuid": self.tool(model)}]})
     }
 
     fn plan(&self) -> String {
         self.ids.part(&["plan"])
     }
 
-    fn tool(&self) -> String {
-        self.ids.part(&["tool"])
+    /// Each result has assets of its own, since no two things of a document may share a UUID.
+    fn tool(&self, model: &ModelAudit) -> String {
+        self.ids.part(&["tool", &model.name])
     }
 
-    fn runtime(&self) -> String {
-        self.ids.part(&["runtime"])
+    fn runtime(&self, model: &ModelAudit) -> String {
+        self.ids.part(&["runtime", &model.name])
     }
 
     fn model(&self, model: &ModelAudit) -> String {
@@ -513,6 +521,10 @@ impl Document<'_> {
     fn resource(&self, kind: &str, name: &str) -> String {
         self.ids.part(&["resource", kind, name])
     }
+}
+
+fn selected<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<Value> {
+    ids.map(|id| json!({"control-id": token(id)})).collect()
 }
 
 fn model_props(model: &ModelAudit) -> Vec<Value> {
