@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::exit::Standing;
 use super::listing::{Listed, NoticeKind, all, change, cut, gravest_first, harmless, notices};
-use super::{AuditReport, Change, Exit, ModelAudit, Shows, Source, words};
+use super::{AuditReport, Change, Exit, ModelAudit, Power, Shows, Source, words};
 use crate::fault::Result;
 use crate::rules::Verdict;
 
@@ -28,6 +28,7 @@ pub(super) fn text(source: &Source) -> Result<String> {
     waived(report, &mut page);
     baseline(report, &mut page);
     not_measured(report, &mut page);
+    reach(report, &mut page);
     answers(report, &mut page);
     record(report, &mut page);
     reproduce(report, &mut page);
@@ -232,6 +233,39 @@ fn not_measured(report: &AuditReport, page: &mut Page) {
     }
 }
 
+/// What the samples can show, and how sure the answers are.
+fn reach(report: &AuditReport, page: &mut Page) {
+    page.folded("What the samples can show", |page| {
+        for model in &report.models {
+            let family = &model.family;
+            if family.size > 0 {
+                page.line(&format!(
+                    "- {}: {} can convict; their joint error is at most {} ({}).",
+                    cell(&model.name),
+                    words::counted(family.size, "rule on a suite", "rules on suites"),
+                    words::trimmed(family.alpha),
+                    cell(&family.method)
+                ));
+            }
+            for (clears, line) in Power::lines(&model.power) {
+                let sign = if clears { "" } else { "⚠️ " };
+                page.line(&format!("- {}: {sign}{}", cell(&model.name), sentence(&line)));
+            }
+            if let Some(repeat) = &model.repeat {
+                let unstable: usize = repeat.noise.iter().map(|noise| noise.unstable).sum();
+                page.line(&format!(
+                    "- {}: {} asked again: {} answered in other words, share judged otherwise {} (95 % interval {}), {unstable} scores within noise of a threshold.",
+                    cell(&model.name),
+                    words::counted(repeat.items, "item", "items"),
+                    repeat.changed,
+                    words::number(repeat.flips.point),
+                    words::interval(&repeat.flips)
+                ));
+            }
+        }
+    });
+}
+
 fn answers(report: &AuditReport, page: &mut Page) {
     let accounts = report.models.iter();
     let accounts = accounts.flat_map(|model| model.accounts.iter().map(move |a| (model, a)));
@@ -345,6 +379,13 @@ fn reproduce(report: &AuditReport, page: &mut Page) {
             .map_or_else(String::new, |cpu| format!(", {}", cell(cpu))),
         words::counted(host.cores, "core", "cores")
     ));
+    let settings = report.runtime.settings.iter();
+    let settings: Vec<String> = settings
+        .map(|setting| format!("{} {}", cell(&setting.name), cell(&setting.value)))
+        .collect();
+    if !settings.is_empty() {
+        page.line(&format!("\nRuntime: {}.", settings.join(", ")));
+    }
 }
 
 fn sign(verdict: Verdict) -> &'static str {
