@@ -1,13 +1,15 @@
 //! `candor audit`
 
+use std::path::{Path, PathBuf};
+
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, outputs};
-use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig, Start};
+use crate::audit::{self, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal};
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
-use crate::report::{EVIDENCE, Exit, Output, Source, Surface, verdict_table, write_all};
+use crate::report::{EVIDENCE, Exit, Mode, Output, Source, Surface, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
@@ -19,22 +21,15 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     outputs.extend(asked);
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
-    let config = config(args)?;
-    let bar = Bar::new(cli.quiet);
-    let start = if args.resume {
-        Start::Resume
-    } else {
-        Start::Fresh
+    let audited = match &args.rescore {
+        Some(folder) => audit::rescore(
+            folder,
+            &judged_by(args, folder)?,
+            &super::command(),
+            &args.out,
+        )?,
+        None => audited(args, cli)?,
     };
-    let audited = audit::run(
-        &config,
-        &super::command(),
-        &args.out.join(EVIDENCE),
-        start,
-        || obtain(&cli.runtime),
-        &bar,
-    )?;
-    drop(bar);
     let source = Source {
         report: &audited.report,
         evidence: Some(&audited.evidence),
@@ -42,6 +37,11 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
+    audited.judging.keep(&args.out.join(RECORD))?;
+    // What is printed, or appended to a file of somebody else's, is no file of this audit.
+    let files = outputs.iter().filter(|o| o.mode == Mode::Replace);
+    let written: Vec<PathBuf> = files.map(|output| output.path.clone()).collect();
+    seal(&args.out, &audited.evidence, &written, key.as_ref())?;
     let exit = Exit::of_report(&audited.report);
     let page = args.out.join("report.html");
     let table = verdict_table(&source, Some(&page), Surface::stdout());
@@ -54,6 +54,45 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         return Ok(0);
     }
     Ok(exit.code())
+}
+
+/// Measures and judges.
+fn audited(args: &AuditArgs, cli: &Cli) -> Result<Audited> {
+    let config = config(args)?;
+    let bar = Bar::new(cli.quiet);
+    let start = if args.resume {
+        Start::Resume
+    } else {
+        Start::Fresh
+    };
+    audit::run(
+        &config,
+        &super::command(),
+        &args.out.join(EVIDENCE),
+        start,
+        || obtain(&cli.runtime),
+        &bar,
+    )
+}
+
+/// By what stored evidence is judged again: what is given, and the rules of then where none are.
+fn judged_by(args: &AuditArgs, folder: &Path) -> Result<AuditConfig> {
+    let mut rules = args.rules.clone();
+    if rules.is_empty() {
+        rules.push(folder.join(RECORD).join("rules"));
+    }
+    let fail_on = args.fail_on.as_deref().map(str::parse).transpose()?;
+    Ok(AuditConfig {
+        title: String::new(),
+        seed: 0,
+        fail_on: fail_on.unwrap_or(Severity::High),
+        models: Vec::new(),
+        suites: Vec::new(),
+        rules,
+        foreign: Foreign::Refused,
+        waivers: args.waivers.clone(),
+        baseline: baseline(args, None)?,
+    })
 }
 
 fn config(args: &AuditArgs) -> Result<AuditConfig> {
