@@ -94,6 +94,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Staged::bytes(path, bytes)?.put_in_place()
 }
 
+/// Writes `bytes` behind what is in the file at `path`, or takes back what was written.
+///
+/// # Errors
+/// The file cannot be opened or written, or the disk is full.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: std::io::Error| unwritable(path, &error);
+    let open = fs::File::options().append(true).create(true).open(path);
+    let mut file = open.map_err(failed)?;
+    let before = file.metadata().map_err(failed)?.len();
+    file.write_all(bytes).map_err(|error| {
+        let _ = file.set_len(before);
+        failed(error)
+    })
+}
+
 /// Makes sure, before any work, that `folder` is there and can be written.
 ///
 /// # Errors

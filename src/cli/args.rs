@@ -125,7 +125,8 @@ pub struct AuditArgs {
     /// Folder for report.json, report.html and the evidence tables.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// One more rendering of the report, such as json=PATH; may be repeated.
+    /// One more rendering of the report, such as sarif=PATH; may be repeated. The path `-` is standard output; the file that
+    /// GITHUB_STEP_SUMMARY names is appended to.
     #[arg(long, value_name = "FORMAT=PATH")]
     pub output: Vec<String>,
     /// Let detectors in that were made on another model, or whose card does not bind their weights; the report says so.
@@ -266,7 +267,8 @@ pub enum SchemaOf {
 pub struct ReportArgs {
     /// A stored report.json.
     pub report: PathBuf,
-    /// Renderings, such as html=PATH; may be repeated.
+    /// Renderings, such as html=PATH; may be repeated. The path `-` is standard output; the file that GITHUB_STEP_SUMMARY names
+    /// is appended to.
     #[arg(long, value_name = "FORMAT=PATH", required = true)]
     pub output: Vec<String>,
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).

@@ -4,31 +4,23 @@ use std::path::PathBuf;
 
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
-use super::{obtain, terminal};
+use super::{obtain, outputs};
 use crate::audit::{
     self, Again, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal,
 };
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
-use crate::report::{EVIDENCE, Exit, Output, Source, Surface, verdict_table, write_all};
+use crate::report::{EVIDENCE, Exit, Mode, Output, Source, Surface, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     // Outputs first: a wrong path fails in the first second, not after the work.
     prepare(&args.out)?;
     let mut outputs = Output::usual_in(&args.out);
-    for text in &args.output {
-        let output: Output = text.parse()?;
-        if let Some(folder) = output
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            prepare(folder)?;
-        }
-        outputs.push(output);
-    }
+    let asked = outputs::parse(&args.output)?;
+    outputs::prepare(&asked)?;
+    outputs.extend(asked);
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let audited = match &args.rescore {
@@ -43,16 +35,19 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     };
     write_all(&source, &outputs)?;
     audited.judging.keep(&args.out.join(RECORD))?;
-    let written: Vec<PathBuf> = outputs.iter().map(|output| output.path.clone()).collect();
+    // What is printed, or appended to a file of somebody else's, is no file of this audit.
+    let files = outputs.iter().filter(|o| o.mode == Mode::Replace);
+    let written: Vec<PathBuf> = files.map(|output| output.path.clone()).collect();
     seal(&args.out, &audited.evidence, &written, key.as_ref())?;
     let exit = Exit::of_report(&audited.report);
-    terminal::say(&verdict_table(
-        &source,
-        Some(&args.out.join("report.html")),
-        Surface::stdout(),
-    ));
+    let page = args.out.join("report.html");
+    let table = verdict_table(&source, Some(&page), Surface::stdout());
+    outputs::say(&outputs, &table);
     if args.no_exit_codes && exit.code() != 0 {
-        terminal::say("--no-exit-codes: this command ends with 0 all the same.");
+        outputs::say(
+            &outputs,
+            "--no-exit-codes: this command ends with 0 all the same.",
+        );
         return Ok(0);
     }
     Ok(exit.code())

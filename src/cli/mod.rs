@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod keygen;
 mod monitor;
+mod outputs;
 mod patch;
 mod path;
 mod prompts;

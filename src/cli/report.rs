@@ -1,18 +1,14 @@
 //! `candor report`
 
 use super::args::ReportArgs;
-use super::terminal;
+use super::outputs;
 use crate::archive::Archive;
 use crate::fault::{Fault, Result};
-use crate::report::{EVIDENCE, Output, Source, json, write_all};
+use crate::report::{EVIDENCE, Mode, Source, json, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
-    let outputs = args
-        .output
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<Output>>>()?;
+    let outputs = outputs::parse(&args.output)?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
@@ -31,12 +27,9 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
-    for output in &outputs {
-        terminal::say(&format!(
-            "{} → {}",
-            output.format.name,
-            output.path.display()
-        ));
+    for output in outputs.iter().filter(|o| o.mode != Mode::Print) {
+        let line = format!("{} → {}", output.format.name, output.path.display());
+        outputs::say(&outputs, &line);
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 //!
 //! <https://cyclonedx.org/docs/1.7/json/>
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::assurance::{
@@ -12,7 +10,6 @@ use super::assurance::{
 };
 use super::{AuditReport, ControlDoc, DetectorRecord, Finding, ModelAudit, Source, SuiteRecord};
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
 
 /// The document, with a line break at its end.
 ///
@@ -28,11 +25,8 @@ pub fn write(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("writing the report as CycloneDX", error.to_string()))
 }
 
-pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    Ok(vec![Staged::bytes(
-        place,
-        write(source.report)?.as_bytes(),
-    )?])
+pub(super) fn text(source: &Source) -> Result<String> {
+    write(source.report)
 }
 
 struct Bom<'a> {
@@ -331,7 +325,7 @@ impl Bom<'_> {
         let signals = finding.signals.iter();
         let mut data: Vec<Value> = signals
             .map(|signal| {
-                text(
+                plain_text(
                     &signal.name,
                     &format!("{} {}", measured(signal), signal.meaning),
                 )
@@ -458,7 +452,7 @@ fn limits(model: &ModelAudit) -> Vec<String> {
         .collect()
 }
 
-fn text(name: &str, content: &str) -> Value {
+fn plain_text(name: &str, content: &str) -> Value {
     json!({"name": name, "contents": {"attachment": {"contentType": "text/plain", "content": content}}})
 }
 

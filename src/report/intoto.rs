@@ -2,14 +2,11 @@
 //!
 //! <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::assurance::{State, pruned, test_name};
 use super::{AuditReport, FileDigest, ModelAudit, Source};
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
 use crate::seal::{Envelope, Key};
 
 /// What the envelopes hold.
@@ -32,9 +29,8 @@ pub fn bundle(report: &AuditReport, key: Option<&Key>) -> Result<String> {
     report.models.iter().map(envelope).collect()
 }
 
-pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    let text = bundle(source.report, source.key)?;
-    Ok(vec![Staged::bytes(place, text.as_bytes())?])
+pub(super) fn text(source: &Source) -> Result<String> {
+    bundle(source.report, source.key)
 }
 
 fn statement(report: &AuditReport, model: &ModelAudit) -> Value {

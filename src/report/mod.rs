@@ -4,9 +4,11 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod annotations;
 mod assurance;
 mod baseline;
 mod compare;
+mod csv;
 pub mod cyclonedx;
 mod exhibit;
 mod exit;
@@ -19,11 +21,15 @@ pub mod intoto;
 mod items;
 pub mod json;
 mod judged;
+mod junit;
+mod listing;
+mod markdown;
 pub mod oscal;
 mod output;
 mod parquet;
 mod record;
 mod repeat;
+mod sarif;
 mod table;
 mod waiver;
 mod why;
@@ -44,7 +50,7 @@ pub use gate::{Family, Noise, Power, Repeat};
 pub use incomplete::{failed, refused};
 pub use items::{ItemLine, Items, MOST_ITEMS, items, listed};
 pub use judged::{label, side};
-pub use output::{EVIDENCE, FORMATS, Format, Output, Source, write_all};
+pub use output::{EVIDENCE, FORMATS, Format, Mode, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
     HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,

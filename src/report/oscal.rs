@@ -4,8 +4,6 @@
 //! what could not be told is not satisfied, and a property says why. A finding's target is the rule's own objective, never a control: a
 //! satisfied objective is evidence toward controls, which `reviewed-controls` lists.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::assurance::{
@@ -16,7 +14,6 @@ use super::{
     Standing, counted, gating_severity,
 };
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
 
 /// The version of OSCAL.
 const VERSION: &str = "1.2.1";
@@ -38,11 +35,8 @@ pub fn write(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("writing the report as OSCAL", error.to_string()))
 }
 
-pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    Ok(vec![Staged::bytes(
-        place,
-        write(source.report)?.as_bytes(),
-    )?])
+pub(super) fn text(source: &Source) -> Result<String> {
+    write(source.report)
 }
 
 struct Document<'a> {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use serde_json::Value;
+
 /// The folder that `install.sh` has filled.
 pub fn validators() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -51,4 +53,60 @@ pub fn verdict(output: &Output) -> Result<(), String> {
     }
     let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
     Err(format!("{}\n{}", output.status, said.join("\n")))
+}
+
+/// Runs a script of this folder and reads what it prints as JSON.
+pub fn script(name: &str, args: &[&str]) -> Option<Result<Value, String>> {
+    let folder = validators()?;
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/validators");
+    let mut command = Command::new(folder.join("venv/bin/python"));
+    command.arg(scripts.join(name)).args(args);
+    let output = command.output().unwrap();
+    Some(verdict(&output).map(|()| serde_json::from_slice(&output.stdout).unwrap()))
+}
+
+/// Holds a SARIF file against its schema, the rules of the specification and those of GitHub's code scanning.
+pub fn sarif(file: &Path) -> Option<Result<(), String>> {
+    let system = if cfg!(target_os = "macos") {
+        "darwin"
+    } else {
+        "linux"
+    };
+    let packages = validators()?.join("node_modules/@microsoft");
+    let package = packages.join(format!("sarif-multitool-{system}"));
+    let schema = package.join("sarif-2.1.0.json");
+    let (file, schema) = (file.to_str().unwrap(), schema.to_str().unwrap());
+    if let Err(why) = python("check-jsonschema", &["--schemafile", schema, file])? {
+        return Some(Err(why));
+    }
+    let output = Command::new(package.join("Sarif.Multitool"))
+        .args([
+            "validate",
+            file,
+            "--rule-kind",
+            "Sarif;Gh",
+            "--rich-return-code",
+        ])
+        // It needs no data of languages.
+        .env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
+        .output()
+        .unwrap();
+    if let Err(why) = verdict(&output) {
+        return Some(Err(why));
+    }
+    // It ends with 0 whatever it found. SARIF2005 asks for an address of the tool's documentation, and there is none.
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complains = |line: &&str| {
+        (line.contains(": error ") || line.contains(": warning ")) && !line.contains("SARIF2005")
+    };
+    let complaints: Vec<&str> = said.lines().filter(complains).collect();
+    let finished = said.contains("Analysis completed successfully.");
+    if complaints.is_empty() && finished {
+        return Some(Ok(()));
+    }
+    Some(Err(if finished {
+        complaints.join("\n")
+    } else {
+        said
+    }))
 }

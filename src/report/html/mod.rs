@@ -9,14 +9,11 @@ mod model;
 mod signals;
 mod strips;
 
-use std::path::Path;
-
 use askama::Template;
 
 use self::model::ModelView;
 use super::{AuditReport, Exit, RuleDoc, Source, words};
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
 use crate::rules::Verdict;
 
 /// The whole page.
@@ -29,8 +26,8 @@ pub fn page(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("laying out the HTML report", error.to_string()))
 }
 
-pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    Ok(vec![Staged::bytes(place, page(source.report)?.as_bytes())?])
+pub(super) fn text(source: &Source) -> Result<String> {
+    page(source.report)
 }
 
 #[derive(Template)]

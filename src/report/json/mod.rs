@@ -12,8 +12,6 @@ mod items;
 mod record;
 mod wire;
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +19,6 @@ use self::finding::ReportV1;
 use self::wire::Wire;
 use super::{AuditReport, Exit, Source};
 use crate::fault::{Fault, Result};
-use crate::files::Staged;
 
 /// The schema that is written and the only one that is read.
 pub const SCHEMA: &str = "candor/report/v1";
@@ -130,11 +127,8 @@ pub fn schema() -> Result<String> {
         .map_err(|error| Fault::failed("writing the schema of the report", error.to_string()))
 }
 
-pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    Ok(vec![Staged::bytes(
-        place,
-        write(source.report)?.as_bytes(),
-    )?])
+pub(super) fn text(source: &Source) -> Result<String> {
+    write(source.report)
 }
 
 #[derive(Deserialize)]
