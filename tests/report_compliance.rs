@@ -553,6 +553,19 @@ fn the_bundled_models_are_accepted_too() {
     assert_eq!(named, known);
     assert!(known.len() >= 8, "{known:?}");
 
+    let settings = &report.runtime.settings;
+    let setting = |name: &str| {
+        settings
+            .iter()
+            .find(|one| one.name == name)
+            .unwrap()
+            .value
+            .as_str()
+    };
+    assert_eq!(report.runtime.optimisation, "all");
+    assert_eq!(setting("deterministic compute"), "on");
+    assert_eq!(setting("inter-operator threads"), "1");
+
     fits_schema(folder, "oscal", "oscal_assessment-results_schema.json");
     let _ = accepted(folder, "oscal", None)
         && accepted(folder, "cyclonedx", None)
