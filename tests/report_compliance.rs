@@ -86,7 +86,7 @@ fn hostile() -> AuditReport {
     report.title = format!("  {odd}\n");
     report.command = odd.into();
     report.rule_files[0].path = "a folder/100%: gr\u{fc}n\\r\u{e4}tsel.yaml".into();
-    report.rules[0].file = report.rule_files[0].path.clone();
+    report.rules[0].file.clone_from(&report.rule_files[0].path);
     report.rules[0]
         .controls
         .push("9 Odd § framework: x!".into());
