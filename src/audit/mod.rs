@@ -7,16 +7,19 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
+mod gate;
 mod plan;
+mod power;
 mod preflight;
 mod record;
+mod repeat;
 mod score;
 mod study;
 mod way;
 
 use std::path::Path;
 
-pub use config::{AuditConfig, ModelConfig};
+pub use config::{AuditConfig, BaselineConfig, ModelConfig};
 pub use plan::Plan;
 pub use record::now;
 
@@ -68,6 +71,7 @@ pub fn run(
         Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
+    power::announce(&plan, &prepared, progress);
     for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study {
@@ -79,18 +83,19 @@ pub fn run(
         };
         let said = study.ask(&runtime)?;
         let mut engine = None;
-        if said.is_some() || !study.is_read() {
+        if said.is_some() || !study.is_read() || !study.shelf.has_repeats() {
             let opened = study.instrument(&runtime)?;
             if let Some(said) = said {
                 study.compare(&opened, said)?;
             }
             study.read_detectors(&opened)?;
+            study.repeat(&opened)?;
             engine = Some(opened);
         }
         study.explain(&runtime, engine)?;
     }
     let models = conclude::conclude(&evidence, &plan, &prepared.rules)?;
-    let report = record::report(
+    let mut report = record::report(
         &plan,
         &prepared.rules,
         models,
@@ -98,5 +103,6 @@ pub fn run(
         command,
         &started,
     )?;
+    prepared.gate.apply(&mut report)?;
     Ok(Audited { report, evidence })
 }

@@ -6,6 +6,7 @@
 mod account;
 mod assurance;
 mod baseline;
+mod compare;
 pub mod cyclonedx;
 mod exhibit;
 mod exit;
@@ -13,6 +14,7 @@ mod finding;
 mod fingerprint;
 mod gate;
 pub mod html;
+mod incomplete;
 pub mod intoto;
 mod items;
 pub mod json;
@@ -21,6 +23,7 @@ pub mod oscal;
 mod output;
 mod parquet;
 mod record;
+mod repeat;
 mod table;
 mod waiver;
 mod why;
@@ -28,6 +31,7 @@ mod words;
 
 pub use account::{accounts, drawn, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
+pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits, shown,
@@ -37,12 +41,15 @@ pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };
 pub use gate::{Family, Noise, Power, Repeat};
-pub use items::{ItemLine, Items, MOST_ITEMS};
+pub use incomplete::{failed, refused};
+pub use items::{ItemLine, Items, MOST_ITEMS, items, listed};
+pub use judged::{label, side};
 pub use output::{EVIDENCE, FORMATS, Format, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
     HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,
 };
+pub use repeat::repeat;
 pub use table::{Surface, verdict_table};
 pub use waiver::{WaiverRecord, WaiverState};
 pub use why::{Figure, Why};
