@@ -49,6 +49,16 @@ fn waived() -> AuditReport {
     report
 }
 
+/// A waiver of what could not be told.
+fn accepted_unknown() -> AuditReport {
+    let mut report = report(&[Mute]);
+    report.waivers = waived().waivers;
+    report.waivers[0].model = Some("mute".into());
+    report.models[0].findings.truncate(2);
+    report.models[0].findings[0].waiver = Some(0);
+    report
+}
+
 fn incomplete() -> AuditReport {
     let mut report = report(&[Clean]);
     report.models[0].incomplete = vec![Unmeasured {
@@ -141,6 +151,7 @@ fn cases() -> Vec<(&'static str, AuditReport)> {
         ("inconclusive", report(&[Mute])),
         ("incomplete", incomplete()),
         ("waived", waived()),
+        ("waived-unknown", accepted_unknown()),
         ("excused", excused()),
         ("below", below()),
         ("several", report(&[Liar, Clean, Decoy, Mute])),

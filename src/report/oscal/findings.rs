@@ -12,8 +12,10 @@ impl Document<'_> {
         let state = State::of(self.report, model, finding);
         let (satisfied, reason) = match state {
             State::Passed => ("satisfied", "pass"),
-            State::Untold => ("not-satisfied", "other"),
-            State::Failed(_) | State::Warned(_) => ("not-satisfied", "fail"),
+            State::Failed(_) | State::Warned(_) if gating_severity(finding).is_some() => {
+                ("not-satisfied", "fail")
+            }
+            _ => ("not-satisfied", "other"),
         };
         let mut props = vec![
             prop("verdict", finding.verdict.name()),
