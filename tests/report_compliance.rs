@@ -49,6 +49,16 @@ fn waived() -> AuditReport {
     report
 }
 
+/// A waiver of what could not be told.
+fn accepted_unknown() -> AuditReport {
+    let mut report = report(&[Mute]);
+    report.waivers = waived().waivers;
+    report.waivers[0].model = Some("mute".into());
+    report.models[0].findings.truncate(2);
+    report.models[0].findings[0].waiver = Some(0);
+    report
+}
+
 fn incomplete() -> AuditReport {
     let mut report = report(&[Clean]);
     report.models[0].incomplete = vec![Unmeasured {
@@ -86,7 +96,7 @@ fn hostile() -> AuditReport {
     report.title = format!("  {odd}\n");
     report.command = odd.into();
     report.rule_files[0].path = "a folder/100%: gr\u{fc}n\\r\u{e4}tsel.yaml".into();
-    report.rules[0].file = report.rule_files[0].path.clone();
+    report.rules[0].file.clone_from(&report.rule_files[0].path);
     report.rules[0]
         .controls
         .push("9 Odd § framework: x!".into());
@@ -141,6 +151,7 @@ fn cases() -> Vec<(&'static str, AuditReport)> {
         ("inconclusive", report(&[Mute])),
         ("incomplete", incomplete()),
         ("waived", waived()),
+        ("waived-unknown", accepted_unknown()),
         ("excused", excused()),
         ("below", below()),
         ("several", report(&[Liar, Clean, Decoy, Mute])),
@@ -552,6 +563,19 @@ fn the_bundled_models_are_accepted_too() {
         .collect();
     assert_eq!(named, known);
     assert!(known.len() >= 8, "{known:?}");
+
+    let settings = &report.runtime.settings;
+    let setting = |name: &str| {
+        settings
+            .iter()
+            .find(|one| one.name == name)
+            .unwrap()
+            .value
+            .as_str()
+    };
+    assert_eq!(report.runtime.optimisation, "all");
+    assert_eq!(setting("deterministic compute"), "on");
+    assert_eq!(setting("inter-operator threads"), "1");
 
     fits_schema(folder, "oscal", "oscal_assessment-results_schema.json");
     let _ = accepted(folder, "oscal", None)

@@ -174,9 +174,12 @@ fn rules_alone_find_the_bundled_controls() {
     }
 }
 
+/// Codes with their lines and columns.
+type Places = &'static [(Code, usize, usize)];
+
 /// What is replaced in [`GOOD`], by what, and what has to be found where.
 #[rustfmt::skip]
-const BREAKAGES: &[(&str, &str, &[(Code, usize, usize)])] = &[
+const BREAKAGES: &[(&str, &str, Places)] = &[
     ("controls/v1", "control/v1", &[(Code::UnknownWord, 1, 9), (Code::UnknownKey, 2, 1), (Code::UnknownKey, 6, 1), (Code::MissingKey, 1, 1)]),
     ("framework:\n  name: House Rules\n  title: House Rules, 2026\n  source: the drawer\n", "", &[(Code::MissingKey, 1, 1)]),
     ("  source: the drawer\n", "", &[(Code::MissingKey, 3, 3)]),
@@ -308,20 +311,20 @@ fn the_documentation_lists_every_control() {
     let text = fs::read_to_string(&path).unwrap();
     let head = &text[..text.find(MARK).unwrap() + MARK.len()];
     let controls = bundled();
-    let mut table = String::new();
+    let mut table = Vec::new();
     for (framework, ids) in IDS {
         let first = controls.get(&format!("{framework} {}", ids[0])).unwrap();
-        table += &format!(
+        table.push(format!(
             "\n### {framework}\n\n{}. <{}>\n\n| Control | Asks for | A finding is |\n|---|---|---|\n",
             first.framework.title, first.framework.source
-        );
+        ));
         for id in ids {
             let control = controls.get(&format!("{framework} {id}")).unwrap();
             let bearing = control.bearing.replacen('E', "e", 1);
-            table += &format!("| `{id}` | {} | {bearing} |\n", control.title);
+            table.push(format!("| `{id}` | {} | {bearing} |\n", control.title));
         }
     }
-    let generated = format!("{head}{table}");
+    let generated = format!("{head}{}", table.concat());
     if std::env::var_os("CANDOR_BLESS").is_some() {
         fs::write(&path, &generated).unwrap();
     }

@@ -40,10 +40,8 @@ impl Ids {
 
 /// Each part behind its length, so that no two names are one.
 fn named(space: &Uuid, parts: &[&str]) -> Uuid {
-    let name: String = parts
-        .iter()
-        .map(|part| format!("{}:{part}", part.len()))
-        .collect();
+    let parts = parts.iter().map(|part| format!("{}:{part}", part.len()));
+    let name = parts.collect::<Vec<_>>().concat();
     Uuid::new_v5(space, name.as_bytes())
 }
 

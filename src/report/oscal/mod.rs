@@ -4,22 +4,19 @@
 //! what could not be told is not satisfied, and a property says why. A finding's target is the rule's own objective, never a control: a
 //! satisfied objective is evidence toward controls, which `reviewed-controls` lists.
 
+mod findings;
+mod observations;
+mod values;
+
 use serde_json::{Value, json};
 
-use super::assurance::{
-    Ids, State, controls_of, frameworks, line, measured, pruned, rule_of, test_name, unexplained,
-};
-use super::{
-    AuditReport, Change, ControlDoc, FileDigest, Finding, ModelAudit, Sample, SignalLine, Source,
-    Standing, counted, gating_severity,
-};
+use self::values::{NS, control_prop, hash, href, link, prop, rlink, token};
+use super::assurance::{Ids, frameworks, line, pruned, unexplained};
+use super::{AuditReport, ControlDoc, ModelAudit, Source, counted};
 use crate::fault::{Fault, Result};
 
 /// The version of OSCAL.
 const VERSION: &str = "1.2.1";
-
-/// Candor's own properties.
-const NS: &str = "urn:candor:oscal";
 
 /// The document, with a line break at its end.
 ///
@@ -220,214 +217,6 @@ impl Document<'_> {
         })
     }
 
-    fn observations(&self, model: &ModelAudit) -> Vec<Value> {
-        let mut all: Vec<Value> = model
-            .suites
-            .iter()
-            .filter_map(|suite| self.samples(model, &suite.id))
-            .collect();
-        for finding in &model.findings {
-            let signals = finding.signals.iter();
-            all.extend(signals.map(|signal| self.signal(model, finding, signal)));
-            all.push(self.judgement(model, finding));
-        }
-        all
-    }
-
-    /// Random inputs and outputs of a suite.
-    fn samples(&self, model: &ModelAudit, suite: &str) -> Option<Value> {
-        let samples: Vec<Value> = model
-            .samples
-            .iter()
-            .filter(|sample| sample.suite == suite)
-            .map(|sample| {
-                json!({
-                    "href": format!("#{}", self.resource("suite", suite)),
-                    "description": said(sample),
-                    "props": [prop("item", &sample.item), prop("condition", &sample.condition)],
-                })
-            })
-            .collect();
-        if samples.is_empty() {
-            return None;
-        }
-        Some(self.observation(
-            model,
-            &["samples", &model.name, suite],
-            &format!("Random inputs and outputs of {suite}"),
-            "Inputs of the suite and what the model said, drawn by the seed of the audit.",
-            "TEST",
-            samples,
-        ))
-    }
-
-    fn signal(&self, model: &ModelAudit, finding: &Finding, signal: &SignalLine) -> Value {
-        // What is visible inside is examined; answers and interventions are tests.
-        let inside =
-            !signal.bars.is_empty() && signal.bars.iter().all(|bar| bar.block == "representation");
-        let mut observation = self.observation(
-            model,
-            &["signal", &finding.fingerprint, &signal.name],
-            &format!("{}: {}", test_name(finding), signal.label),
-            &measured(signal),
-            if inside { "EXAMINE" } else { "TEST" },
-            self.evidence(model, finding),
-        );
-        let notes = [Some(&signal.meaning), signal.note.as_ref()];
-        let notes: Vec<&str> = notes.into_iter().flatten().map(String::as_str).collect();
-        if let Some(fields) = observation.as_object_mut() {
-            fields.insert("remarks".to_owned(), json!(notes.join(" ")));
-        }
-        observation
-    }
-
-    /// What the rule concludes from its signals.
-    fn judgement(&self, model: &ModelAudit, finding: &Finding) -> Value {
-        self.observation(
-            model,
-            &["judgement", &finding.fingerprint],
-            &format!("{}: reasons", test_name(finding)),
-            &finding.reasons.join(" "),
-            "EXAMINE",
-            self.evidence(model, finding),
-        )
-    }
-
-    /// The suite and the rule file.
-    fn evidence(&self, model: &ModelAudit, finding: &Finding) -> Vec<Value> {
-        let suite = finding.suite.as_ref().map(|suite| {
-            json!({
-                "href": format!("#{}", self.resource("suite", suite)),
-                "description": format!("The suite `{suite}`, asked of `{}`.", model.name),
-            })
-        });
-        let rule = json!({
-            "href": format!("#{}", self.resource("file", &finding.file)),
-            "description": format!("The rule `{}`, line {} of {}.", finding.rule, finding.line, finding.file),
-        });
-        suite.into_iter().chain([rule]).collect()
-    }
-
-    fn observation(
-        &self,
-        model: &ModelAudit,
-        name: &[&str],
-        title: &str,
-        description: &str,
-        method: &str,
-        evidence: Vec<Value>,
-    ) -> Value {
-        json!({
-            "uuid": self.ids.part(name),
-            "title": line(title),
-            "description": description,
-            "methods": [method],
-            "types": ["control-objective"],
-            "origins": [self.origin(model)],
-            "subjects": [{"subject-uuid": self.model(model), "type": "component"}],
-            "relevant-evidence": evidence,
-            "collected": self.report.finished,
-        })
-    }
-
-    fn finding(&self, model: &ModelAudit, finding: &Finding) -> Value {
-        let state = State::of(self.report, model, finding);
-        let (satisfied, reason) = match state {
-            State::Passed => ("satisfied", "pass"),
-            State::Untold => ("not-satisfied", "other"),
-            State::Failed(_) | State::Warned(_) => ("not-satisfied", "fail"),
-        };
-        let mut props = vec![
-            prop("verdict", finding.verdict.name()),
-            prop("state", state.name()),
-            prop("severity", finding.severity.name()),
-            prop("fingerprint", &finding.fingerprint),
-            prop("change", finding.change.map(change).unwrap_or_default()),
-        ];
-        props.extend(controls_of(self.report, finding).map(control_prop));
-        let signals = finding.signals.iter();
-        let mut observations: Vec<String> = signals
-            .map(|signal| {
-                self.ids
-                    .part(&["signal", &finding.fingerprint, &signal.name])
-            })
-            .collect();
-        observations.push(self.ids.part(&["judgement", &finding.fingerprint]));
-        let risk = self
-            .is_risk(finding)
-            .then(|| self.ids.part(&["risk", &finding.fingerprint]));
-        let rule = rule_of(self.report, finding);
-        json!({
-            "uuid": self.ids.part(&["finding", &finding.fingerprint]),
-            "title": line(&finding.title),
-            "description": finding.reasons.join(" "),
-            "props": props,
-            "origins": [self.origin(model)],
-            "target": {
-                "type": "objective-id",
-                "target-id": token(&test_name(finding)),
-                "title": line(&format!("Not found: {}", finding.title)),
-                "description": rule.map(|rule| format!("Satisfied where the rule does not find what it looks for. {}", rule.summary)),
-                "status": {
-                    "state": satisfied,
-                    "reason": reason,
-                    "remarks": state.remark(model),
-                },
-            },
-            "related-observations": observations
-                .into_iter()
-                .map(|uuid| json!({"observation-uuid": uuid}))
-                .collect::<Vec<_>>(),
-            "related-risks": risk.map(|uuid| json!({"risk-uuid": uuid})).into_iter().collect::<Vec<_>>(),
-        })
-    }
-
-    /// What a person has to deal with, gating or not.
-    fn is_risk(&self, finding: &Finding) -> bool {
-        gating_severity(finding).is_some()
-    }
-
-    fn risk(&self, model: &ModelAudit, finding: &Finding) -> Option<Value> {
-        let severity = gating_severity(finding)?;
-        let standing = Standing::of(self.report, finding);
-        let waiver = match standing {
-            Standing::Waived(waiver) => Some(waiver),
-            _ => None,
-        };
-        let rule = rule_of(self.report, finding);
-        let mut props = Vec::new();
-        if let Some(waiver) = waiver {
-            props.extend([
-                prop("waiver-owner", &waiver.owner),
-                prop("waiver-expires", &waiver.expires),
-                prop("waiver-reason", &waiver.reason),
-            ]);
-        }
-        let remark = State::of(self.report, model, finding).remark(model);
-        let reasons = finding.reasons.join(" ");
-        Some(json!({
-            "uuid": self.ids.part(&["risk", &finding.fingerprint]),
-            "title": line(&finding.title),
-            "description": remark.map_or_else(|| reasons.clone(), |remark| format!("{reasons} {remark}")),
-            "statement": rule.map_or(&finding.title, |rule| &rule.why),
-            "props": props,
-            "status": if waiver.is_some() { "deviation-approved" } else { "open" },
-            "origins": [self.origin(model)],
-            "characterizations": [{
-                "origin": self.origin(model),
-                "facets": [{"name": "severity", "system": NS, "value": severity.name()}],
-            }],
-            "deadline": waiver.map(|waiver| format!("{}T23:59:59Z", waiver.expires)),
-            "remediations": rule.map(|rule| json!({
-                "uuid": self.ids.part(&["remediation", &finding.fingerprint]),
-                "lifecycle": "recommendation",
-                "title": "What to do",
-                "description": rule.remediation,
-            })).into_iter().collect::<Vec<_>>(),
-            "related-observations": [{"observation-uuid": self.ids.part(&["judgement", &finding.fingerprint])}],
-        }))
-    }
-
     /// What observations point at: the plan, the files of rules, the suites and detectors of every model.
     fn resources(&self) -> Vec<Value> {
         let report = self.report;
@@ -467,7 +256,7 @@ impl Document<'_> {
             })
         }));
         all.extend(suites.iter().map(|(id, digest)| {
-            self.digested(
+            digested(
                 self.resource("suite", id),
                 &format!("The suite {id}"),
                 digest,
@@ -476,7 +265,7 @@ impl Document<'_> {
         // Detectors of two models may share an id.
         all.extend(detectors.iter().map(|(id, digest)| {
             let uuid = self.ids.part(&["resource", "detector", id, digest]);
-            self.digested(uuid, &format!("The detector {id}"), digest)
+            digested(uuid, &format!("The detector {id}"), digest)
         }));
         if let Some(baseline) = &report.baseline {
             all.push(json!({
@@ -486,15 +275,6 @@ impl Document<'_> {
             }));
         }
         all
-    }
-
-    /// What is made of several files, with the digest over them.
-    fn digested(&self, uuid: String, title: &str, digest: &str) -> Value {
-        json!({
-            "uuid": uuid,
-            "title": line(title),
-            "props": [prop("sha256", digest)],
-        })
     }
 
     fn origin(&self, model: &ModelAudit) -> Value {
@@ -523,6 +303,15 @@ impl Document<'_> {
     }
 }
 
+/// What is made of several files, with the digest over them.
+fn digested(uuid: String, title: &str, digest: &str) -> Value {
+    json!({
+        "uuid": uuid,
+        "title": line(title),
+        "props": [prop("sha256", digest)],
+    })
+}
+
 fn selected<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<Value> {
     ids.map(|id| json!({"control-id": token(id)})).collect()
 }
@@ -547,98 +336,4 @@ fn remarks(model: &ModelAudit) -> Option<String> {
         .chain(gaps)
         .collect();
     (!all.is_empty()).then(|| all.join(" "))
-}
-
-/// A sample as a person reads it; the model's words are code, so that no markup of theirs is one of the document.
-fn said(sample: &Sample) -> String {
-    format!(
-        "Asked:\n\n{}\n\nSaid:\n\n{}",
-        fenced(&sample.prompt),
-        fenced(&sample.said)
-    )
-}
-
-fn fenced(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}\n{text}\n{fence}")
-}
-
-fn change(change: Change) -> &'static str {
-    match change {
-        Change::New => "new",
-        Change::Worse => "worse",
-        Change::CannotTell => "cannot-tell",
-        Change::Unchanged => "unchanged",
-        Change::Improved => "improved",
-    }
-}
-
-/// A property of Candor's; null, and so left out, where there is no value.
-fn prop(name: &str, value: &str) -> Value {
-    match line(value) {
-        value if value.is_empty() => Value::Null,
-        value => json!({"name": name, "ns": NS, "value": value}),
-    }
-}
-
-fn control_prop(control: &ControlDoc) -> Value {
-    json!({
-        "name": "control",
-        "ns": NS,
-        "value": line(&control.id),
-        "class": token(&control.framework),
-        "remarks": format!("{} {}", control.title, control.bearing),
-    })
-}
-
-fn link(source: &str) -> Value {
-    if source.starts_with("https://") || source.starts_with("http://") {
-        json!({"href": source, "rel": "reference"})
-    } else {
-        Value::Null
-    }
-}
-
-fn rlink(file: &FileDigest) -> Value {
-    json!({"href": href(&file.path), "hashes": [hash(&file.sha256)]})
-}
-
-fn hash(sha256: &str) -> Value {
-    json!({"algorithm": "SHA-256", "value": sha256})
-}
-
-/// A path as a reference: what is not plain is percent-encoded.
-fn href(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for byte in path.replace('\\', "/").bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text += &format!("%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// As OSCAL spells identifiers: letters, digits, points between them, and hyphens for the rest.
-fn token(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    let mut token = String::new();
-    for (index, letter) in letters.iter().enumerate() {
-        let next = letters.get(index + 1);
-        if letter.is_ascii_alphanumeric()
-            || (*letter == '.' && next.is_some_and(char::is_ascii_digit))
-        {
-            token.push(letter.to_ascii_lowercase());
-        } else if !token.is_empty() && !token.ends_with('-') {
-            token.push('-');
-        }
-    }
-    let token = token.trim_end_matches('-');
-    if token.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        token.to_owned()
-    } else {
-        format!("_{token}")
-    }
 }
