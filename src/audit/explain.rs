@@ -11,7 +11,8 @@ use super::preflight::Bench;
 use super::study::Study;
 use super::way::in_every_layer;
 use crate::causal::{
-    Engine, Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
+    Engine, Means, Pair, Removal, Row, Runs, ablate, dose_response, patch_map, random_control,
+    refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Evidence, Unmeasured};
@@ -169,6 +170,7 @@ impl Work<'_> {
                     let mut map = patch_map(self.runs, &self.suite.id, pairs, &sites, mode)?;
                     refuse_partial(&mut map);
                     random_control(self.runs, &mut map, pairs, *random_directions, self.seed)?;
+                    dose_response(self.runs, &mut map, pairs, *random_directions, self.seed)?;
                     evidence.maps.push(map);
                 }
                 Ok(())
