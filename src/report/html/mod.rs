@@ -4,8 +4,13 @@
 //! Askama escapes every text. Nothing is loaded from elsewhere, and the page's own policy forbids it.
 
 mod chart;
+mod controls;
+mod dose;
+mod gate;
 mod heat;
+mod items;
 mod model;
+mod path;
 mod signals;
 mod strips;
 
@@ -13,25 +18,41 @@ use std::path::Path;
 
 use askama::Template;
 
+use self::controls::Framework;
+use self::gate::{BaselineView, Standing, WaiverView};
+use self::items::Listing;
 use self::model::ModelView;
 use super::{AuditReport, Exit, RuleDoc, Source, words};
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
 use crate::rules::Verdict;
 
-/// The whole page.
+/// The most bytes of a page, whatever the audit: what a browser lays out in an instant and a mail takes along.
+const MOST_BYTES: usize = 4_800_000;
+
+/// The whole page. Its items are listed as far as there is room.
 ///
 /// # Errors
 /// Never for plain data; the type is that of the library underneath.
 pub fn page(report: &AuditReport) -> Result<String> {
-    Page::of(report)
-        .render()
-        .map_err(|error| Fault::failed("laying out the HTML report", error.to_string()))
+    let bare = Page::of(report, Listing::within(report, 0)?).laid_out()?;
+    let room = MOST_BYTES.saturating_sub(bare.len() + FIRST_ROWS * report.models.len());
+    Page::of(report, Listing::within(report, room)?).laid_out()
 }
+
+/// What the first rows of a model's items may take as plain HTML, in bytes.
+const FIRST_ROWS: usize = 40_000;
 
 pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
     Ok(vec![Staged::bytes(place, page(source.report)?.as_bytes())?])
 }
+
+const STYLE: &str = concat!(
+    include_str!("../../../templates/report.css"),
+    include_str!("../../../templates/report/tables.css"),
+    include_str!("../../../templates/report/narrow.css"),
+    include_str!("../../../templates/report/print.css"),
+);
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -49,6 +70,12 @@ struct Page<'a> {
     models: Vec<ModelView<'a>>,
     rules: Vec<(String, Prose, Prose, &'a RuleDoc)>,
     glossary: Vec<(Chip, &'static str)>,
+    standing: Standing,
+    waivers: Vec<WaiverView<'a>>,
+    baselines: Vec<BaselineView<'a>>,
+    frameworks: Vec<Framework<'a>>,
+    /// Every listed item, for the page's script.
+    data: String,
 }
 
 /// A verdict as a word with a sign, so that colour is never all there is.
@@ -78,10 +105,15 @@ impl From<Verdict> for Chip {
 }
 
 impl<'a> Page<'a> {
-    fn of(report: &'a AuditReport) -> Self {
+    fn laid_out(&self) -> Result<String> {
+        self.render()
+            .map_err(|error| Fault::failed("laying out the HTML report", error.to_string()))
+    }
+
+    fn of(report: &'a AuditReport, listing: Listing) -> Self {
         let exit = Exit::of_report(report);
         Self {
-            style: include_str!("../../../templates/report.css"),
+            style: STYLE,
             script: include_str!("../../../templates/report.js"),
             headline: headline(report, exit),
             gate: match exit {
@@ -111,9 +143,15 @@ impl<'a> Page<'a> {
             models: report
                 .models
                 .iter()
+                .zip(&listing.listed)
                 .enumerate()
-                .map(|(index, model)| ModelView::of(index, model, report))
+                .map(|(index, (model, listed))| ModelView::of(index, model, report, *listed))
                 .collect(),
+            standing: Standing::of(report),
+            waivers: gate::waivers(report),
+            baselines: gate::baselines(report),
+            frameworks: controls::frameworks(report),
+            data: listing.data,
             glossary: words::VERDICTS
                 .iter()
                 .map(|verdict| (Chip::from(*verdict), words::verdict_meaning(*verdict)))
@@ -137,6 +175,7 @@ fn headline(report: &AuditReport, exit: Exit) -> String {
             let closing = names(&|model| {
                 model.findings.iter().any(|finding| {
                     super::gating_severity(finding).is_some_and(|s| s >= report.fail_on)
+                        && finding.waiver.is_none()
                 })
             });
             format!("Gate closed by {closing}")
@@ -174,6 +213,15 @@ fn prose(text: &str) -> Prose {
         .map(|(at, piece)| (at % 2 == 1, piece.to_owned()))
         .filter(|(_, piece)| !piece.is_empty())
         .collect()
+}
+
+fn model_anchor(index: usize) -> String {
+    format!("m{}", index + 1)
+}
+
+/// The anchor of the finding at a place among its model's.
+fn anchor_of(model: usize, finding: usize) -> String {
+    format!("{}-f{}", model_anchor(model), finding + 1)
 }
 
 fn rule_anchor(index: usize) -> String {

@@ -1,6 +1,7 @@
 //! Tokens coloured by detector score, and effects beside random controls.
 
 use super::chart::{Axis, Tick};
+use super::dose::DoseView;
 use super::{Prose, prose};
 use crate::detect::Flags;
 use crate::report::{Aim, DetectorRecord, EffectExhibit, TokenStrip, words};
@@ -24,12 +25,22 @@ pub(super) struct StripGroup<'a> {
 
 pub(super) struct StripView<'a> {
     pub strip: &'a TokenStrip,
+    pub said: String,
     pub outcome: &'static str,
     pub value: String,
     pub above: bool,
     pub flagged: bool,
     pub tokens: Vec<TokenView>,
+    /// Tokens before and behind those that are drawn.
+    pub left_out: (usize, usize),
 }
+
+/// Tokens that are drawn of one item, and how many of them behind what its score is taken over.
+const MOST_TOKENS: usize = 96;
+const BEHIND: usize = 8;
+
+/// Characters of a response above its tokens.
+const MOST_SAID: usize = 120;
 
 pub(super) struct TokenView {
     pub text: String,
@@ -52,7 +63,7 @@ impl Shade {
         let strength = if strength.is_nan() { 0.0 } else { strength };
         let class = if value < 0.0 { "neg" } else { "pos" };
         Self {
-            strength: format!("{strength:.3}"),
+            strength: format!("{strength:.2}"),
             class,
         }
     }
@@ -109,9 +120,16 @@ fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<S
 }
 
 fn view(strip: &TokenStrip, reach: f64, flags: Flags) -> StripView<'_> {
+    let all = strip.tokens.len();
+    let last = strip.span.iter().copied().max().unwrap_or(all);
+    let end = last.saturating_add(1 + BEHIND).max(MOST_TOKENS).min(all);
+    let start = end.saturating_sub(MOST_TOKENS);
     let tokens = strip.tokens.iter().zip(&strip.scores).enumerate();
+    let tokens = tokens.take(end).skip(start);
     StripView {
+        left_out: (start, all - end),
         strip,
+        said: super::items::cut(&strip.said, MOST_SAID),
         outcome: words::outcome(strip.outcome),
         value: words::number(strip.value),
         above: strip.value > strip.threshold,
@@ -160,6 +178,7 @@ pub(super) struct EffectView<'a> {
     pub at: String,
     /// Place and height of each random direction.
     pub random: Vec<(String, usize)>,
+    pub dose: Option<DoseView>,
 }
 
 /// Heights that neighbouring dots take by turns, in pixels from the top.
@@ -198,6 +217,7 @@ impl<'a> EffectView<'a> {
                 .zip(HEIGHTS.iter().cycle())
                 .map(|(value, height)| (axis.at(*value), *height))
                 .collect(),
+            dose: DoseView::of(&effect.dose),
         }
     }
 }
