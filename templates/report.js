@@ -84,7 +84,7 @@ function list(details) {
     condition.append(element("span", row.suite, "kind"));
     const text = element("td", `${row.prompt} `, "text");
     text.append(element("b", row.said, `said ${classes[row.outcome] ?? "said-unclear"}`));
-    if (row.answer) text.append(" ", element("span", `answer: ${row.answer}`, "kind"));
+    if (row.answer && row.answer !== row.said) text.append(" ", element("span", `answer: ${row.answer}`, "kind"));
     const judged = element("td", row.outcome);
     judged.dataset.label = "Judged";
     made.append(head, condition, text, judged);

@@ -92,9 +92,14 @@ fn doses(map: &PatchMap, context: &ExhibitContext) -> Result<Vec<DosePoint>> {
             Some((points().next()?.1.share, values, mean(&random)?))
         })
         .map(|(share, values, random)| {
+            let mut effect = clustered_bootstrap(&values, context.resamples, context.seed)?;
+            if share == 0.0 {
+                // No edit is no effect: known, and not a sample's.
+                (effect.low, effect.high) = (effect.point, effect.point);
+            }
             Ok(DosePoint {
                 share,
-                effect: clustered_bootstrap(&values, context.resamples, context.seed)?,
+                effect,
                 random,
             })
         })

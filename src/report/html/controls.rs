@@ -1,4 +1,4 @@
-//! Controls of frameworks that the rules are evidence toward, with what the rules found.
+//! What each rule found on each model, and the controls of frameworks that this is evidence toward.
 
 use super::{Chip, rule_anchor};
 use crate::report::{AuditReport, ControlDoc};
@@ -11,8 +11,25 @@ pub(super) struct Framework<'a> {
 
 pub(super) struct ControlView<'a> {
     pub control: &'a ControlDoc,
-    /// Rules that name it: anchor, title, and the verdict on each model.
-    pub rules: Vec<(String, &'a str, Vec<(&'a str, Chip)>)>,
+    /// Anchors and titles of the rules that name it.
+    pub rules: Vec<(String, &'a str)>,
+}
+
+/// Anchor and title of a rule, and its verdicts on each model: one for each suite.
+pub(super) type Row<'a> = (String, &'a str, Vec<Vec<Chip>>);
+
+/// One row for each rule, one column for each model.
+pub(super) fn matrix(report: &AuditReport) -> Vec<Row<'_>> {
+    let rules = report.rules.iter().enumerate();
+    rules
+        .map(|(at, rule)| {
+            let verdicts = report.models.iter().map(|model| {
+                let own = model.findings.iter().filter(|f| f.rule == rule.id);
+                own.map(|finding| Chip::from(finding.verdict)).collect()
+            });
+            (rule_anchor(at), rule.title.as_str(), verdicts.collect())
+        })
+        .collect()
 }
 
 /// In the order in which controls come, by framework.
@@ -38,13 +55,7 @@ fn control<'a>(report: &'a AuditReport, control: &'a ControlDoc) -> ControlView<
     ControlView {
         control,
         rules: bearing
-            .map(|(at, rule)| {
-                let findings = report.models.iter().flat_map(|model| {
-                    let own = model.findings.iter().filter(|f| f.rule == rule.id);
-                    own.map(|finding| (model.name.as_str(), Chip::from(finding.verdict)))
-                });
-                (rule_anchor(at), rule.title.as_str(), findings.collect())
-            })
+            .map(|(at, rule)| (rule_anchor(at), rule.title.as_str()))
             .collect(),
     }
 }

@@ -45,7 +45,9 @@ pub(super) struct ComparisonView<'a> {
     pub comparison: &'a Comparison,
     pub before: String,
     pub now: String,
-    pub difference: ValueView,
+    /// In points of a hundred, with its interval.
+    pub difference: String,
+    pub interval: String,
     pub shows: Tag,
     pub power: Option<String>,
 }
@@ -225,7 +227,12 @@ fn comparison(comparison: &Comparison) -> ComparisonView<'_> {
     ComparisonView {
         before: share(comparison.before),
         now: share(comparison.now),
-        difference: ValueView::of(&comparison.difference, None, &[]),
+        difference: points(comparison.difference.point),
+        interval: format!(
+            "{} to {}",
+            points(comparison.difference.low),
+            points(comparison.difference.high)
+        ),
         shows: Tag {
             class,
             text: text.to_owned(),
@@ -277,6 +284,15 @@ pub(super) fn repeat(repeat: &Repeat) -> RepeatView<'_> {
             })
             .collect(),
         repeat,
+    }
+}
+
+/// A difference of shares, with its sign, in points of a hundred.
+fn points(difference: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * difference);
+    match text.as_str() {
+        "+0.0" | "-0.0" => "0.0".to_owned(),
+        _ => text.replace('-', "−"),
     }
 }
 

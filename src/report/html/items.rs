@@ -36,6 +36,8 @@ pub(super) struct RowView<'a> {
     pub line: &'a ItemLine,
     pub prompt: String,
     pub said: String,
+    /// The item's answer, where it was not what was said.
+    pub answer: Option<&'a str>,
     pub outcome: &'static str,
     pub class: &'static str,
     pub scores: Vec<ScoreView<'a>>,
@@ -66,6 +68,7 @@ fn row<'a>(line: &'a ItemLine, detectors: &'a [String]) -> RowView<'a> {
         line,
         prompt: cut(&line.prompt, CUTS[0]),
         said: cut(&line.said, CUTS[0]),
+        answer: line.answer.as_deref().filter(|answer| *answer != line.said),
         outcome: words::outcome(line.outcome),
         class: super::model::class(line.outcome),
         scores: line

@@ -73,6 +73,11 @@ struct Page<'a> {
     standing: Standing,
     waivers: Vec<WaiverView<'a>>,
     baselines: Vec<BaselineView<'a>>,
+    /// When the approved model was audited, and the margin in points of a hundred.
+    approved: String,
+    margin: String,
+    baseline_caveats: Vec<Prose>,
+    matrix: Vec<controls::Row<'a>>,
     frameworks: Vec<Framework<'a>>,
     /// Every listed item, for the page's script.
     data: String,
@@ -112,6 +117,7 @@ impl<'a> Page<'a> {
 
     fn of(report: &'a AuditReport, listing: Listing) -> Self {
         let exit = Exit::of_report(report);
+        let baseline = report.baseline.as_ref();
         Self {
             style: STYLE,
             script: include_str!("../../../templates/report.js"),
@@ -150,6 +156,13 @@ impl<'a> Page<'a> {
             standing: Standing::of(report),
             waivers: gate::waivers(report),
             baselines: gate::baselines(report),
+            approved: baseline.map_or_else(String::new, |b| words::moment(&b.finished)),
+            margin: baseline.map_or_else(String::new, |b| words::trimmed(100.0 * b.margin)),
+            baseline_caveats: baseline
+                .into_iter()
+                .flat_map(|b| b.caveats.iter().map(|caveat| prose(caveat)))
+                .collect(),
+            matrix: controls::matrix(report),
             frameworks: controls::frameworks(report),
             data: listing.data,
             glossary: words::VERDICTS

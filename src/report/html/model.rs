@@ -7,6 +7,7 @@ use super::path::{PathView, paths};
 use super::signals::{Check, Measures, ValueView};
 use super::strips::{EffectView, StripGroup, groups};
 use super::{Chip, Prose, anchor_of, model_anchor, prose};
+use crate::evidence::Unmeasured;
 use crate::report::counted;
 use crate::report::{
     Account, AnswerPair, AuditReport, DetectorRecord, Family, Finding, ModelAudit, RuleDoc, Sample,
@@ -36,6 +37,8 @@ pub(super) struct ModelView<'a> {
     pub no_effects: &'a str,
     /// What a reader of the verdict has to know first.
     pub caveats: Vec<Prose>,
+    pub incomplete: Vec<(Prose, Prose)>,
+    pub unmeasured: Vec<(Prose, Prose)>,
     pub maps: Vec<MapView<'a>>,
     pub paths: Vec<PathView>,
     pub strips: Vec<StripGroup<'a>>,
@@ -142,7 +145,7 @@ impl<'a> ModelView<'a> {
             tally: tally(model),
             architecture: architecture(model),
             instrument_difference: model.instrument_difference.map(words::number),
-            open: model.verdict != Verdict::Pass,
+            open: !matches!(model.verdict, Verdict::Pass | Verdict::ConditionalBenign),
             findings: findings(ordered, &measures, report),
             no_effects: no_effects(model),
             accounts: model.accounts.iter().map(account).collect(),
@@ -152,6 +155,8 @@ impl<'a> ModelView<'a> {
             paths: paths(&model.exhibits.maps),
             strips: groups(&model.exhibits.token_scores, &model.detectors),
             detectors: model.detectors.iter().map(detector).collect(),
+            incomplete: gaps(&model.incomplete),
+            unmeasured: gaps(&model.unmeasured),
             caveats: model.caveats.iter().map(|caveat| prose(caveat)).collect(),
             samples: model
                 .samples
@@ -172,6 +177,12 @@ impl<'a> ModelView<'a> {
             model,
         }
     }
+}
+
+fn gaps(gaps: &[Unmeasured]) -> Vec<(Prose, Prose)> {
+    let gaps = gaps.iter();
+    gaps.map(|gap| (prose(&gap.what), prose(&gap.why)))
+        .collect()
 }
 
 fn severity(finding: &Finding) -> Option<&'static str> {
@@ -211,7 +222,7 @@ fn architecture(model: &ModelAudit) -> String {
 fn family(family: &Family) -> Option<String> {
     (family.size > 1).then(|| {
         format!(
-            "{} convictions were possible on this model (rules that can convict, on each suite). Bars on behaviour are therefore held against wider intervals, which together miss with at most {} (method: {}).",
+            "{} convictions were possible on this model (rules that can convict, on each suite). Bars on behaviour are therefore held against wider intervals, all of which hold the truth together but for a probability of {} (method: {}).",
             family.size,
             words::trimmed(family.alpha),
             family.method
