@@ -180,7 +180,7 @@ arrive();
 let folded = [];
 addEventListener("beforeprint", () => {
   printing = true;
-  folded = Array.from(document.querySelectorAll("details:not([open])"));
+  folded = Array.from(document.querySelectorAll(":is(.finding, .evidence, .fold, .limits):not([open])"));
   folded.forEach((details) => { details.open = true; });
 });
 addEventListener("afterprint", () => {

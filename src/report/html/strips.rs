@@ -11,8 +11,8 @@ pub(super) struct StripGroup<'a> {
     pub detector: &'a str,
     pub feature: Option<usize>,
     pub threshold: String,
-    /// How far from the threshold the colours end.
-    pub reach: String,
+    /// What the colours are.
+    pub scale: String,
     /// The side of the threshold that is flagged.
     pub flags: &'static str,
     /// What a score above the threshold says, and what any other.
@@ -98,28 +98,39 @@ fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<S
         (Flags::Below, false) => ("not flagged", "flagged"),
         (Flags::Above, _) => ("flagged", "not flagged"),
     };
+    // A feature is active or not at all; a probe says yes or no.
+    let zero = if first.feature.is_some() {
+        0.0
+    } else {
+        first.threshold
+    };
     let reach = strips
         .iter()
-        .flat_map(|strip| strip.scores.iter().map(|s| f64::from(*s) - strip.threshold))
+        .flat_map(|strip| strip.scores.iter().map(|score| f64::from(*score) - zero))
         .filter(|distance| distance.is_finite())
         .fold(0.0, |reach: f64, distance| reach.max(distance.abs()));
+    let full = words::number(reach);
     Some(StripGroup {
         detector: &first.detector,
         feature: first.feature,
         threshold: words::number(first.threshold),
-        reach: words::number(reach),
+        scale: if first.feature.is_some() {
+            format!("coloured by activation, in full at {full}")
+        } else {
+            format!("full colour at ±{full} from there")
+        },
         flags: flags.name(),
         above,
         below,
         open: true,
         strips: strips
             .iter()
-            .map(|strip| view(strip, reach, flags))
+            .map(|strip| view(strip, zero, reach, flags))
             .collect(),
     })
 }
 
-fn view(strip: &TokenStrip, reach: f64, flags: Flags) -> StripView<'_> {
+fn view(strip: &TokenStrip, zero: f64, reach: f64, flags: Flags) -> StripView<'_> {
     let all = strip.tokens.len();
     let last = strip.span.iter().copied().max().unwrap_or(all);
     let end = last.saturating_add(1 + BEHIND).max(MOST_TOKENS).min(all);
@@ -136,7 +147,7 @@ fn view(strip: &TokenStrip, reach: f64, flags: Flags) -> StripView<'_> {
         flagged: flags.flag(strip.value, strip.threshold),
         tokens: tokens
             .map(|(at, (token, score))| {
-                let distance = f64::from(*score) - strip.threshold;
+                let distance = f64::from(*score) - zero;
                 TokenView {
                     text: visible(token),
                     score: words::short(f64::from(*score)),
