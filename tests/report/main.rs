@@ -13,6 +13,7 @@
 mod browser;
 mod exhibits;
 mod exit;
+mod full;
 mod html;
 mod json;
 mod outputs;
