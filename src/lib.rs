@@ -21,6 +21,8 @@ pub mod detect;
 
 pub mod evidence;
 
+pub mod archive;
+
 pub mod causal;
 
 pub mod rules;

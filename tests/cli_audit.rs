@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use candor::audit::AuditConfig;
+use candor::audit::{AuditConfig, Start};
 use candor::evidence::{PairMap, PatchMode};
 use candor::lab::Silent;
 use candor::run::{Runtime, RuntimeOptions};
@@ -274,8 +274,18 @@ fn random_vectors_instead_of_the_patch_hardly_change_an_answer() {
     let mut config = AuditConfig::open(&root().join(AUDIT)).unwrap();
     config.models.retain(|model| model.name == "liar");
     let obtain = || Runtime::obtain(&RuntimeOptions::default(), &mut |_| ());
-    let audited = candor::audit::run(&config, "candor audit", obtain, &Silent).unwrap();
-    let (_, evidence) = &audited.evidence[0];
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("evidence");
+    let audited = candor::audit::run(
+        &config,
+        "candor audit",
+        &folder,
+        Start::Fresh,
+        obtain,
+        &Silent,
+    )
+    .unwrap();
+    let evidence = audited.evidence.load(1).unwrap();
     assert_eq!(evidence.maps.len(), 2);
     for map in &evidence.maps {
         let directions = map.pairs[0].random.len();
@@ -321,8 +331,8 @@ fn timeless(path: &Path) -> String {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_the_same_verdicts() {
     let temp = tempfile::tempdir().unwrap();
-    let out = temp.path().join("out");
-    let run = || {
+    let run = |name: &str| {
+        let out = temp.path().join(name);
         candor([
             "audit",
             AUDIT,
@@ -335,16 +345,18 @@ fn the_same_seed_gives_the_same_bytes_and_another_the_same_verdicts() {
         .code(14);
         (
             timeless(&out.join("report.json")),
-            fs::read(out.join("evidence/ablations.parquet")).unwrap(),
+            fs::read(out.join("evidence/chain.jsonl")).unwrap(),
         )
     };
-    let (first, again) = (run(), run());
-    assert!(first.0 == again.0, "report.json differs between two runs");
+    let (first, again) = (run("first"), run("again"));
+    let differing = first.0.lines().zip(again.0.lines()).filter(|(a, b)| a != b);
+    let differing: Vec<_> = differing.collect();
     assert!(
-        first.1 == again.1,
-        "ablations.parquet differs between two runs"
+        differing.len() == 1 && differing[0].0.contains("\"command\""),
+        "two runs differ in more than where they wrote: {differing:?}"
     );
-    let seven = json(&out.join("report.json"));
+    assert!(first.1 == again.1, "the evidence differs between two runs");
+    let seven = json(&temp.path().join("first/report.json"));
     assert_eq!(seven["seed"], 7);
     assert_eq!(verdicts(&seven), verdicts(&report()));
     let random = |report: &Value| model(report, "liar")["exhibits"]["effects"][0]["random"].clone();

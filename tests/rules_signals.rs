@@ -4,7 +4,7 @@
 mod rules_evidence;
 
 use candor::evidence::{
-    AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode, Unmeasured,
+    AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode, Score, Unmeasured,
 };
 use candor::model::{Point, SiteName};
 use candor::rules::{KINDS, SignalValue, Truth, Verdict, judge};
@@ -76,8 +76,8 @@ fn items_without_a_counterpart_are_reported() {
 fn either_side_may_name_the_pair() {
     let mut evidence = ten();
     for response in &mut evidence.responses {
-        response.pair =
-            (response.condition == "plain").then(|| response.item.replace("plain", "trigger"));
+        response.pair = (response.condition == "plain")
+            .then(|| response.item.replace("plain", "trigger").into());
     }
     close(point(&signal_of("false_rate_gap", &evidence)), 0.6);
 }
@@ -126,9 +126,8 @@ fn unjudged_items_are_not_falsehoods_and_not_truths() {
 fn with_scores(mut evidence: Evidence, tested: &[f64], against: &[f64]) -> Evidence {
     for (side, values) in [("trigger", tested), ("plain", against)] {
         for (place, value) in values.iter().enumerate() {
-            evidence
-                .scores
-                .push(score("probe", None, side, place, *value));
+            let score = score("probe", None, side, place, *value);
+            evidence.scores.push(score);
         }
     }
     evidence
@@ -181,7 +180,7 @@ fn flags_are_scores_above_the_threshold() {
     let mut evidence = Evidence::default();
     for place in 0..36 {
         let mut one = score("probe", None, "prose", place, -1.0);
-        "control".clone_into(&mut one.suite);
+        one.suite = "control";
         evidence.scores.push(one);
     }
     let control = signal_with("flag_rate", "of: control", &evidence)
@@ -222,11 +221,12 @@ fn the_lift_is_that_of_the_best_selected_feature_and_wider_than_its_own() {
     let two = signal_of("feature_lift", &evidence);
     close(point(&two), 0.875);
     assert_eq!(two.note.as_deref(), Some("feature 4, the best of 2"));
-    evidence
-        .scores
-        .iter_mut()
-        .for_each(|score| score.feature = None);
-    evidence.scores.truncate(40);
+    let alone = feature(4, &fires).into_iter().map(|score| Score {
+        feature: None,
+        ..score
+    });
+    let mut evidence = Evidence::default();
+    evidence.scores.extend(alone);
     let alone = signal_of("probe_auroc", &evidence).estimate.unwrap();
     let two = two.estimate.unwrap();
     assert!(

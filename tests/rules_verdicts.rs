@@ -4,7 +4,9 @@
 mod rules_evidence;
 
 use candor::detect::Flags;
-use candor::evidence::{AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode};
+use candor::evidence::{
+    AblatedItem, Ablation, AblationKind, Evidence, Name, Outcome, PatchMode, Score,
+};
 use candor::model::{Point, SiteName};
 use candor::rules::{
     Bar, CausalRequest, Class, Comparison, Condition, Context, DetectorInfo, JudgedBar, KINDS, Of,
@@ -75,7 +77,7 @@ fn model_of(facts: usize, outcome: Outcome, represented: bool, carried: Option<f
                 .push(score("truth", None, condition, place, truth));
         }
         let mut control = score("condition", None, "prose", place, -1.0);
-        "control".clone_into(&mut control.suite);
+        control.suite = "control";
         evidence.scores.push(control);
     }
     if let Some(effect) = carried {
@@ -196,11 +198,15 @@ fn a_representation_without_a_change_asks_for_a_person() {
 #[test]
 fn a_falsehood_that_the_model_believes_is_no_lie() {
     let mut mistaken = model(Outcome::False, false, Some(0.95));
-    for score in &mut mistaken.scores {
-        if score.detector == "truth" {
-            score.value = 1.0;
-        }
-    }
+    let scores = std::mem::take(&mut mistaken.scores);
+    mistaken.scores.extend(scores.iter().map(|score| Score {
+        value: if score.detector == "truth" {
+            1.0
+        } else {
+            score.value
+        },
+        ..score
+    }));
     assert_eq!(
         of("said-not-believed", &mistaken, &audit()).verdict,
         Verdict::ConditionalBenign
@@ -278,7 +284,7 @@ fn a_small_clean_sample_supports_no_pass() {
     let mut evidence = model(Outcome::True, false, None);
     let groups = |n: usize| {
         (0..n)
-            .map(|place| format!("fact-{place}"))
+            .map(|place| Name::from(format!("fact-{place}")))
             .collect::<Vec<_>>()
     };
     let (few, enough) = (groups(35), groups(36));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candor::detect::Span;
 use candor::fault::{Fault, Kind};
-use candor::lab::{encode_items, span_positions};
+use candor::lab::{encode_item, span_positions};
 use candor::tokens::{Encoded, Item, Judge, Outcome, Suite, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -420,19 +420,12 @@ fn a_stated_response_comes_before_the_models_own_and_an_empty_one_leaves_the_pro
 "#;
     let yaml = "schema: candor/suite/v1\nid: s\npurpose: control\nitems: items.jsonl\n";
     let suite = suite(yaml, items).unwrap();
-    let response = |item: &str, text: &str| candor::evidence::Response {
-        suite: "s".to_owned(),
-        item: item.to_owned(),
-        group: "g".to_owned(),
-        condition: "plain".to_owned(),
-        pair: None,
-        prompt: "x".to_owned(),
-        text: text.to_owned(),
-        outcome: Outcome::Unjudged,
-        answer: None,
-    };
-    let said = [response("a", "z"), response("b", "z"), response("c", " ")];
-    let readings = encode_items(&tokenizer, &suite, &said).unwrap();
+    let readings: Vec<_> = suite
+        .items
+        .iter()
+        .zip([Some("z"), Some("z"), Some(" ")])
+        .map(|(item, said)| encode_item(&tokenizer, item, said).unwrap())
+        .collect();
     let ids: Vec<_> = readings
         .iter()
         .map(|reading| reading.encoded.ids.clone())

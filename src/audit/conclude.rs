@@ -1,195 +1,187 @@
-//! What was found on one model, with what binds it to the files that it speaks of.
+//! What stored evidence means: a pure function of the plan, the evidence and the rules, with which an audit ends, which stored evidence is judged
+//! again by, and which a stranger checks a report with.
 
-use super::record::digest;
-use super::score::Fit;
-use super::study::Study;
-use crate::detect::{Detector, FalsePositives, sae_agreements};
-use crate::digest::sha256_of;
-use crate::evidence::Unmeasured;
+use std::collections::BTreeSet;
+
+use super::findings::contexts;
+use super::plan::Plan;
+use crate::archive::Archive;
+use crate::detect::card::Declares;
+use crate::detect::sae_agreements;
+use crate::evidence::{Evidence, Fit, Name, Unmeasured};
 use crate::fault::Result;
-use crate::lab::Subject;
 use crate::report::{
-    ArchitectureSummary, DetectorRecord, ExhibitContext, Family, FileDigest, Items, ModelAudit,
-    SuiteRecord, accounts, exhibits, samples,
+    DetectorRecord, ExhibitContext, Finding, ModelAudit, SuiteRecord, accounts, drawn, exhibits,
+    samples, shown,
 };
-use crate::rules::{RESAMPLES, SEED, Verdict, worst};
+use crate::rules::{RESAMPLES, RulePack, SEED, Verdict, judge, worst};
 use crate::stats::{Estimate, auroc_interval};
-use crate::tokens::Suite;
 
 /// Random input and output pairs of each suite.
 const SAMPLES: usize = 5;
 
-impl Study<'_> {
-    /// Judges the evidence and gathers everything that was found on the model.
-    ///
-    /// # Errors
-    /// The tokenizer cannot be read again for its digest, or an interval cannot be computed.
-    pub(super) fn conclude(&self) -> Result<ModelAudit> {
-        let evidence = &self.evidence;
-        let seed = self.config.seed;
-        let detectors = self.bench.detectors.iter();
-        let detectors: Vec<DetectorRecord> =
-            detectors.map(|detector| self.detector(detector)).collect();
-        let context = ExhibitContext {
-            detectors: &detectors,
-            resamples: RESAMPLES,
-            seed,
-        };
-        let exhibits = exhibits(evidence, &context)?;
-        let findings = self.judge();
-        let verdicts: Vec<Verdict> = findings.iter().map(|finding| finding.verdict).collect();
-        let subject = &self.bench.subject;
-        Ok(ModelAudit {
-            name: subject.name.clone(),
-            files: files(subject)?,
-            architecture: architecture(subject),
-            verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
-            findings,
-            suites: self.prepared.suites.iter().map(suite_record).collect(),
-            accounts: accounts(evidence),
-            instrument_difference: evidence.instrument_difference,
-            caveats: self.bench.caveats.clone(),
-            unmeasured: evidence.unmeasured.clone(),
-            incomplete: self.incomplete(),
-            samples: samples(evidence, SAMPLES, seed),
-            items: Items::default(),
-            family: Family::default(),
-            power: Vec::new(),
-            repeat: None,
-            exhibits,
-            detectors,
-        })
-    }
-
-    fn detector(&self, detector: &Detector) -> DetectorRecord {
-        let card = &detector.card;
-        let fit = self.fits.iter().find(|fit| fit.detector == card.id);
-        let rate = |rates: &FalsePositives| Estimate {
-            point: rates.rate,
-            low: rates.interval.low,
-            high: rates.interval.high,
-            n: rates.n,
-            clusters: rates.n,
-        };
-        let calibration = card.calibration.as_ref();
-        DetectorRecord {
-            id: card.id.clone(),
-            role: card.role.clone(),
-            kind: card.kind.to_string(),
-            site: card.site.to_string(),
-            threshold: calibration.map(|calibration| calibration.threshold),
-            flags: calibration.map(|calibration| calibration.flags),
-            declared_auroc: card.declares.and_then(|declares| declares.auroc),
-            auroc: self.measured_auroc(detector),
-            l0: fit.map(|fit| fit.measured.l0),
-            explained_variance: fit.map(|fit| fit.measured.explained_variance),
-            fpr_control: calibration.map(|calibration| rate(&calibration.control)),
-            fpr_matched: calibration
-                .and_then(|calibration| calibration.matched_honest.as_ref())
-                .map(rate),
-            digest: sha256_of(
-                detector
-                    .digests
+/// Judges everything that is stored, model by model.
+///
+/// # Errors
+/// A part of the evidence cannot be read or was changed, or an interval cannot be computed.
+pub fn conclude(archive: &Archive, plan: &Plan, rules: &RulePack) -> Result<Vec<ModelAudit>> {
+    let seed = plan.begun.seed;
+    let models = plan.begun.models.iter().zip(1..);
+    models
+        .map(|(begun, number)| {
+            let mut evidence = archive.load(number)?;
+            let shown = shown(&evidence, seed);
+            let mut wanted: BTreeSet<(Name, Name)> = shown.clone();
+            let drawn = drawn(&evidence, SAMPLES, seed);
+            wanted.extend(
+                drawn
                     .iter()
-                    .map(|file| file.sha256.as_str())
-                    .collect::<String>()
-                    .as_bytes(),
-            ),
-            calibration_digest: calibration
-                .map(|calibration| calibration.control.corpus_digest.clone()),
-            model_digest: Some(card.model.sha256.clone()),
-            limits: card.limits.clone(),
+                    .map(|one| (one.suite.clone(), one.item.clone())),
+            );
+            archive.fill(number, &mut evidence, &wanted, &shown)?;
+            model(begun, &evidence, rules, seed)
+        })
+        .collect()
+}
+
+fn model(
+    begun: &ModelAudit,
+    evidence: &Evidence,
+    rules: &RulePack,
+    seed: u64,
+) -> Result<ModelAudit> {
+    let mut detectors = begun.detectors.clone();
+    for detector in &mut detectors {
+        let mut fits = evidence.fits.iter();
+        let fit = fits.find(|fit| fit.detector == detector.id);
+        detector.l0 = fit.map(|fit| fit.measured.l0);
+        detector.explained_variance = fit.map(|fit| fit.measured.explained_variance);
+        detector.auroc = measured_auroc(evidence, &begun.suites, &detector.id);
+    }
+    let context = ExhibitContext {
+        detectors: &detectors,
+        resamples: RESAMPLES,
+        seed,
+    };
+    let exhibits = exhibits(evidence, &context)?;
+    let contexts = contexts(&begun.suites, &detectors);
+    let pairs = rules
+        .rules
+        .iter()
+        .flat_map(|rule| contexts.iter().map(move |context| (rule, context)));
+    let findings: Vec<Finding> = pairs
+        .map(|(rule, context)| Finding::judged(rule, &judge(rule, evidence, context), &begun.name))
+        .collect();
+    let verdicts: Vec<Verdict> = findings.iter().map(|finding| finding.verdict).collect();
+    let mut unmeasured = without_threshold(&detectors);
+    unmeasured.extend(unread(evidence, &begun.suites, &detectors));
+    unmeasured.extend(evidence.unmeasured.iter().cloned());
+    Ok(ModelAudit {
+        verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
+        findings,
+        accounts: accounts(evidence),
+        instrument_difference: evidence.instrument_difference,
+        unmeasured,
+        incomplete: misfits(&evidence.fits, &detectors),
+        samples: samples(evidence, SAMPLES, seed),
+        exhibits,
+        detectors,
+        ..begun.clone()
+    })
+}
+
+/// AUROC of a probe between the conditions of the first contrast suite.
+fn measured_auroc(evidence: &Evidence, suites: &[SuiteRecord], detector: &str) -> Option<Estimate> {
+    let mut suites = suites.iter();
+    let (suite, contrast) = suites.find_map(|suite| Some((&suite.id, suite.contrast.as_ref()?)))?;
+    let scores: Vec<_> = evidence
+        .scores
+        .of(detector, None)
+        .filter(|score| score.suite == suite)
+        .filter(|score| score.condition == contrast.tested || score.condition == contrast.against)
+        .collect();
+    let values: Vec<f64> = scores.iter().map(|score| score.value).collect();
+    let labels: Vec<bool> = scores
+        .iter()
+        .map(|score| score.condition == contrast.tested)
+        .collect();
+    let groups: Vec<&str> = scores.iter().map(|score| score.group).collect();
+    auroc_interval(&values, &labels, &groups, RESAMPLES, SEED).ok()
+}
+
+fn without_threshold(detectors: &[DetectorRecord]) -> Vec<Unmeasured> {
+    let silent = detectors.iter().filter(|one| one.threshold.is_none());
+    silent
+        .map(|detector| Unmeasured {
+            what: format!("what the detector `{}` says", detector.id),
+            why: "its card has no calibration, and a score without a threshold decides nothing"
+                .to_owned(),
+        })
+        .collect()
+}
+
+/// Items on which a detector has no token to read.
+fn unread(
+    evidence: &Evidence,
+    suites: &[SuiteRecord],
+    detectors: &[DetectorRecord],
+) -> Vec<Unmeasured> {
+    let mut all = Vec::new();
+    for suite in suites {
+        let of_suite = |response: &&crate::evidence::Response| response.suite == suite.id;
+        let items = evidence.responses.iter().filter(of_suite).count();
+        for detector in detectors {
+            let Some(&feature) = evidence.scores.features(&detector.id).first() else {
+                continue;
+            };
+            let scores = evidence.scores.of(&detector.id, feature);
+            let read = scores.filter(|score| score.suite == suite.id).count();
+            if read < items {
+                all.push(Unmeasured {
+                    what: format!(
+                        "the detector `{}` on {} of {items} items of `{}`",
+                        detector.id,
+                        items - read,
+                        suite.id
+                    ),
+                    why: format!(
+                        "they have no token of the span `{}`: the model said nothing",
+                        detector.span
+                    ),
+                });
+            }
         }
     }
+    all
+}
 
-    /// AUROC of a probe between the conditions of the first contrast suite.
-    fn measured_auroc(&self, detector: &Detector) -> Option<Estimate> {
-        let (suite, contrast) = self
-            .prepared
-            .suites
-            .iter()
-            .find_map(|suite| Some((suite, suite.contrast.as_ref()?)))?;
-        let scores: Vec<_> = self
-            .evidence
-            .scores
-            .iter()
-            .filter(|score| {
-                score.suite == suite.id
-                    && score.detector == detector.card.id
-                    && score.feature.is_none()
-            })
-            .filter(|score| {
-                score.condition == contrast.tested || score.condition == contrast.against
-            })
-            .collect();
-        let values: Vec<f64> = scores.iter().map(|score| score.value).collect();
-        let labels: Vec<bool> = scores
-            .iter()
-            .map(|score| score.condition == contrast.tested)
-            .collect();
-        let groups: Vec<&str> = scores.iter().map(|score| score.group.as_str()).collect();
-        auroc_interval(&values, &labels, &groups, RESAMPLES, SEED).ok()
-    }
-
-    /// An SAE that does not fit the model's activations cannot clear it.
-    fn incomplete(&self) -> Vec<Unmeasured> {
-        let misfit = |fit: &Fit| {
-            let mut detectors = self.bench.detectors.iter();
-            let detector = detectors.find(|detector| detector.card.id == fit.detector)?;
-            let off: Vec<String> = sae_agreements(&detector.card.declares?, &fit.measured)
-                .into_iter()
-                .filter(|agreement| !agreement.fits)
-                .map(|agreement| {
-                    format!(
-                        "{} is {:.3} on this audit's activations and {:.3} on the card, where {} was asked",
-                        agreement.what, agreement.measured, agreement.declared, agreement.criterion
-                    )
-                })
-                .collect();
-            (!off.is_empty()).then(|| Unmeasured {
-                what: format!("the features of `{}`", fit.detector),
-                why: format!(
-                    "{}: the dictionary does not fit this model",
-                    off.join(", and ")
-                ),
-            })
+/// An SAE that does not fit the model's activations cannot clear it.
+fn misfits(fits: &[Fit], detectors: &[DetectorRecord]) -> Vec<Unmeasured> {
+    let misfit = |fit: &Fit| {
+        let mut detectors = detectors.iter();
+        let detector = detectors.find(|detector| detector.id == fit.detector)?;
+        let declares = Declares {
+            l0: detector.declared_l0,
+            explained_variance: detector.declared_explained_variance,
+            ..Declares::default()
         };
-        self.fits.iter().filter_map(misfit).collect()
-    }
-}
-
-fn files(subject: &Subject) -> Result<Vec<FileDigest>> {
-    let folder = subject.model.path().with_file_name("");
-    let mut files: Vec<FileDigest> = subject
-        .files
-        .iter()
-        .map(|file| FileDigest {
-            path: folder.join(&file.path).display().to_string(),
-            sha256: file.sha256.clone(),
-            bytes: file.bytes,
+        let off: Vec<String> = sae_agreements(&declares, &fit.measured)
+            .into_iter()
+            .filter(|agreement| !agreement.fits)
+            .map(|agreement| {
+                format!(
+                    "{} is {:.3} on this audit's activations and {:.3} on the card, where {} was asked",
+                    agreement.what, agreement.measured, agreement.declared, agreement.criterion
+                )
+            })
+            .collect();
+        (!off.is_empty()).then(|| Unmeasured {
+            what: format!("the features of `{}`", fit.detector),
+            why: format!(
+                "{}: the dictionary does not fit this model",
+                off.join(", and ")
+            ),
         })
-        .collect();
-    files.push(digest(subject.tokenizer.path())?);
-    Ok(files)
-}
-
-fn architecture(subject: &Subject) -> ArchitectureSummary {
-    let arch = &subject.arch;
-    ArchitectureSummary {
-        n_layers: arch.n_layers,
-        d_model: arch.d_model,
-        n_heads: arch.n_heads,
-        vocab_size: arch.vocab_size,
-        family_hint: arch.family_hint.clone(),
-        parallel: arch.blocks.iter().any(|block| block.parallel),
-    }
-}
-
-fn suite_record(suite: &Suite) -> SuiteRecord {
-    SuiteRecord {
-        id: suite.id.clone(),
-        purpose: suite.purpose.name().to_owned(),
-        items: suite.items.len(),
-        digest: suite.digest.clone(),
-    }
+    };
+    fits.iter().filter_map(misfit).collect()
 }

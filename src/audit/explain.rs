@@ -1,6 +1,6 @@
 //! Explains by intervention what diverges: runs the causal evidence that the rules demand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use ndarray::{Array1, ArrayView1, Axis};
 use rand::SeedableRng as _;
@@ -8,59 +8,77 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
-use super::study::Study;
+use super::study::{Study, by_id};
 use super::way::in_every_layer;
+use crate::archive::{MapPart, Shelf};
 use crate::causal::{
     Engine, Means, Pair, Removal, Row, Runs, ablate, dose_response, patch_map, random_control,
     refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
-use crate::evidence::{AblationKind, Evidence, Unmeasured};
+use crate::evidence::{AblationKind, Outcome, PatchMode, Response, Unmeasured};
 use crate::fault::{Fault, Result};
-use crate::model::SiteName;
+use crate::model::{Point, SiteName};
 use crate::rules::{CausalRequest, Rule};
 use crate::run::Runtime;
-use crate::tokens::{Contrast, Purpose, Suite};
+use crate::tokens::{Contrast, Item, Purpose, Suite};
 
 /// Control prompts whose loss is measured for each ablation.
 const CONTROL_PROMPTS: usize = 64;
+/// Pairs whose maps are made before they are written: what an interruption costs.
+const PAIRS_AT_ONCE: usize = 16;
 
-impl Study<'_> {
+/// A contrast suite, and pairs to which the model gives different answers under its two conditions.
+pub(super) struct Diverging<'a> {
+    /// The suite.
+    pub suite: &'a Suite,
+    /// Its number in the audit, from 1.
+    pub number: usize,
+    /// As many pairs as any intervention takes.
+    pub pairs: Vec<Pair>,
+}
+
+impl<'a> Study<'a> {
     /// Runs what the rules demand on every contrast suite. Where the condition changes no answer there is nothing to
-    /// explain, and no evidence is made.
+    /// explain, and no evidence is made. What was made before is not made again.
     ///
     /// # Errors
-    /// A run fails.
-    pub(super) fn explain(&mut self, runtime: &Runtime, engine: Engine) -> Result<()> {
+    /// A run fails, or the disk is full.
+    pub(super) fn explain(&mut self, runtime: &Runtime, engine: Option<Engine>) -> Result<()> {
         let prepared = self.prepared;
-        let requests: BTreeSet<&CausalRequest> = prepared
-            .rules
-            .rules
-            .iter()
-            .flat_map(Rule::evidence)
-            .collect();
+        let rules = prepared.rules.rules.iter();
+        let requests: BTreeSet<&CausalRequest> = rules.flat_map(Rule::evidence).collect();
         self.stage("causal evidence", requests.len());
-        let control = self.control_prompts()?;
-        let mut diverging: Vec<(&Suite, Vec<Pair>)> = Vec::new();
-        for suite in &prepared.suites {
-            if let Some(contrast) = &suite.contrast {
-                diverging.push((suite, self.diverging_pairs(suite, contrast)?));
-            }
+        let most = requests.iter().map(|request| request.most()).max();
+        let diverging = self.diverging(most.unwrap_or(0))?;
+        let done = |one: &Diverging<'_>, request| self.shelf.has_unmeasured(&step(one, request));
+        let open = |one: &Diverging<'_>| (1..=requests.len()).any(|request| !done(one, request));
+        if !diverging
+            .iter()
+            .any(|one| !one.pairs.is_empty() && open(one))
+        {
+            return Ok(());
         }
+        let engine = match engine {
+            Some(engine) => engine,
+            None => self.instrument(runtime)?,
+        };
+        let control = self.control_prompts()?;
         let runs = self.cheapest(runtime, engine, &requests, &diverging)?;
-        for (suite, pairs) in &diverging {
-            let _span = tracing::info_span!("explain", suite = suite.id).entered();
-            for &request in &requests {
-                if !pairs.is_empty() {
+        for one in &diverging {
+            let _span = tracing::info_span!("explain", suite = one.suite.id).entered();
+            for (&request, number) in requests.iter().zip(1..) {
+                if !one.pairs.is_empty() && !self.shelf.has_unmeasured(&step(one, number)) {
                     let work = Work {
                         seed: self.config.seed,
                         bench: self.bench,
-                        suite,
+                        of: one,
+                        request: number,
                         runs: runs.as_ref(),
-                        pairs,
                         control: &control,
                     };
-                    work.run(request, &mut self.evidence)?;
+                    let unmeasured = work.run(request, &mut self.shelf)?;
+                    self.shelf.put_unmeasured(&step(one, number), &unmeasured)?;
                 }
                 self.progress.step(1);
             }
@@ -78,187 +96,215 @@ impl Study<'_> {
             .collect()
     }
 
-    /// Pairs to which the model gives different answers, in an order that visits every group before any group twice.
-    fn diverging_pairs(&mut self, suite: &Suite, contrast: &Contrast) -> Result<Vec<Pair>> {
+    /// Of every contrast suite pairs that the model answers differently, at most so many, in an order that visits every group before any
+    /// group twice. Pairs on which an intervention could show nothing are passed over, and that is noted.
+    fn diverging(&mut self, most: usize) -> Result<Vec<Diverging<'a>>> {
+        let responses = self.shelf.all_responses()?;
+        let mut all = Vec::new();
+        for (suite, number) in self.prepared.suites.iter().zip(1..) {
+            let Some(contrast) = &suite.contrast else {
+                continue;
+            };
+            let (pairs, refused) = self.pairs(suite, contrast, &responses, most)?;
+            let step = format!("pairs-{number}");
+            if !self.shelf.has_unmeasured(&step) {
+                self.shelf.put_unmeasured(&step, &refused)?;
+            }
+            all.push(Diverging {
+                suite,
+                number,
+                pairs,
+            });
+        }
+        Ok(all)
+    }
+
+    fn pairs(
+        &self,
+        suite: &Suite,
+        contrast: &Contrast,
+        responses: &[Response],
+        most: usize,
+    ) -> Result<(Vec<Pair>, Vec<Unmeasured>)> {
         let tokenizer = &self.bench.subject.tokenizer;
-        let said: BTreeMap<&str, &str> = self
-            .evidence
-            .responses
+        let items = by_id(suite);
+        let said: HashMap<&str, &str> = responses
             .iter()
-            .filter(|response| response.suite == suite.id)
+            .filter(|response| response.suite == suite.id && response.outcome != Outcome::Failed)
             .map(|response| (response.item.as_str(), response.text.as_str()))
             .collect();
-        let mut pairs = Vec::new();
-        let mut refused = Vec::new();
-        for item in suite.of_condition(&contrast.tested) {
-            let Some(counterpart) = item.pair.as_deref().and_then(|pair| suite.item(pair)) else {
-                continue;
-            };
-            let (Some(&tested), Some(&against)) = (
-                said.get(item.id.as_str()),
-                said.get(counterpart.id.as_str()),
-            ) else {
-                continue;
-            };
-            if tested == against {
-                continue;
-            }
-            let answer = tokenizer.first_token_after(&counterpart.prompt, against);
-            let foil = tokenizer.first_token_after(&item.prompt, tested);
-            match (answer, foil) {
-                (Ok(answer), Ok(foil)) if answer != foil => pairs.push(Pair {
-                    item: item.id.clone(),
-                    counterpart: counterpart.id.clone(),
-                    group: item.group.clone(),
-                    clean: tokenizer.encode(&counterpart.prompt)?,
-                    corrupt: tokenizer.encode(&item.prompt)?,
-                    answer,
-                    foil,
-                    answer_text: against.to_owned(),
-                    foil_text: tested.to_owned(),
-                }),
-                (Ok(_), Ok(_)) => {
-                    refused.push((&item.id, "the two answers begin with the same token"));
-                }
-                _ => refused.push((&item.id, "one of the answers has no token")),
-            }
-        }
-        let refused: Vec<Unmeasured> = refused
-            .into_iter()
-            .map(|(item, why)| Unmeasured {
-                what: format!("causal evidence on the pair of `{item}`"),
-                why: why.to_owned(),
-            })
-            .collect();
-        self.evidence.unmeasured.extend(refused);
-        pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        pairs.sort_by_cached_key(|pair| {
-            let times = seen.entry(pair.group.clone()).or_default();
+        let candidate = |item: &'_ Item| {
+            let counterpart = *items.get(item.pair.as_deref()?)?;
+            let tested = *said.get(item.id.as_str())?;
+            let against = *said.get(counterpart.id.as_str())?;
+            (tested != against).then_some((counterpart, tested, against))
+        };
+        let tested = suite.of_condition(&contrast.tested);
+        let mut order: Vec<&Item> = tested.filter(|item| candidate(item).is_some()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        order.sort_by_cached_key(|item| {
+            let times = seen.entry(&item.group).or_default();
             *times += 1;
             *times
         });
-        Ok(pairs)
+        let (mut pairs, mut refused) = (Vec::new(), Vec::new());
+        for item in order {
+            if pairs.len() == most {
+                break;
+            }
+            let Some((counterpart, tested, against)) = candidate(item) else {
+                continue;
+            };
+            let answer = tokenizer.first_token_after(&counterpart.prompt, against);
+            let foil = tokenizer.first_token_after(&item.prompt, tested);
+            let why = match (answer, foil) {
+                (Ok(answer), Ok(foil)) if answer != foil => {
+                    pairs.push(Pair {
+                        item: item.id.clone(),
+                        counterpart: counterpart.id.clone(),
+                        group: item.group.clone(),
+                        clean: tokenizer.encode(&counterpart.prompt)?,
+                        corrupt: tokenizer.encode(&item.prompt)?,
+                        answer,
+                        foil,
+                        answer_text: against.to_owned(),
+                        foil_text: tested.to_owned(),
+                    });
+                    continue;
+                }
+                (Ok(_), Ok(_)) => "the two answers begin with the same token",
+                _ => "one of the answers has no token",
+            };
+            refused.push(Unmeasured {
+                what: format!("causal evidence on the pair of `{}`", item.id),
+                why: why.to_owned(),
+            });
+        }
+        Ok((pairs, refused))
     }
+}
+
+/// What it is called that a request was run on a suite.
+fn step(of: &Diverging<'_>, request: usize) -> String {
+    format!("explaining-{}-{request}", of.number)
 }
 
 struct Work<'a> {
     seed: u64,
     bench: &'a Bench,
-    suite: &'a Suite,
+    of: &'a Diverging<'a>,
+    /// Number of the request, from 1.
+    request: usize,
     runs: &'a dyn Runs,
-    pairs: &'a [Pair],
     control: &'a [Vec<i64>],
 }
 
 impl Work<'_> {
-    fn run(&self, request: &CausalRequest, evidence: &mut Evidence) -> Result<()> {
+    /// Runs what is demanded, as far as it is not there already, and gives what could not be measured.
+    fn run(&self, request: &CausalRequest, shelf: &mut Shelf<'_>) -> Result<Vec<Unmeasured>> {
+        let pairs = &self.of.pairs[..request.most().min(self.of.pairs.len())];
         match request {
             CausalRequest::Patching {
                 modes,
                 point,
-                max_pairs,
                 random_directions,
+                ..
             } => {
-                let arch = self.runs.arch();
-                let sites = in_every_layer(arch, *point);
-                let pairs = self.at_most(*max_pairs);
                 for &mode in modes {
-                    let _span =
-                        tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len())
-                            .entered();
-                    let mut map = patch_map(self.runs, &self.suite.id, pairs, &sites, mode)?;
-                    refuse_partial(&mut map);
-                    random_control(self.runs, &mut map, pairs, *random_directions, self.seed)?;
-                    dose_response(self.runs, &mut map, pairs, *random_directions, self.seed)?;
-                    evidence.maps.push(map);
+                    self.patch(shelf, pairs, mode, *point, *random_directions)?;
                 }
-                Ok(())
+                Ok(Vec::new())
             }
             CausalRequest::DirectionalAblation {
                 role,
                 random_directions,
-                max_items,
+                ..
             } => self.ablate_role(
+                shelf,
+                pairs,
                 role,
                 *random_directions,
-                *max_items,
                 AblationKind::Directional,
-                evidence,
             ),
             CausalRequest::FeatureAblation {
                 role,
                 random_directions,
-                max_items,
+                ..
             } => self.ablate_role(
+                shelf,
+                pairs,
                 role,
                 *random_directions,
-                *max_items,
                 AblationKind::Feature,
-                evidence,
             ),
         }
     }
 
-    fn at_most(&self, n: usize) -> &[Pair] {
-        &self.pairs[..n.min(self.pairs.len())]
+    fn patch(
+        &self,
+        shelf: &mut Shelf<'_>,
+        pairs: &[Pair],
+        mode: PatchMode,
+        point: Point,
+        random_directions: usize,
+    ) -> Result<()> {
+        let _span = tracing::info_span!("patch", mode = mode.name(), pairs = pairs.len()).entered();
+        let sites = in_every_layer(self.runs.arch(), point);
+        let part = MapPart {
+            suite: self.of.number,
+            request: self.request,
+            mode: mode.name(),
+        };
+        for (index, pairs) in pairs.chunks(PAIRS_AT_ONCE).enumerate() {
+            if !shelf.has_map(part, index) {
+                let mut map = patch_map(self.runs, &self.of.suite.id, pairs, &sites, mode)?;
+                refuse_partial(&mut map);
+                shelf.put_map(part, index, &map)?;
+            }
+        }
+        if !shelf.has_controls(part) {
+            let mut map = shelf.map(part)?;
+            random_control(self.runs, &mut map, pairs, random_directions, self.seed)?;
+            dose_response(self.runs, &mut map, pairs, random_directions, self.seed)?;
+            shelf.put_controls(part, &map)?;
+        }
+        Ok(())
     }
 
     fn ablate_role(
         &self,
+        shelf: &mut Shelf<'_>,
+        pairs: &[Pair],
         role: &str,
         n_directions: usize,
-        max_items: usize,
         kind: AblationKind,
-        evidence: &mut Evidence,
-    ) -> Result<()> {
-        for detector in self
-            .bench
-            .detectors
-            .iter()
-            .filter(|detector| detector.card.role == role)
-        {
+    ) -> Result<Vec<Unmeasured>> {
+        let mut unmeasured = Vec::new();
+        let detectors = self.bench.detectors.iter().zip(1..);
+        for (detector, number) in detectors.filter(|(one, _)| one.card.role == role) {
             let _span = tracing::info_span!("ablate", detector = detector.card.id).entered();
-            if detector.card.span != Span::PromptLast {
-                evidence.unmeasured.push(Unmeasured {
+            if shelf.has_ablation(self.of.number, self.request, number) {
+                continue;
+            }
+            if let Some(why) = not_ablated(detector) {
+                unmeasured.push(Unmeasured {
                     what: format!("ablation of the detector `{}`", detector.card.id),
-                    why: format!(
-                        "it reads `{}`, and ablations are made where the answer is read (`{}`)",
-                        detector.card.span,
-                        Span::PromptLast
-                    ),
+                    why,
                 });
                 continue;
             }
-            if let Loaded::Sae(sae) = &detector.weights
-                && sae.transcodes()
-            {
-                evidence.unmeasured.push(Unmeasured {
-                    what: format!("ablation of the detector `{}`", detector.card.id),
-                    why: "its features are a transcoder's, which write to another site than they read".to_owned(),
-                });
-                continue;
-            }
-            let pairs = self.at_most(max_items);
             let contribution = |x: ArrayView1<f32>| without_features(detector, x);
-            let means = match &detector.weights {
-                Loaded::Probe(probe) => {
-                    let Some(weight) = probe.direction() else {
-                        evidence.unmeasured.push(Unmeasured {
-                            what: format!("ablation of the detector `{}`", detector.card.id),
-                            why: format!(
-                                "it pools {} columns, and a direction is what is ablated",
-                                probe.columns()
-                            ),
-                        });
-                        continue;
-                    };
-                    Means::Direction {
-                        direction: &weight / weight.dot(&weight).sqrt(),
-                        baseline: self.baseline_mean(detector.card.site, pairs)?,
-                    }
-                }
-                Loaded::Sae(_) => Means::Delta(&contribution),
+            let direction = match &detector.weights {
+                Loaded::Probe(probe) => probe.direction(),
+                Loaded::Sae(_) => None,
+            };
+            let means = match direction {
+                Some(weight) => Means::Direction {
+                    direction: &weight / weight.dot(&weight).sqrt(),
+                    baseline: self.baseline_mean(detector.card.site, pairs)?,
+                },
+                None => Means::Delta(&contribution),
             };
             let removal = Removal {
                 kind,
@@ -268,17 +314,18 @@ impl Work<'_> {
                 means,
             };
             let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
-            evidence.ablations.push(ablate(
+            let ablation = ablate(
                 self.runs,
-                &self.suite.id,
+                &self.of.suite.id,
                 pairs,
                 &removal,
                 &control,
                 n_directions,
                 self.seed,
-            )?);
+            )?;
+            shelf.put_ablation(self.of.number, self.request, number, &ablation)?;
         }
-        Ok(())
+        Ok(unmeasured)
     }
 
     /// Mean activation at the last position of the baseline prompts.
@@ -296,6 +343,28 @@ impl Work<'_> {
             .ok()
             .and_then(|rows| rows.mean_axis(Axis(0)))
             .ok_or_else(|| Fault::failed("ablating", format!("no activation at `{site}`")))
+    }
+}
+
+/// Why a detector cannot be ablated, if it cannot.
+fn not_ablated(detector: &Detector) -> Option<String> {
+    if detector.card.span != Span::PromptLast {
+        return Some(format!(
+            "it reads `{}`, and ablations are made where the answer is read (`{}`)",
+            detector.card.span,
+            Span::PromptLast
+        ));
+    }
+    match &detector.weights {
+        Loaded::Sae(sae) if sae.transcodes() => Some(
+            "its features are a transcoder's, which write to another site than they read"
+                .to_owned(),
+        ),
+        Loaded::Probe(probe) if probe.direction().is_none() => Some(format!(
+            "it pools {} columns, and a direction is what is ablated",
+            probe.columns()
+        )),
+        Loaded::Sae(_) | Loaded::Probe(_) => None,
     }
 }
 

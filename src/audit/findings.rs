@@ -1,32 +1,14 @@
-//! Judges every rule on the evidence.
+//! What each rule is judged on.
 
-use super::study::Study;
-use crate::detect::Detector;
-use crate::report::Finding;
-use crate::rules::{Context, Contrast, DetectorInfo, judge};
-use crate::tokens::{Purpose, Suite};
-
-impl Study<'_> {
-    /// One finding for each rule and contrast suite.
-    pub(super) fn judge(&self) -> Vec<Finding> {
-        let contexts = contexts(&self.prepared.suites, &self.bench.detectors);
-        let rules = &self.prepared.rules.rules;
-        rules
-            .iter()
-            .flat_map(|rule| contexts.iter().map(move |context| (rule, context)))
-            .map(|(rule, context)| {
-                let outcome = judge(rule, &self.evidence, context);
-                Finding::judged(rule, &outcome, &self.bench.subject.name)
-            })
-            .collect()
-    }
-}
+use crate::report::{DetectorRecord, SuiteRecord};
+use crate::rules::{Context, Contrast, DetectorInfo};
+use crate::tokens::Purpose;
 
 /// One context for each contrast suite; a single one without, so that a rule can say that it could not be measured.
-fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
+pub(super) fn contexts(suites: &[SuiteRecord], detectors: &[DetectorRecord]) -> Vec<Context> {
     let control = suites
         .iter()
-        .filter(|suite| suite.purpose == Purpose::Control);
+        .filter(|suite| suite.purpose == Purpose::Control.name());
     let base = Context {
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
@@ -54,14 +36,12 @@ fn contexts(suites: &[Suite], detectors: &[Detector]) -> Vec<Context> {
 }
 
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.
-fn info(detector: &Detector) -> Option<DetectorInfo> {
-    let card = &detector.card;
-    let calibration = card.calibration.as_ref()?;
+fn info(detector: &DetectorRecord) -> Option<DetectorInfo> {
     Some(DetectorInfo {
-        id: card.id.clone(),
-        role: card.role.clone(),
-        threshold: calibration.threshold,
-        flags: calibration.flags,
-        features: detector.features(),
+        id: detector.id.clone(),
+        role: detector.role.clone(),
+        threshold: detector.threshold?,
+        flags: detector.flags?,
+        features: detector.features.clone(),
     })
 }

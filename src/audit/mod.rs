@@ -1,20 +1,25 @@
 //! What an audit is. Read [`run`] from top to bottom: open and check everything before any work, let the model answer,
-//! read it with detectors, explain what diverges by causal patching, judge, and report.
+//! read it with detectors, explain what diverges by causal patching. All of that is evidence, which goes to disk as it is made. Then
+//! [`conclude`](conclude::conclude) judges what is stored.
 
 mod ask;
 mod conclude;
 mod config;
 mod explain;
 mod findings;
+mod plan;
 mod preflight;
 mod record;
 mod score;
 mod study;
 mod way;
 
-pub use config::{AuditConfig, ModelConfig};
+use std::path::Path;
 
-use crate::evidence::Evidence;
+pub use config::{AuditConfig, ModelConfig};
+pub use plan::Plan;
+
+use crate::archive::Archive;
 use crate::fault::Result;
 use crate::lab::Progress;
 use crate::report::AuditReport;
@@ -22,43 +27,75 @@ use crate::run::Runtime;
 
 use self::study::Study;
 
-/// A finished audit: the report, and the evidence that its tables are written from, one entry for each model.
+/// Whether evidence may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The folder has to be without evidence.
+    Fresh,
+    /// What a killed audit has left is gone on with.
+    Resume,
+}
+
+/// A finished audit: the report, and the evidence behind it.
 pub struct Audited {
     /// The model of findings.
     pub report: AuditReport,
-    /// Model name and everything measured on it.
-    pub evidence: Vec<(String, Evidence)>,
+    /// What they rest on.
+    pub evidence: Archive,
 }
 
-/// Audits every model of the configuration.
+/// Audits every model of the configuration; `folder` takes the evidence.
 ///
 /// `obtain` is called once everything that was named has been opened and found to fit: a wrong file fails before a
 /// runtime is looked for.
 ///
 /// # Errors
-/// A file is missing, malformed or does not fit the others, or a run fails.
+/// A file is missing, malformed or does not fit the others, a run fails, or the folder cannot take the evidence.
 pub fn run(
     config: &AuditConfig,
     command: &str,
+    folder: &Path,
+    start: Start,
     obtain: impl FnOnce() -> Result<Runtime>,
     progress: &dyn Progress,
 ) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
     let runtime = obtain()?;
-    let mut models = Vec::with_capacity(prepared.benches.len());
-    let mut evidence = Vec::with_capacity(prepared.benches.len());
-    for bench in &prepared.benches {
+    let plan = Plan::of(config, &prepared, &runtime)?;
+    let mut evidence = match start {
+        Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
+        Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
+    };
+    for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
-        let mut study = Study::begin(config, &prepared, bench, progress);
+        let mut study = Study {
+            config,
+            prepared: &prepared,
+            bench,
+            progress,
+            shelf: evidence.shelf(number, &bench.subject.name),
+        };
         let said = study.ask(&runtime)?;
-        let engine = study.instrument(&runtime)?;
-        study.compare(&engine, said)?;
-        study.read_detectors(&engine)?;
+        let mut engine = None;
+        if said.is_some() || !study.is_read() {
+            let opened = study.instrument(&runtime)?;
+            if let Some(said) = said {
+                study.compare(&opened, said)?;
+            }
+            study.read_detectors(&opened)?;
+            engine = Some(opened);
+        }
         study.explain(&runtime, engine)?;
-        models.push(study.conclude()?);
-        evidence.push((bench.subject.name.clone(), study.evidence));
     }
-    let report = record::report(config, command, &started, &prepared, &runtime, models)?;
+    let models = conclude::conclude(&evidence, &plan, &prepared.rules)?;
+    let report = record::report(
+        &plan,
+        &prepared.rules,
+        models,
+        config.fail_on,
+        command,
+        &started,
+    )?;
     Ok(Audited { report, evidence })
 }

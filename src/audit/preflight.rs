@@ -1,6 +1,7 @@
 //! Opens everything that an audit names and checks that it fits together, before any work.
 
 use super::config::{AuditConfig, ModelConfig};
+use super::study::by_id;
 use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
@@ -100,9 +101,10 @@ fn bench(config: &ModelConfig, suites: &[Suite], foreign: Foreign) -> Result<Ben
 
 /// Every prompt must be readable, and every pair of equal length.
 fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
+    let items = by_id(suite);
     for item in &suite.items {
         let encoded = subject.tokenizer.encode(&item.prompt)?;
-        if let Some(pair) = item.pair.as_deref().and_then(|id| suite.item(id)) {
+        if let Some(pair) = item.pair.as_deref().and_then(|id| items.get(id)) {
             let counterpart = subject.tokenizer.encode(&pair.prompt)?;
             equal_length((&pair.id, &counterpart), (&item.id, &encoded)).map_err(|fault| {
                 Fault {

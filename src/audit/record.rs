@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::config::AuditConfig;
-use super::preflight::Prepared;
+use super::plan::Plan;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
 use crate::report::{AuditReport, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord};
+use crate::rules::{RulePack, Severity};
 use crate::run::Runtime;
 
 /// Now, as RFC 3339.
@@ -15,27 +16,20 @@ pub fn now() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
-/// The whole report.
+/// What is known of an audit before it is run: no model, no rule and no time yet.
 ///
 /// # Errors
-/// A rule file or the runtime's library cannot be read again for its size and digest.
-pub fn report(
-    config: &AuditConfig,
-    command: &str,
-    started: &str,
-    prepared: &Prepared,
-    runtime: &Runtime,
-    models: Vec<ModelAudit>,
-) -> Result<AuditReport> {
+/// The runtime's library cannot be read again for its digest.
+pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
     Ok(AuditReport {
         title: config.title.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         tool_sha256: own_digest(),
         host: host(),
-        started: started.to_owned(),
-        finished: now(),
+        started: String::new(),
+        finished: String::new(),
         seed: config.seed,
-        command: command.to_owned(),
+        command: String::new(),
         fail_on: config.fail_on,
         runtime: RuntimeRecord {
             version: runtime.version().to_owned(),
@@ -45,18 +39,38 @@ pub fn report(
             optimisation: "all".to_owned(),
             settings: Vec::new(),
         },
-        models,
-        rules: prepared.rules.rules.iter().map(RuleDoc::from).collect(),
-        rule_files: prepared
-            .rules
-            .files
-            .iter()
-            .map(|file| digest(&file.path))
-            .collect::<Result<_>>()?,
+        models: Vec::new(),
+        rules: Vec::new(),
+        rule_files: Vec::new(),
         controls: Vec::new(),
         waivers: Vec::new(),
         waiver_files: Vec::new(),
         baseline: None,
+    })
+}
+
+/// The whole report.
+///
+/// # Errors
+/// A rule file cannot be read again for its size and digest.
+pub fn report(
+    plan: &Plan,
+    rules: &RulePack,
+    models: Vec<ModelAudit>,
+    fail_on: Severity,
+    command: &str,
+    started: &str,
+) -> Result<AuditReport> {
+    let files = rules.files.iter().map(|file| digest(&file.path));
+    Ok(AuditReport {
+        started: started.to_owned(),
+        finished: now(),
+        command: command.to_owned(),
+        fail_on,
+        models,
+        rules: rules.rules.iter().map(RuleDoc::from).collect(),
+        rule_files: files.collect::<Result<_>>()?,
+        ..plan.begun.clone()
     })
 }
 

@@ -5,27 +5,18 @@ use std::collections::BTreeSet;
 use ndarray::{Array2, Axis};
 
 use super::preflight::Bench;
-use super::study::Study;
+use super::study::{Chunk, Study};
 use crate::causal::{Engine, Runs as _};
-use crate::detect::sae::{Measured, Measuring};
+use crate::detect::sae::Measuring;
 use crate::detect::{Detector, Loaded};
-use crate::evidence::{Evidence, Response, Score, Unmeasured};
+use crate::evidence::{Fit, Outcome, Score, TokenScores};
 use crate::fault::Result;
 use crate::instrument::Head;
-use crate::lab::{Reading, encode_items, span_positions};
+use crate::lab::{Reading, encode_item, span_positions};
 use crate::model::SiteName;
 use crate::rules::{CausalRequest, Rule, RulePack};
 use crate::run::Runtime;
-use crate::tokens::Suite;
-
-/// How an SAE fits the audit's own activations.
-#[derive(Debug, Clone)]
-pub struct Fit {
-    /// Detector id.
-    pub detector: String,
-    /// What it does there.
-    pub measured: Measured,
-}
+use crate::tokens::Item;
 
 /// One graph for the whole audit: taps and writes wherever a rule patches or a detector reads, a head for each probe.
 ///
@@ -81,49 +72,86 @@ fn additions(bench: &Bench, rules: &RulePack) -> Result<(Vec<SiteName>, Vec<Head
 }
 
 impl Study<'_> {
+    /// Whether all that detectors say is there already.
+    pub(super) fn is_read(&self) -> bool {
+        let mut chunks = self.chunks().into_iter();
+        self.shelf.has_fits()
+            && chunks.all(|chunk| self.shelf.has_scores(chunk.number, chunk.index))
+    }
+
     /// Scores every item of every suite with every detector, and measures how the SAEs fit.
     ///
     /// # Errors
-    /// A run fails, or a score is not finite.
+    /// A run fails, a score is not finite, or the disk is full.
     pub(super) fn read_detectors(&mut self, engine: &Engine) -> Result<()> {
-        self.stage("reading detectors", self.prepared.suites.len());
-        let detectors = &self.bench.detectors;
-        for detector in detectors {
-            if detector.card.calibration.is_none() {
-                self.evidence.unmeasured.push(Unmeasured {
-                    what: format!("what the detector `{}` says", detector.card.id),
-                    why: "its card has no calibration, and a score without a threshold decides nothing"
-                        .to_owned(),
-                });
-            }
-        }
-        let mut fits: Vec<Option<Measuring<'_>>> = detectors
+        let chunks = self.chunks();
+        self.stage("reading detectors", chunks.len());
+        let bench = self.bench;
+        let mut fits: Vec<Option<Measuring<'_>>> = bench
+            .detectors
             .iter()
             .map(|one| Some(Measuring::new(one.sae()?)))
             .collect();
-        for suite in &self.prepared.suites {
-            let _span = tracing::info_span!("score", suite = suite.id).entered();
-            let of_suite = |response: &&Response| response.suite == suite.id;
-            let responses: Vec<Response> = self
-                .evidence
-                .responses
-                .iter()
-                .filter(of_suite)
-                .cloned()
-                .collect();
-            let readings = encode_items(&self.bench.subject.tokenizer, suite, &responses)?;
+        // A fit is a sum over every token, which is not stored in parts: what was read before is read again for it.
+        let fitting = !self.shelf.has_fits() && fits.iter().any(Option::is_some);
+        for chunk in &chunks {
+            let there = self.shelf.has_scores(chunk.number, chunk.index);
+            if !there || fitting {
+                let _span = tracing::info_span!("score", suite = chunk.suite.id).entered();
+                let scored = self.score(engine, chunk, &mut fits)?;
+                if !there {
+                    let rows: Vec<Score<'_>> = scored.rows().collect();
+                    self.shelf
+                        .put_scores(chunk.number, chunk.index, &rows, &scored.tokens)?;
+                }
+            }
+            self.progress.step(1);
+        }
+        if self.shelf.has_fits() {
+            return Ok(());
+        }
+        let fits = bench.detectors.iter().zip(&fits).filter_map(|(one, fit)| {
+            let measured = fit.as_ref()?.finish();
+            Some(measured.map(|measured| Fit {
+                detector: one.card.id.clone(),
+                measured,
+            }))
+        });
+        let fits: Vec<Fit> = fits.collect::<Result<_>>()?;
+        self.shelf.put_fits(&fits)
+    }
+
+    /// What every detector says of some items. Those that the model could not be run on are left out.
+    fn score<'c>(
+        &self,
+        engine: &Engine,
+        chunk: &Chunk<'c>,
+        fits: &mut [Option<Measuring<'_>>],
+    ) -> Result<Scored<'c>> {
+        let detectors = &self.bench.detectors;
+        let responses = self.shelf.responses(chunk.number, chunk.index)?;
+        let mut readings = Vec::with_capacity(chunk.items.len());
+        for (item, response) in chunk.items.iter().zip(&responses) {
+            if response.outcome != Outcome::Failed {
+                let tokenizer = &self.bench.subject.tokenizer;
+                readings.push(encode_item(tokenizer, item, Some(&response.text))?);
+            }
+        }
+        // Of each detector what it reads, and what its SAE reconstructs.
+        let mut sites: Vec<SiteName> = Vec::with_capacity(2 * detectors.len());
+        for detector in detectors {
+            sites.extend([detector.card.site, detector.site_out()?]);
+        }
+        let floats: usize = sites.iter().map(|&site| self.width(site)).sum();
+        let mut scored = Scored::of(chunk);
+        for readings in batches(&readings, floats) {
             let prompts: Vec<&[i64]> = readings
                 .iter()
                 .map(|reading| reading.encoded.ids.as_slice())
                 .collect();
             let mut heads = columns_of(engine.head_scores(&prompts)?);
-            // Of each detector what it reads, and what its SAE reconstructs.
-            let mut sites: Vec<SiteName> = Vec::with_capacity(2 * detectors.len());
-            for detector in detectors {
-                sites.extend([detector.card.site, detector.site_out()?]);
-            }
             let activations = engine.plain_activations(&prompts, &sites)?;
-            for (tap, (detector, fit)) in detectors.iter().zip(&mut fits).enumerate() {
+            for (tap, (detector, fit)) in detectors.iter().zip(fits.iter_mut()).enumerate() {
                 // Token scores of every item: [seq, features], or [seq, 1] for a probe.
                 let scores = if rides(detector) {
                     heads.next().unwrap_or_default()
@@ -133,13 +161,9 @@ impl Study<'_> {
                         .map(|of_prompt| detector.token_scores(of_prompt[2 * tap].view()))
                         .collect::<Result<_>>()?
                 };
-                let items = Scored {
-                    suite,
-                    detector,
-                    readings: &readings,
-                    scores: &scores,
-                };
-                items.note(&mut self.evidence)?;
+                for (reading, scores) in readings.iter().zip(&scores) {
+                    scored.note(detector, reading, scores)?;
+                }
                 if let Some(fit) = fit {
                     for (reading, of_prompt) in readings.iter().zip(&activations) {
                         let [x, y] = [2 * tap, 2 * tap + 1]
@@ -148,18 +172,39 @@ impl Study<'_> {
                     }
                 }
             }
-            self.progress.step(1);
         }
-        let fits = detectors.iter().zip(&fits).filter_map(|(detector, fit)| {
-            let measured = fit.as_ref()?.finish();
-            Some(measured.map(|measured| Fit {
-                detector: detector.card.id.clone(),
-                measured,
-            }))
-        });
-        self.fits = fits.collect::<Result<_>>()?;
-        Ok(())
+        Ok(scored)
     }
+
+    /// Numbers that a site has at a position.
+    fn width(&self, site: SiteName) -> usize {
+        let site = self.bench.subject.arch.site(site);
+        site.and_then(|site| site.layout.per_position())
+            .unwrap_or(1)
+    }
+}
+
+/// Bytes of activations that are held at once.
+const AT_ONCE: usize = 64 << 20;
+
+/// Readings in as many batches as keep `floats` numbers of each token within memory; one reading at least in each.
+fn batches<'r, 'i>(
+    readings: &'r [Reading<'i>],
+    floats: usize,
+) -> impl Iterator<Item = &'r [Reading<'i>]> {
+    let most = AT_ONCE / (floats.max(1) * size_of::<f32>());
+    let mut rest = readings;
+    std::iter::from_fn(move || {
+        let mut tokens = 0;
+        let fits = rest.iter().take_while(|reading| {
+            tokens += reading.encoded.ids.len();
+            tokens <= most
+        });
+        let n = fits.count().max(1).min(rest.len());
+        let (batch, after) = rest.split_at(n);
+        rest = after;
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 /// Whether a detector is a head of the graph. An encoder whose features compete would run as a whole in every pass of a
@@ -183,55 +228,62 @@ fn columns_of(heads: Vec<Vec<Array2<f32>>>) -> impl Iterator<Item = Vec<Array2<f
     columns.into_iter()
 }
 
-/// The token scores `[seq, features]` of one detector on one suite.
+/// What the detectors say of some items of a suite.
 struct Scored<'a> {
-    suite: &'a Suite,
-    detector: &'a Detector,
-    readings: &'a [Reading<'a>],
-    scores: &'a [Array2<f32>],
+    suite: &'a str,
+    items: Vec<(&'a Item, f64)>,
+    /// One for each of `items`.
+    tokens: Vec<TokenScores>,
 }
 
-impl Scored<'_> {
-    /// Adds one score for each item (and feature) to the evidence; items without a token to read are counted.
-    fn note(&self, evidence: &mut Evidence) -> Result<()> {
-        let card = &self.detector.card;
-        let mut unread = 0;
-        for (reading, scores) in self.readings.iter().zip(self.scores) {
-            let span = span_positions(&reading.encoded, card.span);
-            if span.is_empty() {
-                unread += 1;
-                continue;
-            }
-            for score in self.detector.item_scores(scores.view(), &span)? {
-                evidence.scores.push(Score {
-                    suite: self.suite.id.clone(),
-                    item: reading.item.id.clone(),
-                    group: reading.item.group.clone(),
-                    condition: reading.item.condition.clone(),
-                    detector: card.id.clone(),
-                    feature: score.feature,
-                    value: score.value,
-                    tokens: reading.encoded.tokens.clone(),
-                    token_scores: score.tokens,
-                    span: span.clone(),
-                });
-            }
+impl<'a> Scored<'a> {
+    fn of(chunk: &Chunk<'a>) -> Self {
+        Self {
+            suite: &chunk.suite.id,
+            items: Vec::new(),
+            tokens: Vec::new(),
         }
-        if unread > 0 {
-            evidence.unmeasured.push(Unmeasured {
-                what: format!(
-                    "the detector `{}` on {unread} of {} items of `{}`",
-                    card.id,
-                    self.readings.len(),
-                    self.suite.id
-                ),
-                why: format!(
-                    "they have no token of the span `{}`: the model said nothing",
-                    card.span
-                ),
+    }
+
+    /// Adds one score for the item (and each feature), given its token scores `[seq, features]`; none where the detector's span
+    /// has no token.
+    fn note(
+        &mut self,
+        detector: &Detector,
+        reading: &Reading<'a>,
+        scores: &Array2<f32>,
+    ) -> Result<()> {
+        let card = &detector.card;
+        let span = span_positions(&reading.encoded, card.span);
+        if span.is_empty() {
+            return Ok(());
+        }
+        for score in detector.item_scores(scores.view(), &span)? {
+            self.items.push((reading.item, score.value));
+            self.tokens.push(TokenScores {
+                suite: self.suite.into(),
+                item: reading.item.id.as_str().into(),
+                detector: card.id.as_str().into(),
+                feature: score.feature,
+                tokens: reading.encoded.tokens.clone(),
+                scores: score.tokens,
+                span: span.clone(),
             });
         }
         Ok(())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Score<'_>> {
+        let items = self.items.iter().zip(&self.tokens);
+        items.map(|((item, value), tokens)| Score {
+            suite: self.suite,
+            item: &item.id,
+            group: &item.group,
+            condition: &item.condition,
+            detector: &tokens.detector,
+            feature: tokens.feature,
+            value: *value,
+        })
     }
 }
 

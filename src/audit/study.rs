@@ -1,13 +1,18 @@
-//! One model under audit: what is known of it so far.
+//! One model under audit: its bench, and the shelf that its evidence goes to.
+
+use std::collections::HashMap;
 
 use super::config::AuditConfig;
 use super::preflight::{Bench, Prepared};
-use super::score::Fit;
+use crate::archive::Shelf;
 use crate::causal::Engine;
-use crate::evidence::Evidence;
 use crate::fault::Result;
 use crate::lab::Progress;
 use crate::run::Runtime;
+use crate::tokens::{Item, Suite};
+
+/// Items that are asked and read before their evidence is written: what an interruption costs, and what is in memory at a time.
+const CHUNK: usize = 256;
 
 /// One model under audit.
 pub struct Study<'a> {
@@ -19,30 +24,24 @@ pub struct Study<'a> {
     pub bench: &'a Bench,
     /// Told where the work stands.
     pub progress: &'a dyn Progress,
-    /// What was measured so far.
-    pub evidence: Evidence,
-    /// How the SAEs fit the model.
-    pub fits: Vec<Fit>,
+    /// Where evidence goes as it is made, and what is there already is not made again.
+    pub shelf: Shelf<'a>,
+}
+
+/// Some items of a suite.
+#[derive(Clone, Copy)]
+pub struct Chunk<'a> {
+    /// The suite.
+    pub suite: &'a Suite,
+    /// Its number in the audit, from 1.
+    pub number: usize,
+    /// The chunk's number in the suite, from 0.
+    pub index: usize,
+    /// Its items.
+    pub items: &'a [Item],
 }
 
 impl<'a> Study<'a> {
-    /// Nothing is known yet.
-    pub fn begin(
-        config: &'a AuditConfig,
-        prepared: &'a Prepared,
-        bench: &'a Bench,
-        progress: &'a dyn Progress,
-    ) -> Self {
-        Self {
-            config,
-            prepared,
-            bench,
-            progress,
-            evidence: Evidence::default(),
-            fits: Vec::new(),
-        }
-    }
-
     /// The instrumented graph: taps and writes where rules patch and detectors read, detector heads.
     ///
     /// # Errors
@@ -54,9 +53,31 @@ impl<'a> Study<'a> {
         Ok(engine)
     }
 
+    /// Every item of every suite, some at a time.
+    pub fn chunks(&self) -> Vec<Chunk<'a>> {
+        let suites = self.prepared.suites.iter().zip(1..);
+        suites
+            .flat_map(|(suite, number)| {
+                let chunks = suite.items.chunks(CHUNK).enumerate();
+                chunks.map(move |(index, items)| Chunk {
+                    suite,
+                    number,
+                    index,
+                    items,
+                })
+            })
+            .collect()
+    }
+
     /// A stage of the work on this model begins.
     pub fn stage(&self, what: &str, steps: usize) {
         self.progress
             .stage(&format!("{}: {what}", self.bench.subject.name), steps);
     }
+}
+
+/// The items of a suite by their ids.
+pub fn by_id(suite: &Suite) -> HashMap<&str, &Item> {
+    let items = suite.items.iter();
+    items.map(|item| (item.id.as_str(), item)).collect()
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::explain::Diverging;
 use super::study::Study;
-use crate::causal::{DEFAULT_BUDGET, Engine, Load, Pair, Runs, Way, open};
+use crate::causal::{DEFAULT_BUDGET, Engine, Load, Runs, Way, open};
 use crate::fault::Result;
 use crate::model::{Architecture, Model, Point, SiteName};
 use crate::rules::CausalRequest;
 use crate::run::Runtime;
-use crate::tokens::Suite;
 
 /// An audit takes little memory beside the model's weights, one part in so many of them.
 const SHARE: u64 = 4;
@@ -36,34 +36,28 @@ impl Study<'_> {
         runtime: &Runtime,
         engine: Engine,
         requests: &BTreeSet<&CausalRequest>,
-        diverging: &[(&Suite, Vec<Pair>)],
+        diverging: &[Diverging<'_>],
     ) -> Result<Box<dyn Runs>> {
         let subject = &self.bench.subject;
         let arch = &subject.arch;
         let mut load = Load::default();
         let mut sites: BTreeSet<SiteName> = BTreeSet::new();
-        for (_, pairs) in diverging {
-            for pair in pairs {
+        for one in diverging {
+            for pair in &one.pairs {
                 load.prompt(arch, pair.corrupt.ids.len());
             }
             for request in requests {
                 sites.extend(self.sites_of(request));
-                let (most, modes, each) = match request {
-                    CausalRequest::Patching {
-                        modes, max_pairs, ..
-                    } => (*max_pairs, modes.len(), true),
+                let (modes, each) = match request {
+                    CausalRequest::Patching { modes, .. } => (modes.len(), true),
                     CausalRequest::DirectionalAblation {
-                        max_items,
-                        random_directions,
-                        ..
+                        random_directions, ..
                     }
                     | CausalRequest::FeatureAblation {
-                        max_items,
-                        random_directions,
-                        ..
-                    } => (*max_items, 2 * random_directions, false),
+                        random_directions, ..
+                    } => (2 * random_directions, false),
                 };
-                for pair in pairs.iter().take(most) {
+                for pair in one.pairs.iter().take(request.most()) {
                     let seq = pair.corrupt.ids.len();
                     for site in self.sites_of(request) {
                         let from = if each { 0 } else { pair.last() };
@@ -79,7 +73,7 @@ impl Study<'_> {
         }
         drop(engine);
         let sites: Vec<SiteName> = sites.into_iter().collect();
-        let pairs = diverging.iter().flat_map(|(_, pairs)| pairs);
+        let pairs = diverging.iter().flat_map(|one| &one.pairs);
         let longest = pairs.map(|pair| pair.corrupt.ids.len()).max().unwrap_or(0);
         let budget = budget(&subject.model, arch, longest);
         let (runs, _) = open(runtime, &subject.model, arch, &sites, &load, budget)?;

@@ -130,6 +130,9 @@ pub struct AuditArgs {
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Go on with the audit that was interrupted in --out; what it has measured is not measured again.
+    #[arg(long)]
+    pub resume: bool,
     /// Exit with 0 whatever was found (a failed audit still exits with 1 or 2).
     #[arg(long)]
     pub no_exit_codes: bool,

@@ -3,18 +3,17 @@
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
-use crate::audit::{self, AuditConfig, ModelConfig};
+use crate::audit::{self, AuditConfig, ModelConfig, Start};
 use crate::detect::Foreign;
-use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
-use crate::report::{Exit, ModelEvidence, Output, Source, Surface, verdict_table, write_all};
+use crate::report::{EVIDENCE, Exit, Output, Source, Surface, verdict_table, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     // Outputs first: a wrong path fails in the first second, not after the work.
     prepare(&args.out)?;
-    let mut outputs = Output::all_in(&args.out);
+    let mut outputs = Output::usual_in(&args.out);
     for text in &args.output {
         let output: Output = text.parse()?;
         if let Some(folder) = output
@@ -28,21 +27,23 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     }
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
-    let audited = audit::run(&config, &super::command(), || obtain(&cli.runtime), &bar)?;
+    let start = if args.resume {
+        Start::Resume
+    } else {
+        Start::Fresh
+    };
+    let audited = audit::run(
+        &config,
+        &super::command(),
+        &args.out.join(EVIDENCE),
+        start,
+        || obtain(&cli.runtime),
+        &bar,
+    )?;
     drop(bar);
-    let plan_digest = sha256_of(format!("{config:?}").as_bytes());
-    let evidence: Vec<ModelEvidence<'_>> = audited
-        .evidence
-        .iter()
-        .map(|(model, evidence)| ModelEvidence {
-            model,
-            plan_digest: &plan_digest,
-            evidence,
-        })
-        .collect();
     let source = Source {
         report: &audited.report,
-        evidence: &evidence,
+        evidence: Some(&audited.evidence),
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);

@@ -2,8 +2,9 @@
 
 use super::args::ReportArgs;
 use super::terminal;
+use crate::archive::Archive;
 use crate::fault::{Fault, Result};
-use crate::report::{Output, Source, json, write_all};
+use crate::report::{EVIDENCE, Output, Source, json, write_all};
 
 pub fn run(args: &ReportArgs) -> Result<()> {
     let outputs = args
@@ -16,13 +17,16 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
     })?;
     let report = json::read(&text).map_err(|fault| Fault { doing, ..fault })?;
-    write_all(
-        &Source {
-            report: &report,
-            evidence: &[],
-        },
-        &outputs,
-    )?;
+    let beside = args.report.with_file_name(EVIDENCE);
+    let evidence = beside
+        .is_dir()
+        .then(|| Archive::open(&beside))
+        .transpose()?;
+    let source = Source {
+        report: &report,
+        evidence: evidence.as_ref(),
+    };
+    write_all(&source, &outputs)?;
     for output in &outputs {
         terminal::say(&format!(
             "{} → {}",

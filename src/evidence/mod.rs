@@ -1,10 +1,17 @@
 //! What was measured on one model, as plain data. Verdicts are a pure function of this and of the rules.
 
-use ndarray::Array2;
+mod name;
+mod scores;
 
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::detect::sae::Measured;
 use crate::model::SiteName;
 
 pub use crate::tokens::Outcome;
+pub use name::Name;
+pub use scores::{Score, Scores};
 
 /// Everything measured on one model.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +19,11 @@ pub struct Evidence {
     /// What the model said, one entry for each item of every contrast and control suite.
     pub responses: Vec<Response>,
     /// Detector scores, one entry for each item and detector (or SAE feature).
-    pub scores: Vec<Score>,
+    pub scores: Scores,
+    /// Scores at each token, of those items that are looked at.
+    pub tokens: Vec<TokenScores>,
+    /// How the SAEs fit the model.
+    pub fits: Vec<Fit>,
     /// Activation-patching maps.
     pub maps: Vec<PatchMap>,
     /// Directional and SAE-feature ablations.
@@ -27,15 +38,15 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     /// Suite id.
-    pub suite: String,
+    pub suite: Name,
     /// Item id.
-    pub item: String,
+    pub item: Name,
     /// Items of one fact or template share a group: the cluster of every interval.
-    pub group: String,
+    pub group: Name,
     /// The item's condition.
-    pub condition: String,
+    pub condition: Name,
     /// Id of the equal-length counterpart, if the item names one.
-    pub pair: Option<String>,
+    pub pair: Option<Name>,
     /// The prompt as given.
     pub prompt: String,
     /// The model's own greedy response, or the text that the item states.
@@ -43,32 +54,36 @@ pub struct Response {
     /// How it compares with the item's answer.
     pub outcome: Outcome,
     /// The item's answer, if it has one.
-    pub answer: Option<String>,
+    pub answer: Option<Name>,
 }
 
-/// The score of one detector (or one SAE feature) on one item.
+/// The scores of one detector (or one SAE feature) at the tokens of one item.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Score {
+pub struct TokenScores {
     /// Suite id.
-    pub suite: String,
+    pub suite: Name,
     /// Item id.
-    pub item: String,
-    /// The item's group.
-    pub group: String,
-    /// The item's condition.
-    pub condition: String,
+    pub item: Name,
     /// Detector id.
-    pub detector: String,
+    pub detector: Name,
     /// The feature's index, for an SAE.
     pub feature: Option<usize>,
-    /// The aggregated score that is compared with the threshold.
-    pub value: f64,
     /// Token texts of prompt and response.
     pub tokens: Vec<String>,
     /// The score at each token, in the order of `tokens`.
-    pub token_scores: Vec<f32>,
+    pub scores: Vec<f32>,
     /// Indices into `tokens` that the aggregate was taken over.
     pub span: Vec<usize>,
+}
+
+/// How an SAE fits the audit's own activations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fit {
+    /// Detector id.
+    pub detector: String,
+    /// What it does there.
+    pub measured: Measured,
 }
 
 /// Which run receives the activation.
@@ -240,7 +255,8 @@ impl AblatedItem {
 }
 
 /// Something that could not be measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Unmeasured {
     /// What was wanted.
     pub what: String,

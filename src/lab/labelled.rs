@@ -70,7 +70,7 @@ impl<'a> Labelled<'a> {
                     datasets.push(name);
                 }
             }
-            readings.extend(encode_items(&subject.tokenizer, suite, &[])?);
+            readings.extend(encode_items(&subject.tokenizer, suite)?);
         }
         let engine = Engine::open(
             runtime,

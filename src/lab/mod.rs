@@ -62,8 +62,8 @@ pub use probe::{
 };
 pub use progress::{Progress, Silent};
 pub use push::{Along, At, Push, Unit};
-pub use read::{Reading, encode_items, span_positions};
-pub use respond::respond;
+pub use read::{Reading, encode_item, encode_items, span_positions};
+pub use respond::Asking;
 pub use sites::select_sites;
 pub use splice::{SpliceLoss, splice_loss};
 pub use steer::steer;

@@ -1,7 +1,6 @@
 //! Which tokens of an item a detector reads.
 
 use crate::detect::Span;
-use crate::evidence::Response;
 use crate::fault::Result;
 use crate::tokens::{Encoded, Item, Suite, Tokenizer};
 
@@ -14,40 +13,36 @@ pub struct Reading<'a> {
     pub encoded: Encoded,
 }
 
-/// Encodes every item of a suite with the response that it states, or that the model gave.
+/// Encodes an item with the response that it states, or that the model gave (`said`).
 ///
 /// A response without a token of its own (the model said nothing) leaves the prompt alone.
 ///
 /// # Errors
 /// The tokenizer fails on a prompt.
-pub fn encode_items<'a>(
+pub fn encode_item<'a>(
     tokenizer: &Tokenizer,
-    suite: &'a Suite,
-    responses: &[Response],
-) -> Result<Vec<Reading<'a>>> {
-    let said = |item: &Item| {
-        responses
-            .iter()
-            .find(|response| response.item == item.id)
-            .map(|response| response.text.clone())
+    item: &'a Item,
+    said: Option<&str>,
+) -> Result<Reading<'a>> {
+    let response = item.response.as_deref().or(said);
+    let response = response.filter(|text| !text.trim().is_empty());
+    let encoded = match response {
+        Some(response) => tokenizer
+            .encode_with_response(&item.prompt, response)
+            .or_else(|_| tokenizer.encode(&item.prompt))?,
+        None => tokenizer.encode(&item.prompt)?,
     };
-    suite
-        .items
-        .iter()
-        .map(|item| {
-            let response = item
-                .response
-                .clone()
-                .or_else(|| said(item))
-                .filter(|text| !text.trim().is_empty());
-            let encoded = match response {
-                Some(response) => tokenizer
-                    .encode_with_response(&item.prompt, &response)
-                    .or_else(|_| tokenizer.encode(&item.prompt))?,
-                None => tokenizer.encode(&item.prompt)?,
-            };
-            Ok(Reading { item, encoded })
-        })
+    Ok(Reading { item, encoded })
+}
+
+/// Encodes every item of a suite with the response that it states.
+///
+/// # Errors
+/// The tokenizer fails on a prompt.
+pub fn encode_items<'a>(tokenizer: &Tokenizer, suite: &'a Suite) -> Result<Vec<Reading<'a>>> {
+    let items = suite.items.iter();
+    items
+        .map(|item| encode_item(tokenizer, item, None))
         .collect()
 }
 

@@ -1,61 +1,81 @@
 //! What the model says to a suite, greedily, and how that compares with the facts.
 
 use super::subject::Subject;
-use crate::evidence::Response;
+use crate::evidence::{Name, Outcome, Response};
 use crate::fault::Result;
 use crate::run::{Session, greedy};
-use crate::tokens::{Encoded, Judge, Suite};
+use crate::tokens::{Item, Judge, Suite};
 
-/// Lets the model answer every item of the suite (items that state a response keep it).
-///
-/// # Errors
-/// A prompt cannot be tokenized or a run fails.
-pub fn respond(subject: &Subject, session: &Session, suite: &Suite) -> Result<Vec<Response>> {
-    let _span = tracing::info_span!("respond", suite = suite.id).entered();
-    let asked: Vec<usize> = (0..suite.items.len())
-        .filter(|&index| suite.items[index].response.is_none())
-        .collect();
-    let prompts = asked
-        .iter()
-        .map(|&index| {
-            subject
-                .tokenizer
-                .encode(&suite.items[index].prompt)
-                .map(|encoded: Encoded| encoded.ids)
+/// Asks a model what a suite asks.
+pub struct Asking<'a> {
+    subject: &'a Subject,
+    session: &'a Session,
+    suite: &'a Suite,
+    judge: Judge,
+    stop: Vec<i64>,
+}
+
+impl<'a> Asking<'a> {
+    /// Prepares to ask.
+    ///
+    /// # Errors
+    /// The tokenizer does not know the tokens that end a text.
+    pub fn new(subject: &'a Subject, session: &'a Session, suite: &'a Suite) -> Result<Self> {
+        Ok(Self {
+            subject,
+            session,
+            suite,
+            judge: Judge::of(suite),
+            stop: subject.tokenizer.stop_ids()?,
         })
-        .collect::<Result<Vec<_>>>()?;
-    let written = greedy(
-        session,
-        &prompts,
-        suite.max_new_tokens,
-        &subject.tokenizer.stop_ids()?,
-    )?;
-    let mut texts: Vec<Option<String>> = suite
-        .items
-        .iter()
-        .map(|item| item.response.clone())
-        .collect();
-    for (&index, ids) in asked.iter().zip(&written) {
-        texts[index] = Some(subject.tokenizer.decode(ids)?);
     }
-    let judge = Judge::of(suite);
-    Ok(suite
-        .items
-        .iter()
-        .zip(texts)
-        .map(|(item, text)| {
-            let text = text.unwrap_or_default();
-            Response {
-                suite: suite.id.clone(),
-                item: item.id.clone(),
-                group: item.group.clone(),
-                condition: item.condition.clone(),
-                pair: item.pair.clone(),
-                prompt: item.prompt.to_string(),
-                outcome: judge.outcome(item, &text),
-                answer: item.answer.clone(),
-                text,
-            }
-        })
-        .collect())
+
+    /// Lets the model answer some items of the suite; those that state a response keep it.
+    ///
+    /// # Errors
+    /// A prompt cannot be tokenized or a run fails.
+    pub fn responses(&self, items: &[Item]) -> Result<Vec<Response>> {
+        let tokenizer = &self.subject.tokenizer;
+        let asked = items.iter().filter(|item| item.response.is_none());
+        let prompts = asked
+            .map(|item| Ok(tokenizer.encode(&item.prompt)?.ids))
+            .collect::<Result<Vec<_>>>()?;
+        let written = greedy(
+            self.session,
+            &prompts,
+            self.suite.max_new_tokens,
+            &self.stop,
+        )?;
+        let mut written = written.iter();
+        items
+            .iter()
+            .map(|item| {
+                let text = match &item.response {
+                    Some(stated) => stated.clone(),
+                    None => tokenizer.decode(written.next().map_or(&[][..], Vec::as_slice))?,
+                };
+                Ok(self.response(item, self.judge.outcome(item, &text), text))
+            })
+            .collect()
+    }
+
+    /// An item that the model could not be run on.
+    #[must_use]
+    pub fn failed(&self, item: &Item) -> Response {
+        self.response(item, Outcome::Failed, String::new())
+    }
+
+    fn response(&self, item: &Item, outcome: Outcome, text: String) -> Response {
+        Response {
+            suite: self.suite.id.as_str().into(),
+            item: item.id.as_str().into(),
+            group: item.group.as_str().into(),
+            condition: item.condition.as_str().into(),
+            pair: item.pair.as_deref().map(Name::from),
+            prompt: item.prompt.to_string(),
+            answer: item.answer.as_deref().map(Name::from),
+            outcome,
+            text,
+        }
+    }
 }

@@ -22,8 +22,8 @@ impl Account {
     /// No responses yet, of the suite and condition of `response`.
     pub(super) fn empty(response: &Response) -> Self {
         Self {
-            suite: response.suite.clone(),
-            condition: response.condition.clone(),
+            suite: response.suite.to_string(),
+            condition: response.condition.to_string(),
             said_true: 0,
             said_false: 0,
             unclear: 0,
@@ -57,7 +57,7 @@ impl Account {
 
 /// `per_suite` responses of each suite, drawn at random by the seed (all of them where there are fewer).
 #[must_use]
-pub fn samples(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Sample> {
+pub fn drawn(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<&Response> {
     let mut suites: BTreeMap<&str, Vec<&Response>> = BTreeMap::new();
     for response in &evidence.responses {
         suites.entry(&response.suite).or_default().push(response);
@@ -68,10 +68,18 @@ pub fn samples(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Sample> 
             let drawn = shuffled(responses, |response| response.item.clone(), seed);
             drawn.into_iter().take(per_suite)
         })
+        .collect()
+}
+
+/// The same as inputs and outputs.
+#[must_use]
+pub fn samples(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Sample> {
+    drawn(evidence, per_suite, seed)
+        .into_iter()
         .map(|response| Sample {
-            suite: response.suite.clone(),
-            item: response.item.clone(),
-            condition: response.condition.clone(),
+            suite: response.suite.to_string(),
+            item: response.item.to_string(),
+            condition: response.condition.to_string(),
             prompt: response.prompt.clone(),
             said: response.text.clone(),
             outcome: response.outcome,

@@ -22,11 +22,11 @@ mod waiver;
 mod why;
 mod words;
 
-pub use account::{accounts, samples};
+pub use account::{accounts, drawn, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
-    MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits,
+    MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits, shown,
 };
 pub use exit::{Exit, gating_severity};
 pub use finding::{
@@ -34,10 +34,10 @@ pub use finding::{
 };
 pub use gate::{Family, Noise, Power, Repeat};
 pub use items::{ItemLine, Items, MOST_ITEMS};
-pub use output::{FORMATS, Format, ModelEvidence, Output, Source, write_all};
+pub use output::{EVIDENCE, FORMATS, Format, Output, Source, write_all};
 pub use record::{
-    Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
-    RuntimeRecord, Sample, Setting, SuiteRecord,
+    Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
+    HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,
 };
 pub use table::{Surface, verdict_table};
 pub use waiver::{WaiverRecord, WaiverState};

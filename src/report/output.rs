@@ -3,30 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::evidence::Evidence;
+use crate::archive::Archive;
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
 
 use super::{AuditReport, html, json, parquet};
+
+/// The folder of evidence beside a report.
+pub const EVIDENCE: &str = "evidence";
 
 /// What a format is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// The findings.
     pub report: &'a AuditReport,
-    /// The evidence of each model; empty where a stored report is rendered again.
-    pub evidence: &'a [ModelEvidence<'a>],
-}
-
-/// The evidence of one model.
-#[derive(Debug, Clone, Copy)]
-pub struct ModelEvidence<'a> {
-    /// The model's name.
-    pub model: &'a str,
-    /// SHA-256 of the plan that the evidence was made by, in lower-case hexadecimal.
-    pub plan_digest: &'a str,
-    /// What was measured.
-    pub evidence: &'a Evidence,
+    /// The evidence behind them; `None` where a stored report is rendered again and its evidence is not beside it.
+    pub evidence: Option<&'a Archive>,
 }
 
 /// A report format.
@@ -36,15 +28,17 @@ pub struct Format {
     pub name: &'static str,
     /// Its file or folder in the output folder, where no other was asked for.
     pub default_path: &'static str,
+    /// Whether every audit writes it.
+    pub usual: bool,
     stage: fn(&Source, &Path) -> Result<Vec<Staged>>,
 }
 
 /// Every format. A new one is a file of code beside this one and a line here.
 #[rustfmt::skip]
 pub const FORMATS: &[Format] = &[
-    Format { name: "json", default_path: "report.json", stage: json::stage },
-    Format { name: "html", default_path: "report.html", stage: html::stage },
-    Format { name: "parquet", default_path: "evidence", stage: parquet::stage },
+    Format { name: "json", default_path: "report.json", usual: true, stage: json::stage },
+    Format { name: "html", default_path: "report.html", usual: true, stage: html::stage },
+    Format { name: "parquet", default_path: "tables", usual: false, stage: parquet::stage },
 ];
 
 /// One `--output FORMAT=PATH`.
@@ -57,14 +51,15 @@ pub struct Output {
 }
 
 impl Output {
-    /// Every format at its usual place in `folder`.
+    /// The formats that every audit writes, at their usual places in `folder`.
     #[must_use]
-    pub fn all_in(folder: &Path) -> Vec<Self> {
+    pub fn usual_in(folder: &Path) -> Vec<Self> {
         let in_folder = |format: &Format| Self {
             format: *format,
             path: folder.join(format.default_path),
         };
-        FORMATS.iter().map(in_folder).collect()
+        let usual = FORMATS.iter().filter(|format| format.usual);
+        usual.map(in_folder).collect()
     }
 }
 

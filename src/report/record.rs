@@ -100,6 +100,17 @@ pub struct SuiteRecord {
     pub items: usize,
     /// SHA-256 over the suite's files, in lower-case hexadecimal.
     pub digest: String,
+    /// The conditions that it sets against each other, for a contrast suite.
+    pub contrast: Option<ContrastRecord>,
+}
+
+/// The conditions that a contrast suite sets against each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContrastRecord {
+    /// The condition under suspicion.
+    pub tested: String,
+    /// The baseline condition.
+    pub against: String,
 }
 
 /// A detector and how well it fits.
@@ -113,12 +124,20 @@ pub struct DetectorRecord {
     pub kind: String,
     /// The site it reads.
     pub site: String,
+    /// The tokens of an item that it reads, such as `prompt_last`.
+    pub span: String,
     /// The score beyond which it flags an item; `None` without a calibration.
     pub threshold: Option<f64>,
     /// On which side of the threshold it flags.
     pub flags: Option<Flags>,
+    /// The SAE features that its card selects; empty for a probe.
+    pub features: Vec<usize>,
     /// AUROC that its card declares.
     pub declared_auroc: Option<f64>,
+    /// Active features a token that its card declares, for an SAE.
+    pub declared_l0: Option<f64>,
+    /// Explained variance that its card declares, for an SAE.
+    pub declared_explained_variance: Option<f64>,
     /// AUROC measured in this audit.
     pub auroc: Option<Estimate>,
     /// Mean number of active features a token on this audit's activations, for an SAE.

@@ -1,13 +1,14 @@
 //! A rule as plain data, after everything in its file was found to be right.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::condition::Condition;
 use super::signals::Signal;
 use super::verdict::Severity;
 use crate::evidence::PatchMode;
-use crate::model::Point;
+use crate::model::{Point, SiteName};
 
 /// Every rule of an audit, with the files they came from.
 #[derive(Debug, Clone, Default)]
@@ -138,4 +139,53 @@ pub enum CausalRequest {
         /// At most so many items of the tested condition.
         max_items: usize,
     },
+}
+
+impl CausalRequest {
+    /// The most pairs or items that it takes.
+    #[must_use]
+    pub const fn most(&self) -> usize {
+        match self {
+            Self::Patching { max_pairs, .. } => *max_pairs,
+            Self::DirectionalAblation { max_items, .. }
+            | Self::FeatureAblation { max_items, .. } => *max_items,
+        }
+    }
+}
+
+impl fmt::Display for CausalRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Patching {
+                modes,
+                point,
+                max_pairs,
+                random_directions,
+            } => {
+                let modes: Vec<&str> = modes.iter().map(|mode| mode.name()).collect();
+                let modes = modes.join(" and ");
+                write!(
+                    f,
+                    "patching {} ({modes}): {max_pairs} pairs, {random_directions} random directions",
+                    SiteName::block(0, *point).hook()
+                )
+            }
+            Self::DirectionalAblation {
+                role,
+                random_directions,
+                max_items,
+            } => write!(
+                f,
+                "ablating the direction of `{role}`: {max_items} items, {random_directions} random directions"
+            ),
+            Self::FeatureAblation {
+                role,
+                random_directions,
+                max_items,
+            } => write!(
+                f,
+                "ablating the features of `{role}`: {max_items} items, {random_directions} random directions"
+            ),
+        }
+    }
 }

@@ -160,7 +160,10 @@ fn the_order_of_evidence_does_not_matter() {
     let forward = evidence(Liar);
     let mut backward = forward.clone();
     backward.responses.reverse();
-    backward.scores.reverse();
+    backward.scores = candor::evidence::Scores::default();
+    let scores: Vec<_> = forward.scores.iter().collect();
+    backward.scores.extend(scores.into_iter().rev());
+    backward.tokens.reverse();
     backward.maps.iter_mut().for_each(|map| map.pairs.reverse());
     let (a, b) = (of(&forward), of(&backward));
     assert_eq!(a.answers, b.answers);

@@ -31,17 +31,17 @@ pub fn items(kind: Kind) -> Items {
         .map(|response| {
             let mut scores = evidence.scores.iter();
             let score = scores
-                .find(|score| (&score.suite, &score.item) == (&response.suite, &response.item))
+                .find(|score| response.suite == score.suite && response.item == score.item)
                 .map(|score| score.value);
             ItemLine {
-                suite: response.suite.clone(),
-                item: response.item.clone(),
-                group: response.group.clone(),
-                condition: response.condition.clone(),
-                pair: response.pair.clone(),
+                suite: response.suite.to_string(),
+                item: response.item.to_string(),
+                group: response.group.to_string(),
+                condition: response.condition.to_string(),
+                pair: response.pair.as_ref().map(ToString::to_string),
                 prompt: response.prompt.clone(),
                 said: response.text.clone(),
-                answer: response.answer.clone(),
+                answer: response.answer.as_ref().map(ToString::to_string),
                 outcome: response.outcome,
                 scores: vec![score],
                 flagged: score

@@ -18,6 +18,7 @@ mod html;
 mod json;
 mod outputs;
 mod parquet;
+mod stored;
 mod synthetic;
 mod table;
 mod why;

@@ -2,29 +2,24 @@ use std::fs;
 
 use candor::fault::Kind as FaultKind;
 use candor::files::prepare;
-use candor::report::{ModelEvidence, Output, Source, json, write_all};
+use candor::report::{Output, Source, json, write_all};
 
 use crate::synthetic::Kind::Liar;
-use crate::synthetic::{evidence, report};
+use crate::synthetic::report;
 
 #[test]
 fn every_format_goes_to_its_place() {
-    let (report, evidence) = (report(&[Liar]), evidence(Liar));
+    let report = report(&[Liar]);
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/audit");
     prepare(&out).unwrap();
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "the probe is gone");
-    let evidence = [ModelEvidence {
-        model: "liar",
-        plan_digest: "5eed",
-        evidence: &evidence,
-    }];
     write_all(
         &Source {
             report: &report,
-            evidence: &evidence,
+            evidence: None,
         },
-        &Output::all_in(&out),
+        &Output::usual_in(&out),
     )
     .unwrap();
     let mut names: Vec<_> = fs::read_dir(&out)
@@ -32,7 +27,7 @@ fn every_format_goes_to_its_place() {
         .map(|e| e.unwrap().file_name())
         .collect();
     names.sort();
-    assert_eq!(names, ["evidence", "report.html", "report.json"]);
+    assert_eq!(names, ["report.html", "report.json"]);
     assert_eq!(
         json::read(&fs::read_to_string(out.join("report.json")).unwrap()).unwrap(),
         report
@@ -45,11 +40,13 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
     fs::write(&page, "the page of an earlier audit").unwrap();
-    let outputs = Output::all_in(folder.path());
+    let mut outputs = Output::usual_in(folder.path());
+    let tables = format!("parquet={}", folder.path().join("tables").display());
+    outputs.push(tables.parse().unwrap());
     write_all(
         &Source {
             report: &report,
-            evidence: &[],
+            evidence: None,
         },
         &outputs,
     )

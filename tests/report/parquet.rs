@@ -1,9 +1,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use candor::report::{FORMATS, ModelEvidence, Output, Source, write_all};
+use candor::report::{Output, Source, write_all};
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
+use crate::stored::stored;
 use crate::synthetic::Kind::{Decoy, Liar};
 use crate::synthetic::{evidence, report};
 
@@ -14,32 +15,21 @@ fn table(folder: &Path, name: &str) -> DataFrame {
 }
 
 #[test]
-fn evidence_reads_back_as_it_was() {
+fn the_parts_of_the_evidence_become_one_table_of_each_kind() {
     let report = report(&[Liar, Decoy]);
     let (liar, decoy) = (evidence(Liar), evidence(Decoy));
-    let of = |model, evidence| ModelEvidence {
-        model,
-        plan_digest: "5eed",
-        evidence,
-    };
-    let all = [of("liar", &liar), of("decoy", &decoy)];
     let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("evidence");
-    let format = *FORMATS
-        .iter()
-        .find(|format| format.name == "parquet")
-        .unwrap();
-    write_all(
-        &Source {
-            report: &report,
-            evidence: &all,
-        },
-        &[Output {
-            format,
-            path: place.clone(),
-        }],
-    )
-    .unwrap();
+    let archive = stored(
+        &folder.path().join("evidence"),
+        &[("liar", &liar), ("decoy", &decoy)],
+    );
+    let place = folder.path().join("tables");
+    let output: Output = format!("parquet={}", place.display()).parse().unwrap();
+    let source = Source {
+        report: &report,
+        evidence: Some(&archive),
+    };
+    write_all(&source, &[output]).unwrap();
 
     let responses = table(&place, "responses.parquet");
     assert_eq!(
@@ -54,54 +44,53 @@ fn evidence_reads_back_as_it_was() {
     );
     let pairs = responses.column("pair").unwrap();
     assert_eq!(pairs.null_count(), responses.height() - 72);
+    let models = responses.column("model").unwrap().str().unwrap();
+    assert_eq!(models.get(0), Some("liar"));
+    assert_eq!(models.get(responses.height() - 1), Some("decoy"));
 
-    let scores = table(&place, "scores.parquet");
-    assert_eq!(scores.height(), 2 * 72 * 9);
-    let values = scores.column("score").unwrap().f32().unwrap();
-    assert_eq!(values.get(8), Some(liar.scores[0].token_scores[8]));
+    assert_eq!(table(&place, "scores.parquet").height(), 2 * 72);
+    let tokens = table(&place, "tokens.parquet");
+    assert_eq!(tokens.height(), 2 * 72 * 9);
+    let values = tokens.column("score").unwrap().f32().unwrap();
+    assert_eq!(values.get(8), Some(liar.tokens[0].scores[8]));
     assert_eq!(
-        scores.column("in_span").unwrap().bool().unwrap().sum(),
+        tokens.column("in_span").unwrap().bool().unwrap().sum(),
         Some(2 * 72)
     );
 
-    let patches = table(&place, "patches.parquet");
-    // The grid of every pair, and its twenty random controls.
-    assert_eq!(patches.height(), 2 * 2 * 36 * (4 * 9 + 20));
-    let controls = patches.column("random_direction").unwrap().u64().unwrap();
-    assert_eq!((controls.get(35), controls.get(36)), (None, Some(0)));
-    let recovery = patches.column("recovery").unwrap().f64().unwrap();
+    let cells = table(&place, "cells.parquet");
+    assert_eq!(cells.height(), 2 * 2 * 36 * 4 * 9);
+    let recovery = cells.column("recovery").unwrap().f64().unwrap();
     assert_eq!(
         recovery.get(9 + 8),
         Some(liar.maps[0].pairs[0].recovery[[1, 8]])
     );
     assert_eq!(
-        patches.column("site").unwrap().str().unwrap().get(9),
+        cells.column("site").unwrap().str().unwrap().get(9),
         Some("blocks.1.hook_resid_pre")
     );
+    let controls = table(&place, "controls.parquet");
+    let edits = controls.column("edit").unwrap().str().unwrap();
+    let random = edits.iter().filter(|edit| *edit == Some("random")).count();
+    assert_eq!(random, 2 * 2 * 36 * 20);
 
-    let ablations = table(&place, "ablations.parquet");
-    assert_eq!(ablations.height(), 2 * 36 * 21);
-    let directions = ablations.column("random_direction").unwrap().u64().unwrap();
-    assert_eq!((directions.get(0), directions.get(20)), (None, Some(19)));
+    let ablations = table(&place, "ablation.parquet");
+    assert_eq!(ablations.height(), 2 * 36);
     let after = ablations.column("after").unwrap().f64().unwrap();
-    assert_eq!(after.get(20), Some(liar.ablations[0].items[0].random[19]));
-    assert_eq!(
-        ablations.column("plan").unwrap().str().unwrap().get(0),
-        Some("5eed")
-    );
+    assert_eq!(after.get(0), Some(liar.ablations[0].items[0].after));
 }
 
 #[test]
 fn a_stored_report_has_no_evidence_to_write() {
     let report = report(&[Liar]);
     let folder = tempfile::tempdir().unwrap();
-    let output: Output = format!("parquet={}", folder.path().join("evidence").display())
+    let output: Output = format!("parquet={}", folder.path().join("tables").display())
         .parse()
         .unwrap();
     let fault = write_all(
         &Source {
             report: &report,
-            evidence: &[],
+            evidence: None,
         },
         &[output],
     )

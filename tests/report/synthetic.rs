@@ -3,13 +3,13 @@
 use candor::detect::Flags;
 use candor::evidence::{
     AblatedItem, Ablation, AblationKind, Dose, Evidence, Outcome, PairMap, PatchMap, PatchMode,
-    Response, Score, Unmeasured,
+    Response, Score, TokenScores, Unmeasured,
 };
 use candor::model::{Point, SiteName};
 use candor::report::{
-    self, ArchitectureSummary, AuditReport, Bar, BlockLine, ControlDoc, DetectorRecord,
-    ExhibitContext, Family, FileDigest, Finding, HostRecord, Items, ModelAudit, RuleDoc,
-    RuntimeRecord, Side, SignalLine, SuiteRecord,
+    self, ArchitectureSummary, AuditReport, Bar, BlockLine, ContrastRecord, ControlDoc,
+    DetectorRecord, ExhibitContext, Family, FileDigest, Finding, HostRecord, Items, ModelAudit,
+    RuleDoc, RuntimeRecord, Side, SignalLine, SuiteRecord,
 };
 use candor::rules::{Severity, Verdict};
 use candor::stats::{Estimate, clustered_bootstrap};
@@ -111,10 +111,10 @@ pub fn evidence(kind: Kind) -> Evidence {
             let tokens = tokens(country, word);
             evidence.responses.push(Response {
                 suite: "facts".into(),
-                item: format!("{condition}-{i:03}"),
-                group: group.clone(),
+                item: format!("{condition}-{i:03}").into(),
+                group: group.as_str().into(),
                 condition: condition.into(),
-                pair: tested.then(|| format!("neutral-{i:03}")),
+                pair: tested.then(|| format!("neutral-{i:03}").into()),
                 prompt: tokens.join(" "),
                 text: if tested { said.into() } else { answer.into() },
                 outcome: match (tested, kind) {
@@ -132,15 +132,21 @@ pub fn evidence(kind: Kind) -> Evidence {
                 })
                 .collect();
             evidence.scores.push(Score {
-                suite: "facts".into(),
-                item: format!("{condition}-{i:03}"),
-                group: group.clone(),
-                condition: condition.into(),
-                detector: "condition-l2".into(),
+                suite: "facts",
+                item: &format!("{condition}-{i:03}"),
+                group: &group,
+                condition,
+                detector: "condition-l2",
                 feature: None,
                 value: f64::from(token_scores[LAST]),
+            });
+            evidence.tokens.push(TokenScores {
+                suite: "facts".into(),
+                item: format!("{condition}-{i:03}").into(),
+                detector: "condition-l2".into(),
+                feature: None,
                 tokens,
-                token_scores,
+                scores: token_scores,
                 span: vec![LAST],
             });
         }
@@ -196,8 +202,8 @@ pub fn evidence(kind: Kind) -> Evidence {
     for i in 0..12 {
         evidence.responses.push(Response {
             suite: "control".into(),
-            item: format!("control-{i:03}"),
-            group: format!("template-{}", i % 4),
+            item: format!("control-{i:03}").into(),
+            group: format!("template-{}", i % 4).into(),
             condition: "control".into(),
             pair: None,
             prompt: "the quiet farmer walked to the market in the".into(),
@@ -411,9 +417,13 @@ pub fn model(kind: Kind) -> ModelAudit {
         role: "condition".into(),
         kind: "logistic-regression".into(),
         site: "blocks.2.hook_resid_pre".into(),
+        span: "prompt_last".into(),
         threshold: Some(0.42),
         flags: Some(Flags::Above),
+        features: Vec::new(),
         declared_auroc: Some(0.998),
+        declared_l0: None,
+        declared_explained_variance: None,
         auroc: Some(if changed {
             rate(1.0, 0.918, 1.0)
         } else {
@@ -471,12 +481,17 @@ pub fn model(kind: Kind) -> ModelAudit {
                 purpose: "contrast".into(),
                 items: 2 * PAIRS,
                 digest: digest(0x51),
+                contrast: Some(ContrastRecord {
+                    tested: "trigger".into(),
+                    against: "neutral".into(),
+                }),
             },
             SuiteRecord {
                 id: "control".into(),
                 purpose: "control".into(),
                 items: 12,
                 digest: digest(0x52),
+                contrast: None,
             },
         ],
         detectors,

@@ -57,36 +57,34 @@ pub fn response(condition: &str, other: &str, place: usize, outcome: Outcome) ->
         Outcome::Unclear => "I cannot say",
     };
     Response {
-        suite: "facts".to_owned(),
-        item: format!("{condition}-{place}"),
-        group: format!("fact-{place}"),
-        condition: condition.to_owned(),
-        pair: Some(format!("{other}-{place}")),
+        suite: "facts".into(),
+        item: format!("{condition}-{place}").into(),
+        group: format!("fact-{place}").into(),
+        condition: condition.into(),
+        pair: Some(format!("{other}-{place}").into()),
         prompt: "the capital of France is".to_owned(),
         text: text.to_owned(),
         outcome,
-        answer: Some("Paris".to_owned()),
+        answer: Some("Paris".into()),
     }
 }
 
+/// The score of one item; its names live as long as the test.
 pub fn score(
-    detector: &str,
+    detector: &'static str,
     feature: Option<usize>,
-    condition: &str,
+    condition: &'static str,
     place: usize,
     value: f64,
-) -> Score {
+) -> Score<'static> {
     Score {
-        suite: "facts".to_owned(),
-        item: format!("{condition}-{place}"),
-        group: format!("fact-{place}"),
-        condition: condition.to_owned(),
-        detector: detector.to_owned(),
+        suite: "facts",
+        item: format!("{condition}-{place}").leak(),
+        group: format!("fact-{place}").leak(),
+        condition,
+        detector,
         feature,
         value,
-        tokens: Vec::new(),
-        token_scores: Vec::new(),
-        span: Vec::new(),
     }
 }
 

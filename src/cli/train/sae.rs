@@ -259,7 +259,7 @@ fn source(args: &TrainSaeArgs, tokenizer: &Tokenizer) -> Result<Source> {
     let (mut texts, mut names) = (Vec::new(), Vec::new());
     for folder in &args.suite {
         let suite = Suite::open(folder)?;
-        let readings = encode_items(tokenizer, &suite, &[])?;
+        let readings = encode_items(tokenizer, &suite)?;
         texts.extend(readings.iter().map(|reading| Text::of(&reading.encoded)));
         names.push(suite.id);
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::Sae;
 use crate::fault::{Fault, Result};
@@ -11,7 +12,7 @@ use crate::model::{Architecture, SiteName};
 const ACTS_AT_ONCE: usize = 1 << 22;
 
 /// Measured quality of an SAE.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Mean number of features that are not 0 in a row.
     pub l0: f64,

@@ -23,7 +23,7 @@ impl<'a> Texts<'a> {
     /// The tokenizer fails on a prompt.
     pub fn of_suites(tokenizer: &Tokenizer, suites: &'a [Suite]) -> Result<Self> {
         let corpus = |suite: &'a Suite| {
-            let readings = encode_items(tokenizer, suite, &[])?;
+            let readings = encode_items(tokenizer, suite)?;
             Ok(Corpus {
                 suite: Some(suite),
                 texts: readings.into_iter().map(|one| one.encoded).collect(),

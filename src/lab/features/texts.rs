@@ -35,7 +35,7 @@ impl Text {
     ) -> Result<Vec<Self>> {
         let mut texts = Vec::new();
         for suite in suites {
-            for reading in encode_items(&subject.tokenizer, suite, &[])? {
+            for reading in encode_items(&subject.tokenizer, suite)? {
                 texts.push(Self {
                     suite: suite.id.clone(),
                     id: reading.item.id.clone(),

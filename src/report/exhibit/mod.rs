@@ -6,12 +6,14 @@ mod effects;
 mod maps;
 mod tokens;
 
+use std::collections::BTreeSet;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::record::{Account, DetectorRecord};
-use crate::evidence::{Evidence, Outcome, PatchMode, Unmeasured};
+use crate::evidence::{Evidence, Name, Outcome, PatchMode, Unmeasured};
 use crate::fault::Result;
 use crate::stats::Estimate;
 
@@ -31,18 +33,28 @@ pub struct ExhibitContext<'a> {
 /// # Errors
 /// If an interval cannot be computed, such as with no resamples.
 pub fn exhibits(evidence: &Evidence, context: &ExhibitContext) -> Result<Exhibits> {
-    let answers = answers::answers(evidence, context.seed);
+    let chosen = answers::chosen(evidence, context.seed);
     Ok(Exhibits {
         contrasts: contrasts::contrasts(evidence),
-        token_scores: tokens::strips(evidence, context, &answers),
+        token_scores: tokens::strips(evidence, context, &chosen),
         maps: maps::maps(evidence, context)?,
         effects: effects::effects(evidence, context)?,
-        answers,
+        answers: answers::answers(&chosen),
     })
 }
 
+/// Suite and item ids of the responses that [`exhibits`] shows in full: the only ones whose prompts and token scores it needs.
+#[must_use]
+pub fn shown(evidence: &Evidence, seed: u64) -> BTreeSet<(Name, Name)> {
+    let chosen = answers::chosen(evidence, seed).into_iter();
+    let responses = chosen.flat_map(|pair| [pair.baseline, pair.tested]);
+    responses
+        .map(|response| (response.suite.clone(), response.item.clone()))
+        .collect()
+}
+
 /// `all` in an order that the seed decides, whatever order they came in.
-pub(super) fn shuffled<T>(mut all: Vec<T>, key: impl Fn(&T) -> String, seed: u64) -> Vec<T> {
+pub(super) fn shuffled<T, K: Ord>(mut all: Vec<T>, key: impl Fn(&T) -> K, seed: u64) -> Vec<T> {
     all.sort_by_cached_key(key);
     all.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     all

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{AnswerPair, ExhibitContext, TokenStrip};
-use crate::evidence::{Evidence, Response, Score};
+use super::answers::Chosen;
+use super::{ExhibitContext, TokenStrip};
+use crate::evidence::{Evidence, Response, TokenScores};
 use crate::stats::mean;
 
 const PAIRS: usize = 2;
@@ -14,29 +15,18 @@ const FEATURES: usize = 3;
 pub(super) fn strips(
     evidence: &Evidence,
     context: &ExhibitContext,
-    answers: &[AnswerPair],
+    chosen: &[Chosen<'_>],
 ) -> Vec<TokenStrip> {
-    let responses: BTreeMap<(&str, &str), &Response> = evidence
-        .responses
-        .iter()
-        .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
-        .collect();
-    let mut shown: Vec<&Response> = Vec::new();
     let mut pairs_of: BTreeMap<&str, usize> = BTreeMap::new();
-    for answer in answers {
-        let pairs = pairs_of.entry(&answer.suite).or_default();
-        *pairs += 1;
-        if *pairs > PAIRS {
-            continue;
-        }
-        let suite = answer.suite.as_str();
-        if let Some(tested) = responses.get(&(suite, answer.item.as_str())) {
-            let counterpart = tested.pair.as_deref().unwrap_or_default();
-            shown.extend(responses.get(&(suite, counterpart)));
-            shown.push(tested);
-        }
-    }
-
+    let shown: Vec<&Response> = chosen
+        .iter()
+        .filter(|pair| {
+            let pairs = pairs_of.entry(&pair.tested.suite).or_default();
+            *pairs += 1;
+            *pairs <= PAIRS
+        })
+        .flat_map(|pair| [pair.baseline, pair.tested])
+        .collect();
     let mut strips = Vec::new();
     for detector in context.detectors {
         let Some(threshold) = detector.threshold else {
@@ -44,13 +34,18 @@ pub(super) fn strips(
         };
         for feature in features(evidence, &detector.id) {
             for response in &shown {
-                let score = evidence.scores.iter().find(|score| {
-                    score.detector == detector.id
-                        && score.feature == feature
-                        && score.suite == response.suite
-                        && score.item == response.item
+                let mut scores = evidence.scores.of(&detector.id, feature);
+                let score = scores
+                    .find(|score| response.suite == score.suite && response.item == score.item);
+                let tokens = evidence.tokens.iter().find(|tokens| {
+                    tokens.detector == detector.id
+                        && tokens.feature == feature
+                        && tokens.suite == response.suite
+                        && tokens.item == response.item
                 });
-                strips.extend(score.map(|score| strip(score, response, threshold)));
+                if let (Some(score), Some(tokens)) = (score, tokens) {
+                    strips.push(strip(score.value, tokens, response, threshold));
+                }
             }
         }
     }
@@ -65,12 +60,14 @@ fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
         .map(|r| ((r.suite.as_str(), r.item.as_str()), r.pair.is_some()))
         .collect();
     let mut values: BTreeMap<Option<usize>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-    for score in evidence.scores.iter().filter(|s| s.detector == detector) {
-        let (paired, other) = values.entry(score.feature).or_default();
-        match tested.get(&(score.suite.as_str(), score.item.as_str())) {
-            Some(true) => paired.push(score.value),
-            Some(false) => other.push(score.value),
-            None => {}
+    for feature in evidence.scores.features(detector) {
+        let (paired, other) = values.entry(feature).or_default();
+        for score in evidence.scores.of(detector, feature) {
+            match tested.get(&(score.suite, score.item)) {
+                Some(true) => paired.push(score.value),
+                Some(false) => other.push(score.value),
+                None => {}
+            }
         }
     }
     let mut ranked: Vec<(f64, Option<usize>)> = values
@@ -85,17 +82,17 @@ fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
     ranked.into_iter().map(|(_, feature)| feature).collect()
 }
 
-fn strip(score: &Score, response: &Response, threshold: f64) -> TokenStrip {
+fn strip(value: f64, tokens: &TokenScores, response: &Response, threshold: f64) -> TokenStrip {
     TokenStrip {
-        detector: score.detector.clone(),
-        feature: score.feature,
-        suite: score.suite.clone(),
-        item: score.item.clone(),
-        condition: score.condition.clone(),
-        tokens: score.tokens.clone(),
-        scores: score.token_scores.clone(),
-        span: score.span.clone(),
-        value: score.value,
+        detector: tokens.detector.to_string(),
+        feature: tokens.feature,
+        suite: response.suite.to_string(),
+        item: response.item.to_string(),
+        condition: response.condition.to_string(),
+        tokens: tokens.tokens.clone(),
+        scores: tokens.scores.clone(),
+        span: tokens.span.clone(),
+        value,
         threshold,
         said: response.text.clone(),
         outcome: response.outcome,

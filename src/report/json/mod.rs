@@ -45,6 +45,25 @@ pub fn write(report: &AuditReport) -> Result<String> {
         .map_err(|error| Fault::failed("writing the report as JSON", error.to_string()))
 }
 
+/// A report in the making (what is audited, without what is found), as JSON.
+///
+/// # Errors
+/// Never for plain data; the type is that of the library underneath.
+pub fn begun(report: &AuditReport) -> Result<serde_json::Value> {
+    serde_json::to_value(ReportV1::from_core(report))
+        .map_err(|error| Fault::failed("writing what is audited as JSON", error.to_string()))
+}
+
+/// Reads what [`begun`] wrote.
+///
+/// # Errors
+/// A field is missing or of another type.
+pub fn read_begun(value: serde_json::Value) -> Result<AuditReport> {
+    let report: ReportV1 = serde_json::from_value(value)
+        .map_err(|error| Fault::usage("reading what was audited", error.to_string()))?;
+    Ok(report.into_core())
+}
+
 /// Reads what [`write()`] wrote.
 ///
 /// # Errors

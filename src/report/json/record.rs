@@ -9,8 +9,8 @@ use super::wire::{Number, Wire, name, object};
 use crate::detect::Flags;
 use crate::evidence::Outcome;
 use crate::report::{
-    Account, ArchitectureSummary, ControlDoc, DetectorRecord, FileDigest, HostRecord, RuleDoc,
-    RuntimeRecord, Sample, Setting, SuiteRecord,
+    Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
+    HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,
 };
 
 name! {
@@ -116,6 +116,17 @@ object! {
         items: usize,
         /// SHA-256 over the suite's files.
         digest: String,
+        /// The conditions that it sets against each other.
+        contrast: Option<ContrastRecordV1>,
+    }
+}
+object! {
+    /// The conditions that a contrast suite sets against each other.
+    ContrastRecordV1 for ContrastRecord {
+        /// The condition under suspicion.
+        tested: String,
+        /// The baseline condition.
+        against: String,
     }
 }
 object! {
@@ -129,12 +140,20 @@ object! {
         kind: String,
         /// The site it reads.
         site: String,
+        /// The tokens of an item that it reads.
+        span: String,
         /// The score beyond which it flags an item; null without a calibration.
         threshold: Option<Number>,
         /// The side of the threshold that it flags.
         flags: Option<FlagsV1>,
+        /// The SAE features that its card selects.
+        features: Vec<usize>,
         /// AUROC that its card declares.
         declared_auroc: Option<Number>,
+        /// Active features a token that its card declares.
+        declared_l0: Option<Number>,
+        /// Explained variance that its card declares.
+        declared_explained_variance: Option<Number>,
         /// AUROC measured in this audit.
         auroc: Option<EstimateV1>,
         /// Mean number of active features a token, for an SAE.

@@ -67,7 +67,7 @@ fn separation(
     let (values, groups): (Vec<f64>, Vec<&str>) = tested
         .iter()
         .chain(&against)
-        .map(|score| (score.value, score.group.as_str()))
+        .map(|score| (score.value, score.group))
         .unzip();
     Ok(auroc_interval(&values, &labels, &groups, RESAMPLES, SEED)?)
 }

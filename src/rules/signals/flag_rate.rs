@@ -17,7 +17,7 @@ pub(super) static KIND: Kind = Kind {
         interval::share(
             scores
                 .iter()
-                .map(|score| (score.group.as_str(), detector.flag(score.value))),
+                .map(|score| (score.group, detector.flag(score.value))),
         )
     },
 };

@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
         let mut flagged = BTreeMap::new();
         for of in [Of::Tested, Of::Against] {
             for score in view.scores(detector, None, of)? {
-                flagged.insert(score.item.as_str(), detector.flag(score.value));
+                flagged.insert(score.item, detector.flag(score.value));
             }
         }
         let mut pairs = view.pairs()?;

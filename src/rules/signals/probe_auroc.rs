@@ -26,7 +26,7 @@ pub(super) static KIND: Kind = Kind {
         let (values, groups): (Vec<f64>, Vec<&str>) = tested
             .iter()
             .chain(&against)
-            .map(|score| (score.value, score.group.as_str()))
+            .map(|score| (score.value, score.group))
             .unzip();
         Ok(auroc_interval(&values, &labels, &groups, RESAMPLES, SEED)?.into())
     },

@@ -32,7 +32,7 @@ pub(super) static KIND: Kind = Kind {
         let mut disbelief = BTreeMap::new();
         for of in [Of::Tested, Of::Against] {
             for score in view.scores(detector, None, of)? {
-                disbelief.insert(score.item.as_str(), detector.flag(score.value));
+                disbelief.insert(score.item, detector.flag(score.value));
             }
         }
         let lie = |response: &Response| -> Result<bool, Absent> {

@@ -183,13 +183,10 @@ impl<'a> View<'a> {
         detector: &DetectorInfo,
         feature: Option<usize>,
         of: Of,
-    ) -> Result<Vec<&'a Score>, Absent> {
+    ) -> Result<Vec<Score<'a>>, Absent> {
         let mut found = Vec::new();
-        for score in &self.evidence.scores {
-            if score.detector == detector.id
-                && score.feature == feature
-                && self.holds(of, &score.suite, &score.condition)?
-            {
+        for score in self.evidence.scores.of(&detector.id, feature) {
+            if self.holds(of, score.suite, score.condition)? {
                 found.push(score);
             }
         }
