@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::load::{DIFFERENCE, FITS, MapHead};
+use super::load::{DIFFERENCE, FITS, MapHead, REPEATS};
 use super::{Archive, Stamp, ablations, patches, responses, scores};
 use crate::digest::sha256_of;
-use crate::evidence::{Ablation, Fit, PatchMap, Response, Score, TokenScores, Unmeasured};
+use crate::evidence::{
+    Ablation, Fit, PatchMap, Repeated, Response, Score, TokenScores, Unmeasured,
+};
 use crate::fault::{Fault, Result};
 
 /// The parts of one model.
@@ -212,6 +214,20 @@ impl<'a> Shelf<'a> {
     /// The folder cannot be written.
     pub fn put_difference(&mut self, difference: f64) -> Result<()> {
         self.put(vec![(format!("{DIFFERENCE}.json"), json(&difference)?)])
+    }
+
+    /// Whether items were asked a second time.
+    #[must_use]
+    pub fn has_repeats(&self) -> bool {
+        self.holds(&format!("{REPEATS}.json"))
+    }
+
+    /// Adds what items gave when they were asked a second time.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn put_repeats(&mut self, repeats: &[Repeated]) -> Result<()> {
+        self.put(vec![(format!("{REPEATS}.json"), json(repeats)?)])
     }
 
     /// Whether the fits of the SAEs are there.

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use super::findings::contexts;
 use super::plan::Plan;
+use super::power::power;
 use crate::archive::Archive;
 use crate::detect::card::Declares;
 use crate::detect::sae_agreements;
 use crate::evidence::{Evidence, Fit, Name, Unmeasured};
 use crate::fault::Result;
 use crate::report::{
-    DetectorRecord, ExhibitContext, Finding, ModelAudit, SuiteRecord, accounts, drawn, exhibits,
-    samples, shown,
+    DetectorRecord, ExhibitContext, Family, Finding, ModelAudit, SuiteRecord, accounts, drawn,
+    exhibits, failed, items, listed, refused, repeat, samples, shown,
 };
 use crate::rules::{RESAMPLES, RulePack, SEED, Verdict, judge, worst};
 use crate::stats::{Estimate, auroc_interval};
@@ -33,11 +34,8 @@ pub fn conclude(archive: &Archive, plan: &Plan, rules: &RulePack) -> Result<Vec<
             let shown = shown(&evidence, seed);
             let mut wanted: BTreeSet<(Name, Name)> = shown.clone();
             let drawn = drawn(&evidence, SAMPLES, seed);
-            wanted.extend(
-                drawn
-                    .iter()
-                    .map(|one| (one.suite.clone(), one.item.clone())),
-            );
+            let listed = listed(&evidence).into_iter().chain(drawn);
+            wanted.extend(listed.map(|one| (one.suite.clone(), one.item.clone())));
             archive.fill(number, &mut evidence, &wanted, &shown)?;
             model(begun, &evidence, rules, seed)
         })
@@ -64,7 +62,7 @@ fn model(
         seed,
     };
     let exhibits = exhibits(evidence, &context)?;
-    let contexts = contexts(&begun.suites, &detectors);
+    let contexts = contexts(&rules.rules, &begun.suites, &detectors);
     let pairs = rules
         .rules
         .iter()
@@ -76,14 +74,26 @@ fn model(
     let mut unmeasured = without_threshold(&detectors);
     unmeasured.extend(unread(evidence, &begun.suites, &detectors));
     unmeasured.extend(evidence.unmeasured.iter().cloned());
+    unmeasured.extend(refused(evidence));
+    let accounts = accounts(evidence);
+    let mut incomplete = failed(&accounts);
+    incomplete.extend(misfits(&evidence.fits, &detectors));
+    let repeat = repeat(evidence, &detectors);
     Ok(ModelAudit {
         verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
         findings,
-        accounts: accounts(evidence),
+        accounts,
         instrument_difference: evidence.instrument_difference,
         unmeasured,
-        incomplete: misfits(&evidence.fits, &detectors),
+        incomplete,
         samples: samples(evidence, SAMPLES, seed),
+        items: items(evidence, &detectors, repeat.as_ref()),
+        family: Family {
+            size: contexts.first().map_or(0, |context| context.family),
+            ..Family::default()
+        },
+        power: power(rules, &contexts, &evidence.responses),
+        repeat,
         exhibits,
         detectors,
         ..begun.clone()

@@ -8,8 +8,10 @@ mod config;
 mod explain;
 mod findings;
 mod plan;
+mod power;
 mod preflight;
 mod record;
+mod repeat;
 mod score;
 mod study;
 mod way;
@@ -67,6 +69,7 @@ pub fn run(
         Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
+    power::announce(&plan, &prepared, progress);
     for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study {
@@ -78,12 +81,13 @@ pub fn run(
         };
         let said = study.ask(&runtime)?;
         let mut engine = None;
-        if said.is_some() || !study.is_read() {
+        if said.is_some() || !study.is_read() || !study.shelf.has_repeats() {
             let opened = study.instrument(&runtime)?;
             if let Some(said) = said {
                 study.compare(&opened, said)?;
             }
             study.read_detectors(&opened)?;
+            study.repeat(&opened)?;
             engine = Some(opened);
         }
         study.explain(&runtime, engine)?;

@@ -209,7 +209,7 @@ fn batches<'r, 'i>(
 
 /// Whether a detector is a head of the graph. An encoder whose features compete would run as a whole in every pass of a
 /// patching map; the fit of an SAE encodes the tapped activations anyway.
-fn rides(detector: &Detector) -> bool {
+pub(super) fn rides(detector: &Detector) -> bool {
     match &detector.weights {
         Loaded::Probe(_) => true,
         Loaded::Sae(sae) => !detector.card.features.is_empty() && !sae.features_compete(),

@@ -38,6 +38,7 @@ pub fn complain(fault: &Fault) {
 
 /// A bar on standard error; silent when that is not a terminal.
 pub struct Bar {
+    quiet: bool,
     shown: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
@@ -46,8 +47,19 @@ impl Bar {
     /// A bar, or silence.
     pub fn new(quiet: bool) -> Self {
         Self {
+            quiet,
             shown: !quiet && std::io::stderr().is_terminal(),
             bar: Mutex::new(None),
+        }
+    }
+}
+
+impl Bar {
+    /// A line above the bar, if one is drawn.
+    fn above(&self, line: &str) {
+        match self.bar.lock().as_deref() {
+            Ok(Some(bar)) => bar.suspend(|| note(line)),
+            _ => note(line),
         }
     }
 }
@@ -86,6 +98,16 @@ impl Progress for Bar {
         {
             bar.set_message(how.to_owned());
         }
+    }
+
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            self.above(line);
+        }
+    }
+
+    fn warn(&self, line: &str) {
+        self.above(&format!("warning: {line}"));
     }
 }
 

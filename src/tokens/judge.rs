@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::suite::{Item, Suite};
 
 /// How a response compares with the facts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The answer or an accepted synonym.
     True,

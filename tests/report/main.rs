@@ -6,14 +6,17 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::too_many_lines,
+    clippy::float_cmp,
     clippy::print_stdout,
     reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
 
+mod again;
 mod browser;
 mod exhibits;
 mod exit;
 mod full;
+mod gate;
 mod html;
 mod json;
 mod outputs;
