@@ -54,6 +54,8 @@ pub(super) struct ComparisonView<'a> {
 
 pub(super) struct PowerView<'a> {
     pub power: &'a Power,
+    /// The rules that ask alike.
+    pub rules: Vec<&'a str>,
     pub label: String,
     pub bar: String,
     pub best: String,
@@ -243,7 +245,14 @@ fn comparison(comparison: &Comparison) -> ComparisonView<'_> {
 }
 
 pub(super) fn powers(model: &ModelAudit) -> Vec<PowerView<'_>> {
-    model.power.iter().map(power).collect()
+    let mut views: Vec<PowerView> = Vec::new();
+    for one in &model.power {
+        match views.iter_mut().find(|view| view.power.as_of(one)) {
+            Some(view) => view.rules.push(&one.rule),
+            None => views.push(power(one)),
+        }
+    }
+    views
 }
 
 fn power(power: &Power) -> PowerView<'_> {
@@ -263,6 +272,7 @@ fn power(power: &Power) -> PowerView<'_> {
     PowerView {
         label: words::sentence(&power.label),
         bar: format!("{side} {}", words::trimmed(*bar)),
+        rules: vec![&power.rule],
         best: words::number(*best_bound),
         found: [found(power.found_80), found(power.found_90)],
         power,
