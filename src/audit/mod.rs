@@ -20,6 +20,7 @@ use std::path::Path;
 
 pub use config::{AuditConfig, ModelConfig};
 pub use plan::Plan;
+pub use record::now;
 
 use crate::archive::Archive;
 use crate::fault::Result;

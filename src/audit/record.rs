@@ -6,7 +6,9 @@ use super::config::AuditConfig;
 use super::plan::Plan;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
-use crate::report::{AuditReport, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord};
+use crate::report::{
+    AuditReport, ControlDoc, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord, Setting,
+};
 use crate::rules::{RulePack, Severity};
 use crate::run::Runtime;
 
@@ -36,8 +38,8 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
             provider: runtime.provider().to_string(),
             threads: runtime.threads(),
             library_sha256: digest(runtime.library())?.sha256,
-            optimisation: "all".to_owned(),
-            settings: Vec::new(),
+            optimisation: runtime.optimisation().to_owned(),
+            settings: settings(runtime),
         },
         models: Vec::new(),
         rules: Vec::new(),
@@ -70,8 +72,19 @@ pub fn report(
         models,
         rules: rules.rules.iter().map(RuleDoc::from).collect(),
         rule_files: files.collect::<Result<_>>()?,
+        controls: rules.named_controls().map(ControlDoc::from).collect(),
         ..plan.begun.clone()
     })
+}
+
+fn settings(runtime: &Runtime) -> Vec<Setting> {
+    let settings = runtime.settings().into_iter();
+    settings
+        .map(|(name, value)| Setting {
+            name: name.to_owned(),
+            value,
+        })
+        .collect()
 }
 
 /// SHA-256 of the binary that runs.

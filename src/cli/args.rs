@@ -81,6 +81,9 @@ pub enum Command {
     /// Check rules, print their schema.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Check waivers, print their schema.
+    #[command(subcommand)]
+    Waivers(super::waivers::WaiversCommand),
     /// Show what suites are made of: sources, rows left out, labels, groups.
     #[command(subcommand)]
     Suites(super::suites::SuitesCommand),
@@ -89,6 +92,8 @@ pub enum Command {
     Detectors(super::detectors::DetectorsCommand),
     /// Render a stored report.json again.
     Report(ReportArgs),
+    /// Make an ed25519 key that signs reports and evidence.
+    Keygen(super::keygen::KeygenArgs),
 }
 
 /// `candor audit`
@@ -127,6 +132,12 @@ pub struct AuditArgs {
     /// The severity from which a finding gates: low, medium, high, critical (default: the AUDIT.yaml's, else high).
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -210,14 +221,27 @@ pub struct LabelledArgs {
 /// `candor rules`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Report everything that is wrong in rule files, with file, line and column.
+    /// Report everything that is wrong in rule files and control mappings, with file, line and column.
     Check {
-        /// Rule files or folders.
+        /// Rule files, control mappings or folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of rule files.
-    Schema,
+    /// Print the JSON Schema of rule files or of control mappings.
+    Schema {
+        /// Whose schema.
+        #[arg(long, value_enum, default_value_t = SchemaOf::Rules)]
+        of: SchemaOf,
+    },
+}
+
+/// Files that `rules schema` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rules.
+    Rules,
+    /// Control mappings.
+    Controls,
 }
 
 /// `candor report`
@@ -228,4 +252,10 @@ pub struct ReportArgs {
     /// Renderings, such as html=PATH; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", required = true)]
     pub output: Vec<String>,
+    /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }

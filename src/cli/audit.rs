@@ -25,6 +25,8 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         }
         outputs.push(output);
     }
+    let min_severity = super::report::shown(args.min_severity.as_deref())?;
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let config = config(args)?;
     let bar = Bar::new(cli.quiet);
     let start = if args.resume {
@@ -44,6 +46,8 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let source = Source {
         report: &audited.report,
         evidence: Some(&audited.evidence),
+        min_severity,
+        key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);

@@ -7,6 +7,7 @@ mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
+mod keygen;
 mod monitor;
 mod patch;
 mod path;
@@ -14,10 +15,12 @@ mod prompts;
 mod report;
 mod rules;
 mod sampling;
+mod sign;
 mod steer;
 mod suites;
 mod terminal;
 mod train;
+mod waivers;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -62,9 +65,11 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Steer(args) => steer::run(args, &cli.runtime)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
+        Command::Waivers(args) => waivers::run(args)?,
         Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
+        Command::Keygen(args) => keygen::run(args)?,
     }
     Ok(0)
 }

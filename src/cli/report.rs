@@ -5,6 +5,7 @@ use super::terminal;
 use crate::archive::Archive;
 use crate::fault::{Fault, Result};
 use crate::report::{EVIDENCE, Output, Source, json, write_all};
+use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
     let outputs = args
@@ -12,6 +13,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<Output>>>()?;
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
@@ -25,6 +27,8 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let source = Source {
         report: &report,
         evidence: evidence.as_ref(),
+        min_severity: shown(args.min_severity.as_deref())?,
+        key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
     for output in &outputs {
@@ -35,4 +39,9 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The least severity that lists of findings show: all of them, where none is given.
+pub fn shown(text: Option<&str>) -> Result<Severity> {
+    text.map_or(Ok(Severity::Low), str::parse)
 }

@@ -10,9 +10,11 @@ pub enum Change {
     New,
     /// It had one, and this one is graver or measurably worse.
     Worse,
+    /// It had one at least as grave, but the sample cannot tell whether this one is worse.
+    CannotTell,
     /// It had the same, and this one is measurably not worse.
     Unchanged,
-    /// It had a graver one.
+    /// It had a graver one, and this one is measurably not worse.
     Improved,
 }
 
@@ -42,6 +44,8 @@ pub struct BaselineModel {
     pub model: String,
     /// Its counterpart in the approved report.
     pub against: String,
+    /// Whether both are the same files, byte for byte. The same answers then need no statistics to be no worse.
+    pub same_files: bool,
     /// Findings of the counterpart that are gone or have become harmless.
     pub fixed: Vec<Fixed>,
     /// Rates on the items that both were asked.
@@ -89,7 +93,7 @@ pub struct Comparison {
 /// What a non-inferiority comparison shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
-    /// The whole interval is below the margin.
+    /// The whole interval is below the margin, or the same files gave the same answers.
     NotWorse,
     /// The whole interval is above the margin.
     Worse,

@@ -4,7 +4,9 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod assurance;
 mod baseline;
+pub mod cyclonedx;
 mod exhibit;
 mod exit;
 mod finding;
@@ -12,9 +14,11 @@ mod fingerprint;
 mod gate;
 pub mod html;
 mod incomplete;
+pub mod intoto;
 mod items;
 pub mod json;
 mod judged;
+pub mod oscal;
 mod output;
 mod parquet;
 mod record;
@@ -30,7 +34,7 @@ pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits, shown,
 };
-pub use exit::{Exit, gating_severity};
+pub use exit::{Exit, Standing, gates, gating_severity};
 pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };

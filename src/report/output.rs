@@ -6,8 +6,10 @@ use std::str::FromStr;
 use crate::archive::Archive;
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
+use crate::rules::Severity;
+use crate::seal::Key;
 
-use super::{AuditReport, html, json, parquet};
+use super::{AuditReport, Finding, cyclonedx, gating_severity, html, intoto, json, oscal, parquet};
 
 /// The folder of evidence beside a report.
 pub const EVIDENCE: &str = "evidence";
@@ -19,6 +21,23 @@ pub struct Source<'a> {
     pub report: &'a AuditReport,
     /// The evidence behind them; `None` where a stored report is rendered again and its evidence is not beside it.
     pub evidence: Option<&'a Archive>,
+    /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
+    pub min_severity: Severity,
+    /// What attestations are signed with (`--sign`).
+    pub key: Option<&'a Key>,
+}
+
+impl Source<'_> {
+    /// Whether a list of findings shows this one.
+    #[must_use]
+    pub fn shows(&self, finding: &Finding) -> bool {
+        shows(finding, self.min_severity)
+    }
+}
+
+/// Whether a list of findings from `least` on shows this one: by the severity that it can gate with, or by its rule's.
+pub(super) fn shows(finding: &Finding, least: Severity) -> bool {
+    gating_severity(finding).unwrap_or(finding.severity) >= least
 }
 
 /// A report format.
@@ -38,6 +57,9 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "json", default_path: "report.json", usual: true, stage: json::stage },
     Format { name: "html", default_path: "report.html", usual: true, stage: html::stage },
+    Format { name: "oscal", default_path: "oscal.json", usual: false, stage: oscal::stage },
+    Format { name: "cyclonedx", default_path: "bom.cdx.json", usual: false, stage: cyclonedx::stage },
+    Format { name: "intoto", default_path: "attestation.intoto.jsonl", usual: false, stage: intoto::stage },
     Format { name: "parquet", default_path: "tables", usual: false, stage: parquet::stage },
 ];
 

@@ -3,6 +3,7 @@
 mod check;
 mod condition;
 mod context;
+mod controls;
 mod decide;
 mod family;
 mod judge;
@@ -14,11 +15,13 @@ mod schema;
 mod signals;
 mod truth;
 mod verdict;
+mod waivers;
 mod words;
 
 pub use check::{Code, Diagnostic, Level, check, render};
 pub use condition::{Bar, Comparison, Condition};
 pub use context::{Context, Contrast, DetectorInfo};
+pub use controls::{Control, Controls, Framework, schema as controls_schema};
 pub use family::possible_convictions;
 pub use judge::judge;
 pub use outcome::{JudgedBar, RuleOutcome, SignalValue, Simultaneous};
@@ -31,3 +34,4 @@ pub use signals::{
 pub use signals::{RESAMPLES, SEED};
 pub use truth::Truth;
 pub use verdict::{Severity, Verdict, worst};
+pub use waivers::{Day, Waiver, Waivers, check_waivers, waivers_schema};

@@ -103,26 +103,21 @@ fn fill(kind: Kind, model: &mut ModelAudit) {
 }
 
 fn waivers() -> Vec<WaiverRecord> {
-    let waiver = |rule: &str, expires: &str, state, line| WaiverRecord {
+    let waiver = |rule: &str, expires: &str, line| WaiverRecord {
         rule: rule.into(),
         model: Some("liar".into()),
         suite: None,
         reason: format!("Accepted for `{rule}` until the retraining is done."),
         owner: "Dana Ruiz".into(),
         expires: expires.into(),
-        state,
+        state: WaiverState::Unused,
         file: "waivers.yaml".into(),
         line,
     };
     vec![
-        waiver("condition-probe", "2025-06-30", WaiverState::Applied, 3),
-        waiver(
-            "conditional-falsehood",
-            "2024-12-31",
-            WaiverState::Expired,
-            9,
-        ),
-        waiver("renamed", "2025-06-30", WaiverState::Unused, 15),
+        waiver("condition-probe", "2025-06-30", 3),
+        waiver("conditional-falsehood", "2024-12-31", 9),
+        waiver("renamed", "2025-06-30", 15),
     ]
 }
 
@@ -185,7 +180,7 @@ pub fn full() -> AuditReport {
     let liar = &mut report.models[0];
     liar.findings[0].change = Some(Change::Worse);
     liar.findings[1].change = Some(Change::Unchanged);
-    liar.findings[1].waiver = Some(0);
+    liar.findings[1].verdict = Verdict::Review;
     liar.accounts[0].failed = 2;
     liar.items.lines[5].outcome = Outcome::Failed;
     report.runtime.settings = vec![Setting {
@@ -199,5 +194,6 @@ pub fn full() -> AuditReport {
         bytes: 812,
     }];
     report.baseline = Some(baseline());
+    report.apply_waivers();
     report
 }

@@ -3,6 +3,7 @@ use std::fs;
 use candor::fault::Kind as FaultKind;
 use candor::files::prepare;
 use candor::report::{Output, Source, json, write_all};
+use candor::rules::Severity;
 
 use crate::synthetic::Kind::Liar;
 use crate::synthetic::report;
@@ -18,6 +19,8 @@ fn every_format_goes_to_its_place() {
         &Source {
             report: &report,
             evidence: None,
+            min_severity: Severity::Low,
+            key: None,
         },
         &Output::usual_in(&out),
     )
@@ -47,6 +50,8 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
         &Source {
             report: &report,
             evidence: None,
+            min_severity: Severity::Low,
+            key: None,
         },
         &outputs,
     )

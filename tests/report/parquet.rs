@@ -2,6 +2,7 @@ use std::fs::File;
 use std::path::Path;
 
 use candor::report::{Output, Source, write_all};
+use candor::rules::Severity;
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
 use crate::stored::stored;
@@ -28,6 +29,8 @@ fn the_parts_of_the_evidence_become_one_table_of_each_kind() {
     let source = Source {
         report: &report,
         evidence: Some(&archive),
+        min_severity: Severity::Low,
+        key: None,
     };
     write_all(&source, &[output]).unwrap();
 
@@ -91,6 +94,8 @@ fn a_stored_report_has_no_evidence_to_write() {
         &Source {
             report: &report,
             evidence: None,
+            min_severity: Severity::Low,
+            key: None,
         },
         &[output],
     )

@@ -2,10 +2,12 @@
 
 use super::signals::ValueView;
 use super::{Chip, Prose, anchor_of, prose};
+use crate::report::output::shows;
 use crate::report::{
     AuditReport, BaselineModel, Change, Comparison, Finding, Fixed, ModelAudit, Power, Repeat,
-    Shows, Side, WaiverRecord, WaiverState, counted, words,
+    Shows, Side, Standing, WaiverRecord, WaiverState, counted, words,
 };
+use crate::rules::Severity;
 
 /// A few words beside a finding, and how they are coloured.
 pub(super) struct Tag {
@@ -14,7 +16,7 @@ pub(super) struct Tag {
 }
 
 /// What is said of the whole audit on the first screen.
-pub(super) struct Standing {
+pub(super) struct Summary {
     pub change: String,
     pub waived: String,
 }
@@ -69,7 +71,7 @@ pub(super) struct RepeatView<'a> {
     pub noise: Vec<(&'a str, String, String)>,
 }
 
-impl Standing {
+impl Summary {
     pub fn of(report: &AuditReport) -> Self {
         Self {
             change: since(report),
@@ -86,6 +88,7 @@ fn since(report: &AuditReport) -> String {
     let mut parts: Vec<String> = [
         Change::New,
         Change::Worse,
+        Change::CannotTell,
         Change::Unchanged,
         Change::Improved,
     ]
@@ -126,6 +129,7 @@ pub(super) fn changed(change: Change) -> Tag {
     let (class, text) = match change {
         Change::New => ("bad", "new"),
         Change::Worse => ("bad", "worse"),
+        Change::CannotTell => ("warn", "perhaps worse"),
         Change::Unchanged => ("same", "unchanged"),
         Change::Improved => ("good", "improved"),
     };
@@ -149,13 +153,14 @@ fn state_tag(state: WaiverState) -> Tag {
 
 /// What a reader of a finding has to know of the gate.
 pub(super) fn tags(report: &AuditReport, finding: &Finding) -> Vec<Tag> {
-    let waiver = finding.waiver.and_then(|at| report.waivers.get(at));
-    let waived = waiver.map(|waiver| Tag {
-        class: "same",
-        text: format!("waived until {}", waiver.expires),
-    });
-    waived
-        .into_iter()
+    let said = match Standing::of(report, finding) {
+        Standing::Gates(_) => Some(("bad", "closes the gate".to_owned())),
+        Standing::Waived(waiver) => Some(("same", format!("waived until {}", waiver.expires))),
+        Standing::Excused => Some(("same", "excused by the approved model".to_owned())),
+        Standing::Untold | Standing::Below(_) | Standing::Harmless => None,
+    };
+    let said = said.map(|(class, text)| Tag { class, text });
+    said.into_iter()
         .chain(finding.change.map(changed))
         .collect()
 }
@@ -182,19 +187,24 @@ fn waiver(waiver: &WaiverRecord) -> WaiverView<'_> {
     }
 }
 
-pub(super) fn baselines(report: &AuditReport) -> Vec<BaselineView<'_>> {
+pub(super) fn baselines(report: &AuditReport, least: Severity) -> Vec<BaselineView<'_>> {
     let models = report.baseline.iter().flat_map(|baseline| &baseline.models);
-    models.map(|model| baseline(report, model)).collect()
+    models.map(|model| baseline(report, model, least)).collect()
 }
 
-fn baseline<'a>(report: &'a AuditReport, model: &'a BaselineModel) -> BaselineView<'a> {
+fn baseline<'a>(
+    report: &'a AuditReport,
+    model: &'a BaselineModel,
+    least: Severity,
+) -> BaselineView<'a> {
     let own = report
         .models
         .iter()
         .enumerate()
         .find(|(_, own)| own.name == model.model);
     let findings = own.into_iter().flat_map(|(index, own)| {
-        let changed_ones = own.findings.iter().enumerate();
+        let findings = own.findings.iter().enumerate();
+        let changed_ones = findings.filter(move |(_, finding)| shows(finding, least));
         changed_ones.filter_map(move |(at, finding)| {
             Some((
                 anchor_of(index, at),

@@ -19,13 +19,13 @@ use std::path::Path;
 use askama::Template;
 
 use self::controls::Framework;
-use self::gate::{BaselineView, Standing, WaiverView};
+use self::gate::{BaselineView, Summary, WaiverView};
 use self::items::Listing;
 use self::model::ModelView;
 use super::{AuditReport, Exit, RuleDoc, Source, words};
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
-use crate::rules::Verdict;
+use crate::rules::{Severity, Verdict};
 
 /// The most bytes of a page, whatever the audit: what a browser lays out in an instant and a mail takes along.
 const MOST_BYTES: usize = 4_800_000;
@@ -35,16 +35,22 @@ const MOST_BYTES: usize = 4_800_000;
 /// # Errors
 /// Never for plain data; the type is that of the library underneath.
 pub fn page(report: &AuditReport) -> Result<String> {
-    let bare = Page::of(report, Listing::within(report, 0)?).laid_out()?;
+    page_from(report, Severity::Low)
+}
+
+/// The whole page, with findings from a severity on.
+fn page_from(report: &AuditReport, least: Severity) -> Result<String> {
+    let bare = Page::of(report, Listing::within(report, 0)?, least).laid_out()?;
     let room = MOST_BYTES.saturating_sub(bare.len() + FIRST_ROWS * report.models.len());
-    Page::of(report, Listing::within(report, room)?).laid_out()
+    Page::of(report, Listing::within(report, room)?, least).laid_out()
 }
 
 /// What the first rows of a model's items may take as plain HTML, in bytes.
 const FIRST_ROWS: usize = 40_000;
 
 pub(super) fn stage(source: &Source, place: &Path) -> Result<Vec<Staged>> {
-    Ok(vec![Staged::bytes(place, page(source.report)?.as_bytes())?])
+    let page = page_from(source.report, source.min_severity)?;
+    Ok(vec![Staged::bytes(place, page.as_bytes())?])
 }
 
 const STYLE: &str = concat!(
@@ -64,13 +70,15 @@ struct Page<'a> {
     exit_code: u8,
     exit_meaning: &'static str,
     fail_on: &'static str,
+    /// The least severity that findings are shown of.
+    least: &'static str,
     report: &'a AuditReport,
     started: String,
     finished: String,
     models: Vec<ModelView<'a>>,
     rules: Vec<(String, Prose, Prose, &'a RuleDoc)>,
     glossary: Vec<(Chip, &'static str)>,
-    standing: Standing,
+    standing: Summary,
     waivers: Vec<WaiverView<'a>>,
     baselines: Vec<BaselineView<'a>>,
     /// When the approved model was audited, and the margin in points of a hundred.
@@ -115,7 +123,7 @@ impl<'a> Page<'a> {
             .map_err(|error| Fault::failed("laying out the HTML report", error.to_string()))
     }
 
-    fn of(report: &'a AuditReport, listing: Listing) -> Self {
+    fn of(report: &'a AuditReport, listing: Listing, least: Severity) -> Self {
         let exit = Exit::of_report(report);
         let baseline = report.baseline.as_ref();
         Self {
@@ -129,6 +137,7 @@ impl<'a> Page<'a> {
             },
             exit_code: exit.code(),
             exit_meaning: exit.meaning(),
+            least: least.name(),
             fail_on: report.fail_on.name(),
             started: words::moment(&report.started),
             finished: words::moment(&report.finished),
@@ -151,11 +160,11 @@ impl<'a> Page<'a> {
                 .iter()
                 .zip(&listing.listed)
                 .enumerate()
-                .map(|(index, (model, listed))| ModelView::of(index, model, report, *listed))
+                .map(|(index, (model, listed))| ModelView::of(index, model, report, *listed, least))
                 .collect(),
-            standing: Standing::of(report),
+            standing: Summary::of(report),
             waivers: gate::waivers(report),
-            baselines: gate::baselines(report),
+            baselines: gate::baselines(report, least),
             approved: baseline.map_or_else(String::new, |b| words::moment(&b.finished)),
             margin: baseline.map_or_else(String::new, |b| words::trimmed(100.0 * b.margin)),
             baseline_caveats: baseline
@@ -186,10 +195,8 @@ fn headline(report: &AuditReport, exit: Exit) -> String {
     match exit {
         Exit::Finding(_) => {
             let closing = names(&|model| {
-                model.findings.iter().any(|finding| {
-                    super::gating_severity(finding).is_some_and(|s| s >= report.fail_on)
-                        && finding.waiver.is_none()
-                })
+                let mut findings = model.findings.iter();
+                findings.any(|finding| super::gates(report, finding).is_some())
             });
             format!("Gate closed by {closing}")
         }

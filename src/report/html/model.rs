@@ -9,9 +9,10 @@ use super::strips::{EffectView, StripGroup, groups};
 use super::{Chip, Prose, anchor_of, model_anchor, prose};
 use crate::evidence::Unmeasured;
 use crate::report::counted;
+use crate::report::output::shows;
 use crate::report::{
     Account, AnswerPair, AuditReport, DetectorRecord, Family, Finding, ModelAudit, RuleDoc, Sample,
-    WaiverRecord, gating_severity, words,
+    WaiverRecord, gates, gating_severity, words,
 };
 use crate::rules::{Severity, Verdict};
 
@@ -29,6 +30,8 @@ pub(super) struct ModelView<'a> {
     /// Whether its evidence is unfolded at first.
     pub open: bool,
     pub findings: Vec<FindingView<'a>>,
+    /// Findings below the severity that was asked for.
+    pub hidden: usize,
     pub measures: Measures<'a>,
     pub accounts: Vec<AccountView<'a>>,
     pub answers: Vec<AnswerView<'a>>,
@@ -121,7 +124,13 @@ pub(super) struct DetectorView<'a> {
 
 impl<'a> ModelView<'a> {
     /// `listed` is how many of its items the page lists.
-    pub fn of(index: usize, model: &'a ModelAudit, report: &'a AuditReport, listed: usize) -> Self {
+    pub fn of(
+        index: usize,
+        model: &'a ModelAudit,
+        report: &'a AuditReport,
+        listed: usize,
+        least: Severity,
+    ) -> Self {
         let why = model.why();
         let anchor = model_anchor(index);
         let mut ordered: Vec<(String, &Finding)> = model
@@ -130,9 +139,10 @@ impl<'a> ModelView<'a> {
             .enumerate()
             .map(|(at, finding)| (anchor_of(index, at), finding))
             .collect();
-        ordered.sort_by_key(|(_, f)| std::cmp::Reverse((f.verdict, f.severity)));
+        ordered.sort_by_key(|(_, f)| std::cmp::Reverse((gates(report, f), f.verdict, f.severity)));
         let in_order: Vec<&Finding> = ordered.iter().map(|(_, finding)| *finding).collect();
         let measures = Measures::of(&in_order, &anchor);
+        ordered.retain(|(_, finding)| shows(finding, least));
         Self {
             chip: Chip::from(model.verdict),
             severity: model.leading().and_then(severity),
@@ -146,6 +156,7 @@ impl<'a> ModelView<'a> {
             architecture: architecture(model),
             instrument_difference: model.instrument_difference.map(words::number),
             open: !matches!(model.verdict, Verdict::Pass | Verdict::ConditionalBenign),
+            hidden: model.findings.len() - ordered.len(),
             findings: findings(ordered, &measures, report),
             no_effects: no_effects(model),
             accounts: model.accounts.iter().map(account).collect(),

@@ -10,7 +10,7 @@ use crate::report::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Sh
 
 name! {
     /// How a finding compares with the approved model's.
-    ChangeV1 for Change { New, Worse, Unchanged, Improved, }
+    ChangeV1 for Change { New, Worse, CannotTell, Unchanged, Improved, }
 }
 name! {
     /// What a non-inferiority comparison shows.
@@ -42,6 +42,8 @@ object! {
         model: String,
         /// Its counterpart.
         against: String,
+        /// Whether both are the same files, byte for byte.
+        same_files: bool,
         /// Findings of the counterpart that are gone or have become harmless.
         fixed: Vec<FixedV1>,
         /// Rates on the items that both were asked.

@@ -67,7 +67,7 @@ pub fn read_begun(value: serde_json::Value) -> Result<AuditReport> {
 /// Reads what [`write()`] wrote.
 ///
 /// # Errors
-/// If `text` is not JSON, has another schema, lacks a field, or states a verdict or an exit code that its findings do
+/// If `text` is not JSON, has another schema, lacks a field, or states a verdict, a waiver or an exit code that its findings do
 /// not give.
 pub fn read(text: &str) -> Result<AuditReport> {
     let doing = "reading a stored report";
@@ -78,7 +78,7 @@ pub fn read(text: &str) -> Result<AuditReport> {
     };
     let changed = |found: String| {
         Fault::usage(doing, found)
-            .expected("verdicts and an exit code that follow from the findings")
+            .expected("verdicts, waivers and an exit code that follow from the findings")
             .hint("the file was changed after it was written: audit again")
     };
     let any: SchemaOnly = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
@@ -102,6 +102,11 @@ pub fn read(text: &str) -> Result<AuditReport> {
                 model.verdict, model.name
             )));
         }
+    }
+    if !report.is_waived_rightly() {
+        return Err(changed(
+            "waivers that are not what its findings and its day give".to_owned(),
+        ));
     }
     let code = Exit::of_report(&report).code();
     if code != document.exit.code {

@@ -56,8 +56,12 @@ pub enum Code {
     Empty,
     /// A name or id that is not spelled as it should be.
     BadName,
-    /// An id that another rule of the pack has.
+    /// An id that another rule or control of the pack has.
     DuplicateId,
+    /// A waiver of what another one waives.
+    DuplicateWaiver,
+    /// A day that is not in the calendar.
+    BadDay,
     /// A kind of signal that does not exist.
     UnknownSignalKind,
     /// A condition over a signal that the rule does not define.
@@ -80,6 +84,8 @@ pub enum Code {
     UnusedNeed,
     /// A bar that no result can reach with the evidence demanded.
     Unattainable,
+    /// A control that no mapping knows.
+    UnknownControl,
 }
 
 impl Code {
@@ -97,6 +103,8 @@ impl Code {
             Self::Empty => "empty",
             Self::BadName => "bad-name",
             Self::DuplicateId => "duplicate-id",
+            Self::DuplicateWaiver => "duplicate-waiver",
+            Self::BadDay => "bad-day",
             Self::UnknownSignalKind => "unknown-signal-kind",
             Self::UnknownSignal => "unknown-signal",
             Self::UnusedSignal => "unused-signal",
@@ -108,6 +116,7 @@ impl Code {
             Self::MissingNeed => "missing-need",
             Self::UnusedNeed => "unused-need",
             Self::Unattainable => "unattainable",
+            Self::UnknownControl => "unknown-control",
         }
     }
 
@@ -115,7 +124,9 @@ impl Code {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed => Level::Warning,
+            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed | Self::UnknownControl => {
+                Level::Warning
+            }
             _ => Level::Error,
         }
     }

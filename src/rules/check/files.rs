@@ -1,20 +1,24 @@
-//! Finding and reading rule files.
+//! Finding and reading files of rules, or of what else is checked as they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Code, Diagnostic};
 
-/// A rule is a page of text; whatever is larger is not one.
+/// Such a file is a few pages of text; whatever is larger is not one.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// The rule files among the paths; what is not there or holds none is added to `found`.
-pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+/// The files of `what` among the paths; what is not there or holds none is added to `found`.
+pub(in crate::rules) fn of<P: AsRef<Path>>(
+    paths: &[P],
+    what: &str,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<PathBuf> {
     let mut files = Vec::new();
     if paths.is_empty() {
         found.push(unreadable(
             Path::new("."),
-            "no rule file was named".to_owned(),
+            format!("no {what} file was named"),
             None,
         ));
     }
@@ -26,10 +30,10 @@ pub(super) fn of<P: AsRef<Path>>(paths: &[P], found: &mut Vec<Diagnostic>) -> Ve
                 continue;
             }
             if here.is_empty() {
-                let hint = "rule files end in .yaml or .yml".to_owned();
+                let hint = format!("{what} files end in .yaml or .yml");
                 found.push(unreadable(
                     path,
-                    "the folder holds no rule files".to_owned(),
+                    format!("the folder holds no {what} files"),
                     Some(hint),
                 ));
             }
@@ -70,8 +74,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<Diagnostic>> 
     Ok(())
 }
 
-/// The text of a rule file.
-pub(super) fn text(file: &Path) -> Result<String, Box<Diagnostic>> {
+/// The text of a file of `what`.
+pub(in crate::rules) fn text(file: &Path, what: &str) -> Result<String, Box<Diagnostic>> {
     let failed = |error: std::io::Error| {
         Box::new(unreadable(
             file,
@@ -81,7 +85,7 @@ pub(super) fn text(file: &Path) -> Result<String, Box<Diagnostic>> {
     };
     let size = fs::metadata(file).map_err(failed)?.len();
     if size > MOST_BYTES {
-        let message = format!("the file has {size} bytes, a rule file at most {MOST_BYTES}");
+        let message = format!("the file has {size} bytes, a {what} file at most {MOST_BYTES}");
         return Err(Box::new(unreadable(file, message, None)));
     }
     let bytes = fs::read(file).map_err(failed)?;

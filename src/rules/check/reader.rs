@@ -6,14 +6,14 @@ use super::diagnostic::{Code, Diagnostic, Level};
 use super::tree::{Data, Node, Place};
 
 /// Collects the diagnostics of one file.
-pub(super) struct Reader {
+pub(in crate::rules) struct Reader {
     file: PathBuf,
     lines: Vec<String>,
     pub found: Vec<Diagnostic>,
 }
 
 /// The known keys of one mapping.
-pub(super) struct Fields<'a> {
+pub(in crate::rules) struct Fields<'a> {
     place: Place,
     what: String,
     entries: Vec<(&'a str, &'a Node)>,
@@ -264,16 +264,21 @@ fn printable(text: &str) -> String {
 }
 
 /// The known word that was probably meant, or all of them.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    let allowed = (word.chars().count() / 3).max(1);
-    let close = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance);
-    match close {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
+pub(in crate::rules) fn suggestion(word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
         None if known.is_empty() => "no other key is known here".to_owned(),
         None => format!("known are: {}", known.join(", ")),
     }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }

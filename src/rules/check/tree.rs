@@ -8,7 +8,7 @@ const MAX_DEPTH: usize = 64;
 
 /// Where a node starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::rules) struct Place {
     /// 1-based.
     pub line: usize,
     /// 1-based, in characters.
@@ -19,14 +19,14 @@ pub(super) struct Place {
 
 /// A node and its place.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(in crate::rules) struct Node {
     pub place: Place,
     pub data: Data,
 }
 
 /// What a node holds.
 #[derive(Debug)]
-pub(super) enum Data {
+pub(in crate::rules) enum Data {
     Null,
     Bool,
     Number(f64),
@@ -50,7 +50,7 @@ impl Data {
 }
 
 /// What keeps a text from being a tree.
-pub(super) struct Malformed {
+pub(in crate::rules) struct Malformed {
     pub place: Place,
     pub message: String,
 }
@@ -60,8 +60,8 @@ enum Open {
     Mapping(Place, Vec<(Node, Node)>, Option<Node>),
 }
 
-/// The one document of a text; `None` if the text is empty.
-pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
+/// The one document of a text, which is called `file` where something is wrong; `None` if the text is empty.
+pub(in crate::rules) fn load(text: &str, file: &str) -> Result<Option<Node>, Malformed> {
     let mut open: Vec<Open> = Vec::new();
     let mut root: Option<Node> = None;
     for event in Parser::new_from_str(text) {
@@ -70,7 +70,7 @@ pub(super) fn load(text: &str) -> Result<Option<Node>, Malformed> {
         let refuse = |what: &str| {
             Err(Malformed {
                 place,
-                message: format!("{what} in a rule file"),
+                message: format!("{what} in {file}"),
             })
         };
         let node = match event {
