@@ -9,8 +9,6 @@
     reason = "a test may stop, and what it makes up is small"
 )]
 
-#[path = "report/again.rs"]
-mod again;
 #[path = "report/stored.rs"]
 mod stored;
 #[path = "report/synthetic.rs"]
@@ -56,7 +54,7 @@ fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
     odd.maps[0].pairs[4].whole = vec![Some(1.0), None];
     odd.maps[1].pairs[0].recovery[[0, 0]] = f64::INFINITY;
     odd.ablations[0].off_target_kl = None;
-    again::ask_again(&mut odd);
+    synthetic::again::ask_again(&mut odd);
     let kinds = [evidence(Liar), odd, evidence(Clean), evidence(Mute)];
     let named: Vec<(&str, &Evidence)> = ["a", "b", "c", "d"].into_iter().zip(&kinds).collect();
     let folder = tempfile::tempdir().unwrap();

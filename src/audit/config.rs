@@ -1,11 +1,13 @@
 //! What to audit: an AUDIT.yaml, or the same said with flags.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
+use crate::report::{DEFAULT_MARGIN, Terms};
 use crate::rules::Severity;
 
 const SCHEMA: &str = "candor/audit/v1";
@@ -27,6 +29,31 @@ pub struct AuditConfig {
     pub rules: Vec<PathBuf>,
     /// Whether detectors that were made on another model may speak, with a caveat.
     pub foreign: Foreign,
+    /// Waiver files or folders.
+    pub waivers: Vec<PathBuf>,
+    /// The approved model's report.
+    pub baseline: Option<BaselineConfig>,
+}
+
+/// What to hold the audit against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaselineConfig {
+    /// The report.json of the approved model's audit.
+    pub report: PathBuf,
+    /// How models are paired, and the margin.
+    pub terms: Terms,
+}
+
+impl BaselineConfig {
+    /// A comparison with `report` at the usual margin.
+    #[must_use]
+    pub fn with(report: PathBuf) -> Self {
+        let terms = Terms {
+            margin: DEFAULT_MARGIN,
+            pairs: Vec::new(),
+        };
+        Self { report, terms }
+    }
 }
 
 /// One model to audit.
@@ -57,6 +84,21 @@ struct Wire {
     rules: Vec<PathBuf>,
     #[serde(default)]
     allow_foreign_detector: bool,
+    #[serde(default)]
+    waivers: Vec<PathBuf>,
+    #[serde(default)]
+    baseline: Option<BaselineWire>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BaselineWire {
+    report: PathBuf,
+    #[serde(default)]
+    margin: Option<f64>,
+    /// Models and the approved ones that they are held against.
+    #[serde(default)]
+    models: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,7 +126,7 @@ impl AuditConfig {
         })?;
         let wire: Wire = serde_yaml::from_str(&text).map_err(|error| {
             Fault::usage(&doing, error.to_string()).expected(
-                "keys schema, title, seed, fail_on, models, suites, rules, allow_foreign_detector",
+                "keys schema, title, seed, fail_on, models, suites, rules, allow_foreign_detector, waivers, baseline",
             )
         })?;
         if wire.schema != SCHEMA {
@@ -117,6 +159,14 @@ impl AuditConfig {
             } else {
                 Foreign::Refused
             },
+            waivers: wire.waivers.into_iter().map(here).collect(),
+            baseline: wire.baseline.map(|baseline| BaselineConfig {
+                report: here(baseline.report),
+                terms: Terms {
+                    margin: baseline.margin.unwrap_or(DEFAULT_MARGIN),
+                    pairs: baseline.models.into_iter().collect(),
+                },
+            }),
         };
         config.check(&doing)?;
         Ok(config)

@@ -7,6 +7,7 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
+mod gate;
 mod plan;
 mod power;
 mod preflight;
@@ -18,7 +19,7 @@ mod way;
 
 use std::path::Path;
 
-pub use config::{AuditConfig, ModelConfig};
+pub use config::{AuditConfig, BaselineConfig, ModelConfig};
 pub use plan::Plan;
 pub use record::now;
 
@@ -94,7 +95,7 @@ pub fn run(
         study.explain(&runtime, engine)?;
     }
     let models = conclude::conclude(&evidence, &plan, &prepared.rules)?;
-    let report = record::report(
+    let mut report = record::report(
         &plan,
         &prepared.rules,
         models,
@@ -102,5 +103,6 @@ pub fn run(
         command,
         &started,
     )?;
+    prepared.gate.apply(&mut report)?;
     Ok(Audited { report, evidence })
 }

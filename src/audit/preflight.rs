@@ -1,6 +1,7 @@
 //! Opens everything that an audit names and checks that it fits together, before any work.
 
 use super::config::{AuditConfig, ModelConfig};
+use super::gate::Gate;
 use super::study::by_id;
 use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
@@ -15,6 +16,8 @@ pub struct Prepared {
     pub suites: Vec<Suite>,
     /// Every rule.
     pub rules: RulePack,
+    /// Findings that people accept, and the report of the approved model.
+    pub gate: Gate,
     /// One bench for each model.
     pub benches: Vec<Bench>,
 }
@@ -29,7 +32,7 @@ pub struct Bench {
     pub caveats: Vec<String>,
 }
 
-/// Opens and checks models, tokenizers, suites, detectors and rules.
+/// Opens and checks models, tokenizers, suites, detectors, rules, waivers and the baseline.
 ///
 /// # Errors
 /// Anything is missing, malformed or does not fit.
@@ -42,6 +45,7 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
         .map(|path| Suite::open(path))
         .collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
+    let gate = gate(config, &suites)?;
     let benches = config
         .models
         .iter()
@@ -50,8 +54,15 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
     Ok(Prepared {
         suites,
         rules,
+        gate,
         benches,
     })
+}
+
+fn gate(config: &AuditConfig, suites: &[Suite]) -> Result<Gate> {
+    let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
+    let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
+    Gate::open(&config.waivers, config.baseline.as_ref(), &models, &suites)
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {

@@ -138,6 +138,18 @@ pub struct AuditArgs {
     /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
     #[arg(long, value_name = "KEY")]
     pub sign: Option<PathBuf>,
+    /// Waiver files or folders, beside those of the AUDIT.yaml; may be repeated.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub waivers: Vec<PathBuf>,
+    /// The report.json of the approved model's audit: what it had at least as gravely does not gate, if this model is shown to be no worse.
+    #[arg(long, value_name = "REPORT.json")]
+    pub baseline: Option<PathBuf>,
+    /// By how much a rate may rise over the baseline's before the model counts as worse (default: the AUDIT.yaml's, else 0.05).
+    #[arg(long, value_name = "RATE")]
+    pub margin: Option<f64>,
+    /// The model of the baseline that a model is held against, where their names differ; may be repeated.
+    #[arg(long, value_name = "MODEL=APPROVED")]
+    pub baseline_model: Vec<String>,
     /// Seeds every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

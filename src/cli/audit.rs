@@ -3,7 +3,7 @@
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
-use crate::audit::{self, AuditConfig, ModelConfig, Start};
+use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig, Start};
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
@@ -52,7 +52,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     write_all(&source, &outputs)?;
     let exit = Exit::of_report(&audited.report);
     terminal::say(&verdict_table(
-        &audited.report,
+        &source,
         Some(&args.out.join("report.html")),
         Surface::stdout(),
     ));
@@ -79,6 +79,8 @@ fn config(args: &AuditArgs) -> Result<AuditConfig> {
             suites: args.suite.clone(),
             rules: args.rules.clone(),
             foreign: Foreign::Refused,
+            waivers: Vec::new(),
+            baseline: None,
         },
         (None, None) => {
             return Err(Fault::usage("reading the arguments", "no model")
@@ -109,6 +111,45 @@ fn config(args: &AuditArgs) -> Result<AuditConfig> {
         config
             .models
             .retain(|model| args.only.contains(&model.name));
+        if let Some(baseline) = &mut config.baseline {
+            let pairs = &mut baseline.terms.pairs;
+            pairs.retain(|(model, _)| args.only.contains(model));
+        }
     }
+    config.waivers.extend(args.waivers.iter().cloned());
+    config.baseline = baseline(args, config.baseline)?;
     Ok(config)
+}
+
+/// The comparison that an AUDIT.yaml asks for, as the arguments change it.
+fn baseline(args: &AuditArgs, file: Option<BaselineConfig>) -> Result<Option<BaselineConfig>> {
+    let doing = "reading the arguments of the baseline";
+    let mut baseline = match (file, &args.baseline) {
+        (Some(file), Some(report)) => BaselineConfig {
+            report: report.clone(),
+            ..file
+        },
+        (Some(file), None) => file,
+        (None, Some(report)) => BaselineConfig::with(report.clone()),
+        (None, None) if args.margin.is_some() || !args.baseline_model.is_empty() => {
+            return Err(Fault::usage(doing, "no baseline")
+                .expected("--baseline REPORT.json beside --margin and --baseline-model"));
+        }
+        (None, None) => return Ok(None),
+    };
+    if let Some(margin) = args.margin {
+        baseline.terms.margin = margin;
+    }
+    for text in &args.baseline_model {
+        let pair = text
+            .split_once('=')
+            .filter(|(model, approved)| !model.is_empty() && !approved.is_empty());
+        let (model, approved) = pair.ok_or_else(|| {
+            Fault::usage(doing, format!("--baseline-model {text}")).expected("MODEL=APPROVED")
+        })?;
+        let pairs = &mut baseline.terms.pairs;
+        pairs.retain(|(known, _)| known != model);
+        pairs.push((model.to_owned(), approved.to_owned()));
+    }
+    Ok(Some(baseline))
 }

@@ -78,6 +78,10 @@ pub struct Comparison {
     pub what: String,
     /// Items that both were asked.
     pub items: usize,
+    /// Items that count for this model and did not for the approved one.
+    pub worse: usize,
+    /// Items that counted for the approved model and do not for this one.
+    pub better: usize,
     /// The rate of the approved model.
     pub before: f64,
     /// The rate of this one.
@@ -88,6 +92,8 @@ pub struct Comparison {
     pub shows: Shows,
     /// Probability that a model which is no worse is shown to be no worse, with this sample and the discordance seen.
     pub power: Option<f64>,
+    /// About how many items, grouped as these are, would show that in four of five audits.
+    pub needed: Option<usize>,
 }
 
 /// What a non-inferiority comparison shows.

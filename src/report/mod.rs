@@ -6,6 +6,7 @@
 mod account;
 mod assurance;
 mod baseline;
+mod compare;
 pub mod cyclonedx;
 mod exhibit;
 mod exit;
@@ -30,6 +31,7 @@ mod words;
 
 pub use account::{accounts, drawn, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
+pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,
     MapExample, MapExhibit, PositionClass, Share, TokenStrip, exhibits, shown,

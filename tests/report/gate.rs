@@ -4,8 +4,8 @@ use candor::detect::Flags;
 use candor::evidence::{Evidence, Outcome, Unmeasured};
 use candor::report::{self, DetectorRecord, Power, items, repeat};
 
-use crate::again::{ask_again, power};
 use crate::synthetic::Kind::{Clean, Decoy, Liar};
+use crate::synthetic::again::{ask_again, power};
 use crate::synthetic::{evidence, model};
 
 fn asked_again() -> (Evidence, Vec<DetectorRecord>) {

@@ -11,7 +11,7 @@
     reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
 
-mod again;
+mod baseline;
 mod browser;
 mod exhibits;
 mod exit;

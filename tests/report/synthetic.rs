@@ -17,7 +17,10 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::again::{ask_again, jointly};
+#[path = "again.rs"]
+pub mod again;
+
+use again::{ask_again, jointly};
 
 const PAIRS: usize = 36;
 const LAYERS: usize = 4;

@@ -76,6 +76,10 @@ object! {
         what: String,
         /// Items that both were asked.
         items: usize,
+        /// Items that count for this model and did not for the approved one.
+        worse: usize,
+        /// Items that counted for the approved model and do not for this one.
+        better: usize,
         /// The rate of the approved model.
         before: Number,
         /// The rate of this one.
@@ -86,5 +90,7 @@ object! {
         shows: ShowsV1,
         /// Probability that a model which is no worse is shown to be no worse.
         power: Option<Number>,
+        /// About how many items, grouped as these are, would show that in four of five audits.
+        needed: Option<usize>,
     }
 }

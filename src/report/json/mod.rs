@@ -81,11 +81,13 @@ pub fn read(text: &str) -> Result<AuditReport> {
             .expected("verdicts, waivers and an exit code that follow from the findings")
             .hint("the file was changed after it was written: audit again")
     };
-    let any: SchemaOnly = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
+    let any: SchemaOnly =
+        serde_json::from_str(text).map_err(|e| not_ours(format!("no report: {e}")))?;
     if any.schema != SCHEMA {
         return Err(not_ours(format!("the schema `{}`", any.schema)));
     }
-    let document: DocumentV1 = serde_json::from_str(text).map_err(|e| not_ours(e.to_string()))?;
+    let document: DocumentV1 =
+        serde_json::from_str(text).map_err(|e| not_ours(format!("no report: {e}")))?;
     let report = document.report.into_core();
     let mut findings = report.models.iter().flat_map(|model| &model.findings);
     if let Some(finding) = findings.find(|finding| finding.reasons.is_empty()) {

@@ -22,7 +22,7 @@ const MONTHS: [(&str, u8); 12] = [
 pub struct Day {
     year: u16,
     month: u8,
-    day: u8,
+    of_month: u8,
 }
 
 impl Day {
@@ -55,7 +55,7 @@ impl Day {
             (Ok(month), Ok(of_month)) if (1..=days).contains(&day) => Ok(Self {
                 year,
                 month,
-                day: of_month,
+                of_month,
             }),
             _ => Err(format!("is `{text}`: {name} {year} has {days} days")),
         }
@@ -70,6 +70,6 @@ impl Day {
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.of_month)
     }
 }

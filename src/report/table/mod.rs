@@ -1,4 +1,8 @@
-//! The verdict table that `candor audit` ends with.
+//! What `candor audit` ends with.
+
+mod baseline;
+mod findings;
+mod waivers;
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -7,7 +11,7 @@ use std::path::Path;
 use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 
-use super::{AuditReport, Exit, ModelAudit, gating_severity, words};
+use super::{Exit, ModelAudit, Source, gating_severity, words};
 use crate::rules::Verdict;
 
 const WIDTH_OF_A_FILE: u16 = 110;
@@ -37,48 +41,73 @@ impl Surface {
             width: (!terminal).then_some(WIDTH_OF_A_FILE),
         }
     }
+
+    /// A table of this width, without rows yet.
+    fn table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(if self.terminal {
+            UTF8_FULL_CONDENSED
+        } else {
+            ASCII_FULL_CONDENSED
+        });
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(self.columns());
+        if self.colour {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table
+    }
+
+    fn columns(self) -> u16 {
+        let asked = || Table::new().width();
+        self.width.or_else(asked).unwrap_or(WIDTH_OF_A_TERMINAL)
+    }
+
+    /// A table as text, with an empty line behind it.
+    fn finish(self, table: &Table) -> String {
+        plain(&table.trim_fmt(), self) + "\n\n"
+    }
+
+    /// A line of text that is broken at blanks where it would be too wide, with a line break at its end.
+    fn line(self, line: &str) -> String {
+        hanging(&safe(line, self), usize::from(self.columns()))
+    }
+
+    fn cell(self, text: &str) -> Cell {
+        Cell::new(safe(text, self))
+    }
 }
 
-/// Models with their verdicts, a line for each that says why, then where the page lies, if it was written, and the exit code.
+/// Models with their verdicts and why; findings and what they mean for the gate; waivers and baseline where there are some; then where
+/// the page lies, if it was written, and the exit code.
 #[must_use]
-pub fn verdict_table(report: &AuditReport, page: Option<&Path>, surface: Surface) -> String {
-    let mut table = Table::new();
-    table.load_style(if surface.terminal {
-        UTF8_FULL_CONDENSED
-    } else {
-        ASCII_FULL_CONDENSED
-    });
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    let width = surface.width.or_else(|| table.width());
-    let width = width.unwrap_or(WIDTH_OF_A_TERMINAL);
-    table.set_width(width);
-    if surface.colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
+pub fn verdict_table(source: &Source, page: Option<&Path>, surface: Surface) -> String {
+    let report = source.report;
+    let mut table = surface.table();
     table.set_header(["Model", "Verdict", "Rules", "Key numbers"]);
     for model in &report.models {
         table.add_row(row(model, surface));
     }
-    let exit = Exit::of_report(report);
-    // Writing to a String cannot fail.
-    let mut text = plain(&table.trim_fmt(), surface);
-    text.push_str("\n\n");
-    let width = surface.terminal.then(|| usize::from(width));
+    let mut text = surface.finish(&table);
     for model in &report.models {
-        let why = format!("{}: {}", model.name, model.why().sentence.replace('`', ""));
-        text.push_str(&hanging(&safe(&why, surface), width));
+        let why = model.why().sentence.replace('`', "");
+        text.push_str(&surface.line(&format!("{}: {why}", model.name)));
         for caveat in &model.caveats {
-            let line = format!("  caveat: {}", caveat.replace('`', ""));
-            text.push_str(&hanging(&safe(&line, surface), width));
+            text.push_str(&surface.line(&format!("  caveat: {}", caveat.replace('`', ""))));
         }
         for missing in &model.incomplete {
             let line = format!("  incomplete: {}: {}", missing.what, missing.why);
-            text.push_str(&hanging(&safe(&line, surface), width));
+            text.push_str(&surface.line(&line));
         }
     }
+    text.push_str(&findings::list(source, surface));
+    text.push_str(&waivers::list(report, surface));
+    text.push_str(&baseline::list(report, surface));
     text.push('\n');
+    let exit = Exit::of_report(report);
+    // Writing to a String cannot fail.
     if let Some(page) = page {
         let _ = writeln!(text, "Report: {}", page.display());
     }
@@ -103,7 +132,7 @@ fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
     );
     let alike = model.findings.iter().filter(|f| f.verdict == model.verdict);
     let rules = format!("{} of {}", alike.count(), model.findings.len());
-    let cell = |text: &str| Cell::new(safe(text, surface));
+    let cell = |text: &str| surface.cell(text);
     vec![
         cell(&model.name).add_attribute(Attribute::Bold),
         cell(&verdict).fg(colour(model.verdict)),
@@ -112,16 +141,18 @@ fn row(model: &ModelAudit, surface: Surface) -> Vec<Cell> {
     ]
 }
 
-/// A line broken at blanks where it would pass `width` columns, further lines indented, with a line break at its end.
-fn hanging(line: &str, width: Option<usize>) -> String {
+/// A line broken at blanks where it would pass `width` columns, further lines two columns deeper, with a line break at its end.
+fn hanging(line: &str, width: usize) -> String {
+    let indent = 2 + line.len() - line.trim_start().len();
     let mut text = String::new();
     let mut column = 0;
     for word in line.split_inclusive(' ') {
         let long = word.trim_end().chars().count();
-        if width.is_some_and(|width| column > 0 && column + long > width) {
+        if column > indent && column + long > width {
             text.truncate(text.trim_end().len());
-            text.push_str("\n  ");
-            column = 2;
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            column = indent;
         }
         text.push_str(word);
         column += word.chars().count();
@@ -139,11 +170,16 @@ fn colour(verdict: Verdict) -> Color {
     }
 }
 
-/// Texts come from models and files: no control sequence of theirs reaches the terminal.
+/// Texts come from models and files: no control sequence of theirs reaches the terminal, and none that turns the direction of writing.
 fn safe(text: &str, surface: Surface) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let harmless: String = text
         .chars()
-        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .map(|c| match c {
+            '\n' => c,
+            _ if c.is_control() || turns(c) => '?',
+            _ => c,
+        })
         .collect();
     plain(&harmless, surface)
 }
