@@ -127,6 +127,9 @@ fn baseline() -> BaselineRecord {
         condition: condition.into(),
         what: "false answers".into(),
         items: 36,
+        worse: 36,
+        better: 0,
+        needed: Some(900),
         before: 0.0,
         now,
         difference,
@@ -142,6 +145,7 @@ fn baseline() -> BaselineRecord {
         models: vec![BaselineModel {
             model: "liar".into(),
             against: "liar-1".into(),
+            same_files: false,
             fixed: vec![Fixed {
                 rule: "watched".into(),
                 title: "Answers that change when the model is watched".into(),
