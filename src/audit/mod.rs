@@ -7,21 +7,28 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
-mod gate;
+mod judging;
 mod plan;
 mod power;
 mod preflight;
 mod record;
 mod repeat;
+mod rescore;
 mod score;
+mod seal;
 mod study;
+mod verify;
 mod way;
 
 use std::path::Path;
 
 pub use config::{AuditConfig, BaselineConfig, ModelConfig};
+pub use judging::Judging;
 pub use plan::Plan;
 pub use record::now;
+pub use rescore::rescore;
+pub use seal::{RECORD, SEAL, Signed, seal};
+pub use verify::{Verified, verify};
 
 use crate::archive::Archive;
 use crate::fault::Result;
@@ -29,6 +36,7 @@ use crate::lab::Progress;
 use crate::report::AuditReport;
 use crate::run::Runtime;
 
+use self::judging::Times;
 use self::study::Study;
 
 /// Whether evidence may be there already.
@@ -46,6 +54,8 @@ pub struct Audited {
     pub report: AuditReport,
     /// What they rest on.
     pub evidence: Archive,
+    /// What judged it.
+    pub judging: Judging,
 }
 
 /// Audits every model of the configuration; `folder` takes the evidence.
@@ -94,15 +104,15 @@ pub fn run(
         }
         study.explain(&runtime, engine)?;
     }
-    let models = conclude::conclude(&evidence, &plan, &prepared.rules)?;
-    let mut report = record::report(
-        &plan,
-        &prepared.rules,
-        models,
-        config.fail_on,
+    let times = Times {
+        started: &started,
+        finished: &record::now(),
         command,
-        &started,
-    )?;
-    prepared.gate.apply(&mut report)?;
-    Ok(Audited { report, evidence })
+    };
+    let report = prepared.judging.report(&evidence, &plan, times)?;
+    Ok(Audited {
+        report,
+        evidence,
+        judging: prepared.judging,
+    })
 }

@@ -51,7 +51,7 @@ impl Plan {
         }
         Ok(Self {
             begun,
-            demands: demands(&prepared.rules),
+            demands: demands(&prepared.judging.rules),
         })
     }
 

@@ -46,7 +46,7 @@ pub(super) fn announce(plan: &Plan, prepared: &Prepared, progress: &dyn Progress
     let asked: Vec<Response> = prepared.suites.iter().flat_map(to_be_asked).collect();
     let mut said = BTreeSet::new();
     for model in &plan.begun.models {
-        let rules = &prepared.rules;
+        let rules = &prepared.judging.rules;
         let contexts = contexts(&rules.rules, &model.suites, &model.detectors);
         for (clears, line) in Power::lines(&power(rules, &contexts, &asked)) {
             if !said.insert(line.clone()) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::config::AuditConfig;
+use super::judging::Times;
 use super::plan::Plan;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
@@ -32,7 +33,8 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
         finished: String::new(),
         seed: config.seed,
         command: String::new(),
-        fail_on: config.fail_on,
+        // Decides what gates, not what is measured.
+        fail_on: Severity::High,
         runtime: RuntimeRecord {
             version: runtime.version().to_owned(),
             provider: runtime.provider().to_string(),
@@ -51,30 +53,24 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
     })
 }
 
-/// The whole report.
-///
-/// # Errors
-/// A rule file cannot be read again for its size and digest.
+/// The report before waivers and the approved model are looked at.
 pub fn report(
     plan: &Plan,
     rules: &RulePack,
     models: Vec<ModelAudit>,
     fail_on: Severity,
-    command: &str,
-    started: &str,
-) -> Result<AuditReport> {
-    let files = rules.files.iter().map(|file| digest(&file.path));
-    Ok(AuditReport {
-        started: started.to_owned(),
-        finished: now(),
-        command: command.to_owned(),
+    times: Times<'_>,
+) -> AuditReport {
+    AuditReport {
+        started: times.started.to_owned(),
+        finished: times.finished.to_owned(),
+        command: times.command.to_owned(),
         fail_on,
         models,
         rules: rules.rules.iter().map(RuleDoc::from).collect(),
-        rule_files: files.collect::<Result<_>>()?,
         controls: rules.named_controls().map(ControlDoc::from).collect(),
         ..plan.begun.clone()
-    })
+    }
 }
 
 fn settings(runtime: &Runtime) -> Vec<Setting> {

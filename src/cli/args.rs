@@ -94,13 +94,15 @@ pub enum Command {
     Report(ReportArgs),
     /// Make an ed25519 key that signs reports and evidence.
     Keygen(super::keygen::KeygenArgs),
+    /// Check that an audit was not changed, and reach its verdicts again from its evidence.
+    Verify(super::verify::VerifyArgs),
 }
 
 /// `candor audit`
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// An AUDIT.yaml that names models, suites, detectors and rules.
-    #[arg(value_name = "AUDIT.yaml", required_unless_present = "model", conflicts_with_all = ["model", "suite", "rules", "detectors"])]
+    #[arg(value_name = "AUDIT.yaml", required_unless_present_any = ["model", "rescore"], conflicts_with_all = ["model", "suite", "rules", "detectors", "rescore"])]
     pub audit: Option<PathBuf>,
     /// The model to audit.
     #[arg(long, value_name = "ONNX", requires_all = ["suite", "rules"])]
@@ -156,6 +158,9 @@ pub struct AuditArgs {
     /// Go on with the audit that was interrupted in --out; what it has measured is not measured again.
     #[arg(long)]
     pub resume: bool,
+    /// Judge the evidence of a finished audit again, by the --rules, --waivers and --baseline given here, without its models.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "resume"])]
+    pub rescore: Option<PathBuf>,
     /// Exit with 0 whatever was found (a failed audit still exits with 1 or 2).
     #[arg(long)]
     pub no_exit_codes: bool,

@@ -1,9 +1,11 @@
 //! `candor audit`
 
+use std::path::{Path, PathBuf};
+
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
-use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig, Start};
+use crate::audit::{self, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal};
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
@@ -27,22 +29,15 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     }
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
-    let config = config(args)?;
-    let bar = Bar::new(cli.quiet);
-    let start = if args.resume {
-        Start::Resume
-    } else {
-        Start::Fresh
+    let audited = match &args.rescore {
+        Some(folder) => audit::rescore(
+            folder,
+            &judged_by(args, folder)?,
+            &super::command(),
+            &args.out,
+        )?,
+        None => audited(args, cli)?,
     };
-    let audited = audit::run(
-        &config,
-        &super::command(),
-        &args.out.join(EVIDENCE),
-        start,
-        || obtain(&cli.runtime),
-        &bar,
-    )?;
-    drop(bar);
     let source = Source {
         report: &audited.report,
         evidence: Some(&audited.evidence),
@@ -50,6 +45,9 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
+    audited.judging.keep(&args.out.join(RECORD))?;
+    let written: Vec<PathBuf> = outputs.iter().map(|output| output.path.clone()).collect();
+    seal(&args.out, &audited.evidence, &written, key.as_ref())?;
     let exit = Exit::of_report(&audited.report);
     terminal::say(&verdict_table(
         &source,
@@ -61,6 +59,45 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         return Ok(0);
     }
     Ok(exit.code())
+}
+
+/// Measures and judges.
+fn audited(args: &AuditArgs, cli: &Cli) -> Result<Audited> {
+    let config = config(args)?;
+    let bar = Bar::new(cli.quiet);
+    let start = if args.resume {
+        Start::Resume
+    } else {
+        Start::Fresh
+    };
+    audit::run(
+        &config,
+        &super::command(),
+        &args.out.join(EVIDENCE),
+        start,
+        || obtain(&cli.runtime),
+        &bar,
+    )
+}
+
+/// By what stored evidence is judged again: what is given, and the rules of then where none are.
+fn judged_by(args: &AuditArgs, folder: &Path) -> Result<AuditConfig> {
+    let mut rules = args.rules.clone();
+    if rules.is_empty() {
+        rules.push(folder.join(RECORD).join("rules"));
+    }
+    let fail_on = args.fail_on.as_deref().map(str::parse).transpose()?;
+    Ok(AuditConfig {
+        title: String::new(),
+        seed: 0,
+        fail_on: fail_on.unwrap_or(Severity::High),
+        models: Vec::new(),
+        suites: Vec::new(),
+        rules,
+        foreign: Foreign::Refused,
+        waivers: args.waivers.clone(),
+        baseline: baseline(args, None)?,
+    })
 }
 
 fn config(args: &AuditArgs) -> Result<AuditConfig> {
