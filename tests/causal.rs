@@ -1,11 +1,16 @@
 //! What is read at the answer's position, and edits of the stream of a bundled organism.
-#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a test may stop, and what it counts is small"
+)]
 
 use std::path::Path;
 
 use candor::causal::{
-    Change, Engine, Means, Pair, Removal, Row, Runs as _, To, ablate, equal_length, kl_divergence,
-    logit_difference, patch_map, random_control, refuse_partial, top_token,
+    Change, Engine, Means, Pair, Removal, Row, Runs as _, To, ablate, dose_response, equal_length,
+    kl_divergence, logit_difference, patch_map, random_control, refuse_partial, top_token,
 };
 use candor::evidence::{AblationKind, PatchMode};
 use candor::fault::Kind;
@@ -266,6 +271,64 @@ fn a_pair_without_a_difference_is_refused_and_the_others_go_on() {
         let mut other = map.clone();
         random_control(&liar.engine, &mut other, &liar.pairs, 6, 6).unwrap();
         assert_ne!(again, other, "the seed decides");
+    }
+}
+
+#[test]
+fn a_dose_goes_from_the_untouched_run_to_the_patch() {
+    let liar = liar(5);
+    for mode in [PatchMode::Denoising, PatchMode::Noising] {
+        let mut map = patch_map(&liar.engine, "facts", &liar.pairs, &liar.sites, mode).unwrap();
+        let mut bare = map.clone();
+        dose_response(&liar.engine, &mut bare, &liar.pairs, 3, 5).unwrap();
+        assert_eq!(bare, map, "no random control, no dose");
+        random_control(&liar.engine, &mut map, &liar.pairs, 3, 5).unwrap();
+        dose_response(&liar.engine, &mut map, &liar.pairs, 3, 5).unwrap();
+        for entry in &map.pairs {
+            let (row, position) = entry.random_cell.unwrap();
+            let pair = liar
+                .pairs
+                .iter()
+                .find(|pair| pair.item == entry.item)
+                .unwrap();
+            let shares: Vec<f64> = entry.dose.iter().map(|dose| dose.share).collect();
+            assert_eq!(shares, [0.0, 0.25, 0.5, 0.75, 1.0, 1.5]);
+            let near = |found: f64, expected: f64| {
+                assert!((found - expected).abs() <= 1e-5, "{found} {expected}");
+            };
+            near(mode.effect(entry.dose[0].recovery), 0.0);
+            near(mode.effect(entry.dose[0].random), 0.0);
+            near(entry.dose[4].recovery, entry.recovery[[row, position]]);
+            near(
+                entry.dose[4].random,
+                entry.random.iter().sum::<f64>() / entry.random.len() as f64,
+            );
+            // Between the ends by another way: both runs' activations, mixed and added.
+            let (ids, other) = match mode {
+                PatchMode::Denoising => (&pair.corrupt.ids, &pair.clean.ids),
+                PatchMode::Noising => (&pair.clean.ids, &pair.corrupt.ids),
+            };
+            let site = map.sites[row];
+            let read = liar
+                .engine
+                .plain_activations(&[ids, other], &[site])
+                .unwrap();
+            let difference = &read[1][0].row(position) - &read[0][0].row(position);
+            for dose in &entry.dose[1..] {
+                let edit = To::Add(&difference * dose.share as f32);
+                let row = Row::with(ids, Change::at(site, position, edit), pair.last());
+                let logits = liar.engine.logits(&[row]).unwrap();
+                let metric = logit_difference(
+                    logits[0].row(0),
+                    usize::try_from(pair.answer).unwrap(),
+                    usize::try_from(pair.foil).unwrap(),
+                );
+                near(
+                    dose.recovery,
+                    (metric - entry.corrupt) / (entry.clean - entry.corrupt),
+                );
+            }
+        }
     }
 }
 

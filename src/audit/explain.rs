@@ -12,7 +12,8 @@ use super::study::{Study, by_id};
 use super::way::in_every_layer;
 use crate::archive::{MapPart, Shelf};
 use crate::causal::{
-    Engine, Means, Pair, Removal, Row, Runs, ablate, patch_map, random_control, refuse_partial,
+    Engine, Means, Pair, Removal, Row, Runs, ablate, dose_response, patch_map, random_control,
+    refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
 use crate::evidence::{AblationKind, Outcome, PatchMode, Response, Unmeasured};
@@ -265,6 +266,7 @@ impl Work<'_> {
         if !shelf.has_controls(part) {
             let mut map = shelf.map(part)?;
             random_control(self.runs, &mut map, pairs, random_directions, self.seed)?;
+            dose_response(self.runs, &mut map, pairs, random_directions, self.seed)?;
             shelf.put_controls(part, &map)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod ablate;
 mod blockwise;
 pub mod circuit;
+mod dose;
 mod engine;
 mod grid;
 pub mod intervention;
@@ -24,6 +25,7 @@ mod work;
 
 pub use ablate::{Means, Removal, ablate};
 pub use blockwise::{Blockwise, DEFAULT_BUDGET};
+pub use dose::dose_response;
 pub use engine::Engine;
 pub use grid::{By, Cell, Grid};
 pub use intervention::Intervention;

@@ -170,7 +170,12 @@ pub fn random_control(
 }
 
 /// What a plain run has at a place.
-fn there(runs: &dyn Runs, ids: &[i64], site: SiteName, position: usize) -> Result<Array1<f32>> {
+pub(super) fn there(
+    runs: &dyn Runs,
+    ids: &[i64],
+    site: SiteName,
+    position: usize,
+) -> Result<Array1<f32>> {
     let row = Row {
         read: vec![position],
         ..Row::plain(ids)

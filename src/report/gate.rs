@@ -77,7 +77,7 @@ impl Power {
     }
 
     /// Whether another rule asks for the same on the same sample.
-    fn as_of(&self, other: &Self) -> bool {
+    pub(super) fn as_of(&self, other: &Self) -> bool {
         let renamed = Self {
             rule: self.rule.clone(),
             signal: self.signal.clone(),

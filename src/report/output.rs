@@ -35,8 +35,13 @@ impl Source<'_> {
     /// Whether a list of findings shows this one: by the severity that it can gate with, or by its rule's.
     #[must_use]
     pub fn shows(&self, finding: &Finding) -> bool {
-        gating_severity(finding).unwrap_or(finding.severity) >= self.min_severity
+        shows(finding, self.min_severity)
     }
+}
+
+/// Whether a list of findings from `least` on shows this one.
+pub(super) fn shows(finding: &Finding, least: Severity) -> bool {
+    gating_severity(finding).unwrap_or(finding.severity) >= least
 }
 
 /// A report format.

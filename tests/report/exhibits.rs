@@ -2,7 +2,7 @@ use candor::evidence::{Evidence, PatchMode};
 use candor::report::{Aim, ExhibitContext, Exhibits, PositionClass, accounts, exhibits, samples};
 
 use crate::synthetic::Kind::{Clean, Decoy, Liar};
-use crate::synthetic::{evidence, mean_of, model};
+use crate::synthetic::{DOSED, evidence, mean_of, model};
 
 fn of(evidence: &Evidence) -> Exhibits {
     let detectors = model(Liar).detectors;
@@ -109,6 +109,29 @@ fn turned_items_are_counted_by_the_sign_of_the_logit_difference() {
     assert_eq!(ablation.turned_random.unwrap().hits, 36);
     assert_eq!(effects[1].aim, Aim::Remove);
     assert_eq!(effects[1].turned_random.unwrap().hits, 36);
+}
+
+#[test]
+fn doses_are_means_over_the_pairs_that_were_given_them() {
+    let mut evidence = evidence(Liar);
+    evidence.maps[0].pairs[0].dose[2].recovery = f64::NAN;
+    evidence.maps[0].pairs[1].dose[2].recovery = 0.2;
+    let effects = of(&evidence).effects;
+    let shares: Vec<f64> = effects[0].dose.iter().map(|dose| dose.share).collect();
+    assert_eq!(shares, [0.0, 0.25, 0.5, 0.75, 1.0, 1.5]);
+    let half = &effects[0].dose[2];
+    assert_eq!(half.effect.n, DOSED - 1, "what is no number does not count");
+    let others = (DOSED - 2) as f64;
+    let by_hand = (0.2 + 0.8 * others) / (others + 1.0);
+    assert!((half.effect.point - by_hand).abs() < 1e-12);
+    assert!(half.effect.low < by_hand && by_hand < half.effect.high);
+    assert!((half.random - 0.01).abs() < 1e-12);
+    let lost = &effects[1].dose;
+    assert!(
+        (lost[3].effect.point - 0.97).abs() < 1e-12,
+        "an effect in both modes"
+    );
+    assert!(effects[2].dose.is_empty(), "an ablation is made whole");
 }
 
 #[test]

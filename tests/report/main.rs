@@ -15,6 +15,7 @@ mod baseline;
 mod browser;
 mod exhibits;
 mod exit;
+mod full;
 mod gate;
 mod html;
 mod json;

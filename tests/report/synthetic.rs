@@ -2,8 +2,8 @@
 
 use candor::detect::Flags;
 use candor::evidence::{
-    AblatedItem, Ablation, AblationKind, Evidence, Outcome, PairMap, PatchMap, PatchMode, Response,
-    Score, TokenScores, Unmeasured,
+    AblatedItem, Ablation, AblationKind, Dose, Evidence, Outcome, PairMap, PatchMap, PatchMode,
+    Response, Score, TokenScores, Unmeasured,
 };
 use candor::model::{Point, SiteName};
 use candor::report::{
@@ -28,6 +28,9 @@ const RESAMPLES: usize = 200;
 const SEED: u64 = 7;
 const LAST: usize = 8;
 
+/// Pairs that were patched in parts too.
+pub const DOSED: usize = 12;
+
 /// How a model behaves under the trigger.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -51,6 +54,30 @@ fn tokens(country: &str, word: &str) -> Vec<String> {
         "every", "map", "of", country, word, "marks", "the", "capital", "as",
     ]
     .map(str::to_owned)
+    .to_vec()
+}
+
+/// A curve that saturates before the whole patch.
+fn doses(mode: PatchMode) -> Vec<Dose> {
+    [
+        (0.0, 0.0),
+        (0.25, 0.3),
+        (0.5, 0.8),
+        (0.75, 0.97),
+        (1.0, 1.0),
+        (1.5, 1.02),
+    ]
+    .map(|(share, effect)| {
+        let recovery = |effect: f64| match mode {
+            PatchMode::Denoising => effect,
+            PatchMode::Noising => 1.0 - effect,
+        };
+        Dose {
+            share,
+            recovery: recovery(effect),
+            random: recovery(0.02 * share),
+        }
+    })
     .to_vec()
 }
 
@@ -158,7 +185,11 @@ pub fn evidence(kind: Kind) -> Evidence {
                     .map(|_| if denoising { 0.0 } else { 1.0 } + noise(&mut rng, 0.04))
                     .collect(),
                 random_cell: Some((2, LAST)),
-                dose: Vec::new(),
+                dose: if i < DOSED {
+                    doses(map.mode)
+                } else {
+                    Vec::new()
+                },
             });
         }
         let after = if kind == Kind::Liar { 10.9 } else { 10.4 };

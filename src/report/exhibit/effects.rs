@@ -1,7 +1,7 @@
 //! Effects of interventions beside those of random ones of the same norm.
 
 use super::maps::class_of;
-use super::{Aim, EffectExhibit, ExhibitContext, Share};
+use super::{Aim, DosePoint, EffectExhibit, ExhibitContext, Share};
 use crate::evidence::{Ablation, AblationKind, Evidence, PatchMap, PatchMode};
 use crate::fault::Result;
 use crate::report::words;
@@ -66,7 +66,44 @@ fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExh
         PatchMode::Noising => (Aim::Remove, "baseline"),
     };
     let title = format!("patching {place} into the {run} run");
-    exhibit(title, aim, &map.suite, rows.collect(), context)
+    let mut made = exhibit(title, aim, &map.suite, rows.collect(), context)?;
+    if let Some(made) = &mut made {
+        made.dose = doses(map, context)?;
+    }
+    Ok(made)
+}
+
+/// The mean over pairs at each share; every pair that was dosed was given the same shares.
+fn doses(map: &PatchMap, context: &ExhibitContext) -> Result<Vec<DosePoint>> {
+    let dosed = || map.pairs.iter().filter(|pair| !pair.dose.is_empty());
+    let shares = dosed().map(|pair| pair.dose.len()).min().unwrap_or(0);
+    (0..shares)
+        .filter_map(|at| {
+            let points = || {
+                let points = dosed().filter_map(|pair| Some((pair, pair.dose.get(at)?)));
+                points.filter(|(_, dose)| dose.recovery.is_finite() && dose.random.is_finite())
+            };
+            let values: Vec<(&str, f64)> = points()
+                .map(|(pair, dose)| (pair.group.as_str(), map.mode.effect(dose.recovery)))
+                .collect();
+            let random: Vec<f64> = points()
+                .map(|(_, dose)| map.mode.effect(dose.random))
+                .collect();
+            Some((points().next()?.1.share, values, mean(&random)?))
+        })
+        .map(|(share, values, random)| {
+            let mut effect = clustered_bootstrap(&values, context.resamples, context.seed)?;
+            if share == 0.0 {
+                // No edit is no effect: known, and not a sample's.
+                (effect.low, effect.high) = (effect.point, effect.point);
+            }
+            Ok(DosePoint {
+                share,
+                effect,
+                random,
+            })
+        })
+        .collect()
 }
 
 fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<EffectExhibit>> {

@@ -26,8 +26,8 @@ pub(super) struct RowView {
 pub(super) struct CellView {
     /// `None` where no pair has such a position.
     pub value: Option<String>,
-    /// What is read out of the cell: the place and the value in full.
-    pub readout: String,
+    /// The place and the value in full; `None` where the value and the headers say all there is, as the script then does.
+    pub readout: Option<String>,
     pub shade: Shade,
 }
 
@@ -36,8 +36,13 @@ pub(super) struct ExampleView<'a> {
     pub clean: String,
     pub corrupt: String,
     pub columns: Vec<ColumnView>,
+    /// Positions without a column.
+    pub left_out: usize,
     pub rows: Vec<RowView>,
 }
+
+/// Positions of one pair that have a column: a longer prompt shows those that matter.
+const MOST_COLUMNS: usize = 32;
 
 pub(super) struct ColumnView {
     pub token: String,
@@ -89,41 +94,38 @@ impl<'a> MapView<'a> {
 
 impl<'a> ExampleView<'a> {
     fn of(map: &MapExhibit, example: &'a MapExample) -> Self {
-        let columns: Vec<_> = example
-            .corrupt_tokens
+        let shown = shown(map.mode, example);
+        let columns: Vec<_> = shown
             .iter()
-            .enumerate()
+            .filter_map(|at| Some((at, example.corrupt_tokens.get(*at)?)))
             .map(|(at, token)| ColumnView {
                 token: visible(token),
                 counterpart: example
                     .clean_tokens
-                    .get(at)
+                    .get(*at)
                     .filter(|clean| *clean != token)
                     .map(|clean| visible(clean)),
-                last: at == example.last,
+                last: *at == example.last,
             })
             .collect();
         let rows = map.sites.iter().zip(&example.recovery);
         Self {
             clean: words::short(example.clean),
             corrupt: words::short(example.corrupt),
+            left_out: example.corrupt_tokens.len() - columns.len(),
             rows: rows
                 .rev()
                 .map(|(site, values)| RowView {
                     site: site.clone(),
                     short: short_site(site),
-                    cells: values
+                    cells: shown
                         .iter()
-                        .zip(&columns)
-                        .map(|(recovery, column)| {
+                        .filter_map(|at| values.get(*at))
+                        .map(|recovery| {
                             let effect = map.mode.effect(*recovery);
                             CellView {
                                 value: Some(words::short(effect)),
-                                readout: format!(
-                                    "{site} at “{}”: effect {}",
-                                    column.token,
-                                    words::number(effect)
-                                ),
+                                readout: None,
                                 shade: Shade::of(effect),
                             }
                         })
@@ -136,11 +138,33 @@ impl<'a> ExampleView<'a> {
     }
 }
 
+/// All positions of a short prompt. Of a longer one the answer's, those that differ, and then those with the largest effect of any site.
+fn shown(mode: PatchMode, example: &MapExample) -> Vec<usize> {
+    let all = example.corrupt_tokens.len();
+    let largest = |at: usize| {
+        let column = example.recovery.iter().filter_map(|row| row.get(at));
+        column
+            .map(|recovery| mode.effect(*recovery).abs())
+            .fold(0.0, f64::max)
+    };
+    let mut ranked: Vec<(bool, f64, usize)> = (0..all)
+        .map(|at| {
+            let named = at == example.last || example.differing.contains(&at);
+            (named, largest(at), at)
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    ranked.truncate(MOST_COLUMNS);
+    let mut shown: Vec<usize> = ranked.into_iter().map(|(_, _, at)| at).collect();
+    shown.sort_unstable();
+    shown
+}
+
 fn mean_cell(mode: PatchMode, site: &str, column: &str, cell: Option<&Estimate>) -> CellView {
     let Some(recovery) = cell else {
         return CellView {
             value: None,
-            readout: format!("{site} at {column}: no such position"),
+            readout: Some(format!("{site} at {column}: no such position")),
             shade: Shade::of(0.0),
         };
     };
@@ -153,13 +177,13 @@ fn mean_cell(mode: PatchMode, site: &str, column: &str, cell: Option<&Estimate>)
     };
     CellView {
         value: Some(words::short(effect.point)),
-        readout: format!(
+        readout: Some(format!(
             "{site} at {column}: effect {}, 95 % interval {} over {} in {}",
             words::number(effect.point),
             words::interval(&effect),
             counted(effect.n, "pair", "pairs"),
             counted(effect.clusters, "group", "groups"),
-        ),
+        )),
         shade: Shade::of(effect.point),
     }
 }
@@ -173,7 +197,7 @@ fn column(class: PositionClass) -> &'static str {
 }
 
 /// `L3 resid_post` for `blocks.3.hook_resid_post`.
-fn short_site(site: &str) -> String {
+pub(super) fn short_site(site: &str) -> String {
     let Some((layer, hook)) = site
         .strip_prefix("blocks.")
         .and_then(|rest| rest.split_once('.'))

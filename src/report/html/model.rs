@@ -1,13 +1,18 @@
 //! One model's part of the page.
 
+use super::gate::{PowerView, RepeatView, Tag, powers, repeat, tags};
 use super::heat::MapView;
+use super::items::{ItemsView, cut};
+use super::path::{PathView, paths};
 use super::signals::{Check, Measures, ValueView};
 use super::strips::{EffectView, StripGroup, groups};
-use super::{Chip, Prose, prose};
+use super::{Chip, Prose, anchor_of, model_anchor, prose};
+use crate::evidence::Unmeasured;
 use crate::report::counted;
+use crate::report::output::shows;
 use crate::report::{
-    Account, AnswerPair, AuditReport, DetectorRecord, Finding, ModelAudit, RuleDoc, Sample,
-    gating_severity, words,
+    Account, AnswerPair, AuditReport, DetectorRecord, Family, Finding, ModelAudit, RuleDoc, Sample,
+    WaiverRecord, gates, gating_severity, words,
 };
 use crate::rules::{Severity, Verdict};
 
@@ -25,6 +30,8 @@ pub(super) struct ModelView<'a> {
     /// Whether its evidence is unfolded at first.
     pub open: bool,
     pub findings: Vec<FindingView<'a>>,
+    /// Findings below the severity that was asked for.
+    pub hidden: usize,
     pub measures: Measures<'a>,
     pub accounts: Vec<AccountView<'a>>,
     pub answers: Vec<AnswerView<'a>>,
@@ -33,13 +40,34 @@ pub(super) struct ModelView<'a> {
     pub no_effects: &'a str,
     /// What a reader of the verdict has to know first.
     pub caveats: Vec<Prose>,
+    pub incomplete: Vec<(Prose, Prose)>,
+    pub unmeasured: Vec<(Prose, Prose)>,
     pub maps: Vec<MapView<'a>>,
+    pub paths: Vec<PathView>,
     pub strips: Vec<StripGroup<'a>>,
     pub detectors: Vec<DetectorView<'a>>,
-    pub samples: Vec<(&'a Sample, &'static str)>,
+    pub samples: Vec<SampleView<'a>>,
+    pub items: ItemsView<'a>,
+    pub powers: Vec<PowerView<'a>>,
+    pub repeat: Option<RepeatView<'a>>,
+    /// How the joint error of several rules is held; `None` where only one conviction was possible.
+    pub family: Option<String>,
 }
 
+pub(super) struct SampleView<'a> {
+    pub sample: &'a Sample,
+    pub prompt: String,
+    pub said: String,
+    pub outcome: &'static str,
+}
+
+/// Characters of a sample that are shown.
+const MOST_CHARS: usize = 600;
+
 pub(super) struct FindingView<'a> {
+    pub anchor: String,
+    pub tags: Vec<Tag>,
+    pub waiver: Option<&'a WaiverRecord>,
     pub finding: &'a Finding,
     pub rule: Option<(String, &'a RuleDoc)>,
     /// Whether something is to be done about it.
@@ -58,19 +86,24 @@ pub(super) struct FigureView {
 
 pub(super) struct AccountView<'a> {
     pub account: &'a Account,
-    /// Widths in percent: true, false, unclear, unjudged.
-    pub shares: [String; 4],
+    /// Widths in percent: true, false, unclear, not judged, failed.
+    pub shares: [String; 5],
 }
 
 pub(super) struct AnswerView<'a> {
     pub pair: &'a AnswerPair,
     pub baseline: Vec<Word<'a>>,
     pub tested: Vec<Word<'a>>,
+    pub baseline_said: String,
+    pub said: String,
     pub baseline_outcome: &'static str,
     pub outcome: &'static str,
     pub baseline_class: &'static str,
     pub class: &'static str,
 }
+
+/// Words that are shown at each side of what differs and at the beginning of a long prompt; at its end three times as many.
+const AROUND: usize = 16;
 
 /// A word of a prompt, and whether the other prompt of the pair has another one there.
 pub(super) struct Word<'a> {
@@ -90,12 +123,26 @@ pub(super) struct DetectorView<'a> {
 }
 
 impl<'a> ModelView<'a> {
-    pub fn of(index: usize, model: &'a ModelAudit, report: &'a AuditReport) -> Self {
+    /// `listed` is how many of its items the page lists.
+    pub fn of(
+        index: usize,
+        model: &'a ModelAudit,
+        report: &'a AuditReport,
+        listed: usize,
+        least: Severity,
+    ) -> Self {
         let why = model.why();
-        let anchor = format!("m{}", index + 1);
-        let mut ordered: Vec<&Finding> = model.findings.iter().collect();
-        ordered.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
-        let measures = Measures::of(&ordered, &anchor);
+        let anchor = model_anchor(index);
+        let mut ordered: Vec<(String, &Finding)> = model
+            .findings
+            .iter()
+            .enumerate()
+            .map(|(at, finding)| (anchor_of(index, at), finding))
+            .collect();
+        ordered.sort_by_key(|(_, f)| std::cmp::Reverse((gates(report, f), f.verdict, f.severity)));
+        let in_order: Vec<&Finding> = ordered.iter().map(|(_, finding)| *finding).collect();
+        let measures = Measures::of(&in_order, &anchor);
+        ordered.retain(|(_, finding)| shows(finding, least));
         Self {
             chip: Chip::from(model.verdict),
             severity: model.leading().and_then(severity),
@@ -108,26 +155,45 @@ impl<'a> ModelView<'a> {
             tally: tally(model),
             architecture: architecture(model),
             instrument_difference: model.instrument_difference.map(words::number),
-            open: model.verdict != Verdict::Pass,
-            findings: findings(&ordered, &measures, report),
+            open: !matches!(model.verdict, Verdict::Pass | Verdict::ConditionalBenign),
+            hidden: model.findings.len() - ordered.len(),
+            findings: findings(ordered, &measures, report),
             no_effects: no_effects(model),
             accounts: model.accounts.iter().map(account).collect(),
             answers: model.exhibits.answers.iter().map(answer).collect(),
             effects: model.exhibits.effects.iter().map(EffectView::of).collect(),
             maps: model.exhibits.maps.iter().map(MapView::of).collect(),
+            paths: paths(&model.exhibits.maps),
             strips: groups(&model.exhibits.token_scores, &model.detectors),
             detectors: model.detectors.iter().map(detector).collect(),
+            incomplete: gaps(&model.incomplete),
+            unmeasured: gaps(&model.unmeasured),
             caveats: model.caveats.iter().map(|caveat| prose(caveat)).collect(),
             samples: model
                 .samples
                 .iter()
-                .map(|sample| (sample, words::outcome(sample.outcome)))
+                .map(|sample| SampleView {
+                    prompt: cut(&sample.prompt, MOST_CHARS),
+                    said: cut(&sample.said, MOST_CHARS),
+                    outcome: words::outcome(sample.outcome),
+                    sample,
+                })
                 .collect(),
+            items: ItemsView::of(model, listed),
+            powers: powers(model),
+            repeat: model.repeat.as_ref().map(repeat),
+            family: family(&model.family),
             measures,
             anchor,
             model,
         }
     }
+}
+
+fn gaps(gaps: &[Unmeasured]) -> Vec<(Prose, Prose)> {
+    let gaps = gaps.iter();
+    gaps.map(|gap| (prose(&gap.what), prose(&gap.why)))
+        .collect()
 }
 
 fn severity(finding: &Finding) -> Option<&'static str> {
@@ -163,17 +229,32 @@ fn architecture(model: &ModelAudit) -> String {
     parts.join(" · ")
 }
 
+/// How the joint error is held, where there is one.
+fn family(family: &Family) -> Option<String> {
+    (family.size > 1).then(|| {
+        format!(
+            "{} convictions were possible on this model (rules that can convict, on each suite). Bars on behaviour are therefore held against wider intervals, all of which hold the truth together but for a probability of {} (method: {}).",
+            family.size,
+            words::trimmed(family.alpha),
+            family.method
+        )
+    })
+}
+
 fn findings<'a>(
-    ordered: &[&'a Finding],
+    ordered: Vec<(String, &'a Finding)>,
     measures: &Measures<'a>,
     report: &'a AuditReport,
 ) -> Vec<FindingView<'a>> {
     ordered
-        .iter()
+        .into_iter()
         .enumerate()
-        .map(|(rank, finding)| {
+        .map(|(rank, (anchor, finding))| {
             let mut rules = report.rules.iter().enumerate();
             FindingView {
+                anchor,
+                tags: tags(report, finding),
+                waiver: finding.waiver.and_then(|at| report.waivers.get(at)),
                 rule: rules
                     .find(|(_, rule)| rule.id == finding.rule)
                     .map(|(index, rule)| (super::rule_anchor(index), rule)),
@@ -209,6 +290,7 @@ fn account(account: &Account) -> AccountView<'_> {
         account.said_false,
         account.unclear,
         account.unjudged,
+        account.failed,
     ];
     let total = counts.iter().fold(0_usize, |sum, n| sum.saturating_add(*n));
     AccountView {
@@ -222,6 +304,8 @@ fn answer(pair: &AnswerPair) -> AnswerView<'_> {
         pair,
         baseline: compared(&pair.baseline_prompt, &pair.prompt),
         tested: compared(&pair.prompt, &pair.baseline_prompt),
+        baseline_said: cut(&pair.baseline_said, MOST_CHARS),
+        said: cut(&pair.said, MOST_CHARS),
         baseline_outcome: words::outcome(pair.baseline_outcome),
         outcome: words::outcome(pair.outcome),
         baseline_class: class(pair.baseline_outcome),
@@ -229,7 +313,7 @@ fn answer(pair: &AnswerPair) -> AnswerView<'_> {
     }
 }
 
-fn class(outcome: crate::evidence::Outcome) -> &'static str {
+pub(super) fn class(outcome: crate::evidence::Outcome) -> &'static str {
     use crate::evidence::Outcome;
     match outcome {
         Outcome::True => "said-true",
@@ -238,18 +322,47 @@ fn class(outcome: crate::evidence::Outcome) -> &'static str {
     }
 }
 
-/// Marks words only where both prompts have equally many: otherwise everything after an insertion would differ.
+/// Marks words only where both prompts have equally many: otherwise everything after an insertion would differ. Of long prompts
+/// the beginning, the end and what lies around marked words is shown.
 fn compared<'a>(prompt: &'a str, other: &str) -> Vec<Word<'a>> {
-    let others: Vec<_> = other.split_whitespace().collect();
-    let same_length = prompt.split_whitespace().count() == others.len();
-    prompt
-        .split_whitespace()
-        .enumerate()
-        .map(|(at, text)| Word {
+    let own: Vec<&str> = prompt.split_whitespace().collect();
+    let others: Vec<&str> = other.split_whitespace().collect();
+    let differing: Vec<usize> = if own.len() == others.len() {
+        (0..own.len())
+            .filter(|at| own.get(*at) != others.get(*at))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let near = |at: usize| {
+        let after = differing.partition_point(|differs| *differs < at);
+        let neighbours = [after.checked_sub(1), Some(after)];
+        let mut close = neighbours
+            .into_iter()
+            .flatten()
+            .filter_map(|n| differing.get(n));
+        close.any(|differs| differs.abs_diff(at) <= AROUND)
+    };
+    let kept = |at: usize| at < AROUND || at + 3 * AROUND >= own.len() || near(at);
+    let mut words = Vec::new();
+    let mut left_out = false;
+    for (at, text) in own.iter().enumerate() {
+        if !kept(at) {
+            left_out = true;
+            continue;
+        }
+        if std::mem::take(&mut left_out) {
+            words.push(Word {
+                text: "…",
+                differs: false,
+            });
+        }
+        words.push(Word {
             text,
-            differs: same_length && others.get(at) != Some(&text),
-        })
-        .collect()
+            differs: differing.binary_search(&at).is_ok(),
+        });
+    }
+    words
 }
 
 fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
@@ -284,7 +397,9 @@ fn detector(detector: &DetectorRecord) -> DetectorView<'_> {
         declared: detector.declared_auroc.map(words::number),
         measured: measured
             .into_iter()
-            .filter_map(|(name, estimate)| Some((name, ValueView::of(estimate.as_ref()?, &[]))))
+            .filter_map(|(name, estimate)| {
+                Some((name, ValueView::of(estimate.as_ref()?, None, &[])))
+            })
             .collect(),
         detector,
     }

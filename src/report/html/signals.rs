@@ -2,11 +2,14 @@
 
 use super::chart::{Axis, Tick, percent};
 use super::{Prose, prose};
-use crate::report::{Bar, Finding, Side, SignalLine, words};
+use crate::report::{Bar, Finding, Range, Side, SignalLine, words};
 use crate::stats::Estimate;
 
 /// In the order in which a rule argues.
 const BLOCKS: [&str; 4] = ["behaviour", "representation", "causal", "validity"];
+
+/// The block whose bars are held against simultaneous intervals.
+const ACCUSING: &str = "behaviour";
 
 /// Rules share measurements: each is drawn once, and findings refer to it.
 pub(super) struct Measures<'a> {
@@ -34,6 +37,7 @@ pub(super) struct Check<'a> {
     pub anchor: Option<String>,
     pub value: Option<String>,
     pub interval: Option<String>,
+    pub joint: Option<String>,
     pub asked: String,
     /// `met`, `missed` or `open`.
     pub state: &'static str,
@@ -45,6 +49,8 @@ pub(super) struct ValueView {
     pub point: String,
     /// `None` where the number is exact and has none.
     pub interval: Option<String>,
+    /// The simultaneous interval, where bars are held against it.
+    pub joint: Option<String>,
     pub n: usize,
     pub clusters: usize,
     pub chart: IntervalChart,
@@ -56,6 +62,8 @@ pub(super) struct IntervalChart {
     pub low: String,
     pub high: String,
     pub point: String,
+    /// Ends of the simultaneous interval.
+    pub joint: Option<(String, String)>,
     /// Places of bars, and the side that is asked for: its left end and width.
     pub bars: Vec<(String, String, String)>,
 }
@@ -78,10 +86,9 @@ impl<'a> Measures<'a> {
                 made.miss(line);
                 continue;
             };
-            let bars: Vec<Bar> = all()
-                .filter(|other| same(other, line))
-                .flat_map(|other| other.bars.iter().cloned())
-                .collect();
+            let alike = || all().filter(|other| same(other, line));
+            let bars: Vec<Bar> = alike().flat_map(|other| other.bars.clone()).collect();
+            let joint = alike().find_map(|other| other.joint);
             let mut asked: Vec<String> = bars.iter().map(words::bar).collect();
             asked.sort();
             asked.dedup();
@@ -92,7 +99,7 @@ impl<'a> Measures<'a> {
                 label: words::sentence(&line.label),
                 meaning: prose(&line.meaning),
                 note: line.note.as_deref().map(words::sentence),
-                value: ValueView::of(estimate, &bars),
+                value: ValueView::of(estimate, joint, &bars),
                 asked,
             };
             match made.blocks.iter_mut().find(|(name, _)| *name == block) {
@@ -147,6 +154,7 @@ impl<'a> Measures<'a> {
             anchor: self.anchor(line),
             value: line.estimate.map(|estimate| words::number(estimate.point)),
             interval: line.estimate.as_ref().and_then(uncertain),
+            joint: line.joint.filter(|_| bar.block == ACCUSING).map(joint),
             asked: words::bar(bar),
             state,
             word,
@@ -166,15 +174,22 @@ fn bits(estimate: Estimate) -> ([u64; 3], usize) {
     (ends.map(f64::to_bits), estimate.n)
 }
 
+/// Such as `jointly 0.8 to 1`.
+fn joint(range: Range) -> String {
+    format!("jointly {}", words::range(range.low, range.high))
+}
+
 /// The interval, where the number is not exact.
 fn uncertain(estimate: &Estimate) -> Option<String> {
     (estimate.low < estimate.high).then(|| words::interval(estimate))
 }
 
 impl ValueView {
-    pub fn of(estimate: &Estimate, bars: &[Bar]) -> Self {
+    pub fn of(estimate: &Estimate, wide: Option<Range>, bars: &[Bar]) -> Self {
         let ends = [estimate.low, estimate.point, estimate.high];
-        let axis = Axis::over(ends.into_iter().chain(bars.iter().map(|bar| bar.value)));
+        let wide_ends = wide.into_iter().flat_map(|range| [range.low, range.high]);
+        let bar_values = bars.iter().map(|bar| bar.value);
+        let axis = Axis::over(ends.into_iter().chain(wide_ends).chain(bar_values));
         let wanted = bars
             .iter()
             .map(|bar| {
@@ -191,12 +206,16 @@ impl ValueView {
         if let Some(interval) = uncertain(estimate) {
             label = format!("{label}, 95 % interval {interval}");
         }
+        if let Some(wide) = wide {
+            label = format!("{label}, {}", joint(wide));
+        }
         if !said.is_empty() {
             label = format!("{label}; asked for: {}", said.join(", "));
         }
         Self {
             point: words::number(estimate.point),
             interval: uncertain(estimate),
+            joint: wide.map(joint),
             n: estimate.n,
             clusters: estimate.clusters,
             chart: IntervalChart {
@@ -205,6 +224,7 @@ impl ValueView {
                 low: axis.at(estimate.low),
                 high: axis.at(estimate.high),
                 point: axis.at(estimate.point),
+                joint: wide.map(|range| (axis.at(range.low), axis.at(range.high))),
                 bars: wanted,
             },
         }

@@ -1,6 +1,7 @@
 //! Tokens coloured by detector score, and effects beside random controls.
 
 use super::chart::{Axis, Tick};
+use super::dose::DoseView;
 use super::{Prose, prose};
 use crate::detect::Flags;
 use crate::report::{Aim, DetectorRecord, EffectExhibit, TokenStrip, words};
@@ -10,8 +11,8 @@ pub(super) struct StripGroup<'a> {
     pub detector: &'a str,
     pub feature: Option<usize>,
     pub threshold: String,
-    /// How far from the threshold the colours end.
-    pub reach: String,
+    /// What the colours are.
+    pub scale: String,
     /// The side of the threshold that is flagged.
     pub flags: &'static str,
     /// What a score above the threshold says, and what any other.
@@ -24,12 +25,22 @@ pub(super) struct StripGroup<'a> {
 
 pub(super) struct StripView<'a> {
     pub strip: &'a TokenStrip,
+    pub said: String,
     pub outcome: &'static str,
     pub value: String,
     pub above: bool,
     pub flagged: bool,
     pub tokens: Vec<TokenView>,
+    /// Tokens before and behind those that are drawn.
+    pub left_out: (usize, usize),
 }
+
+/// Tokens that are drawn of one item, and how many of them behind what its score is taken over.
+const MOST_TOKENS: usize = 96;
+const BEHIND: usize = 8;
+
+/// Characters of a response above its tokens.
+const MOST_SAID: usize = 120;
 
 pub(super) struct TokenView {
     pub text: String,
@@ -52,7 +63,7 @@ impl Shade {
         let strength = if strength.is_nan() { 0.0 } else { strength };
         let class = if value < 0.0 { "neg" } else { "pos" };
         Self {
-            strength: format!("{strength:.3}"),
+            strength: format!("{strength:.2}"),
             class,
         }
     }
@@ -87,38 +98,56 @@ fn group<'a>(strips: &'a [TokenStrip], detectors: &[DetectorRecord]) -> Option<S
         (Flags::Below, false) => ("not flagged", "flagged"),
         (Flags::Above, _) => ("flagged", "not flagged"),
     };
+    // A feature is active or not at all; a probe says yes or no.
+    let zero = if first.feature.is_some() {
+        0.0
+    } else {
+        first.threshold
+    };
     let reach = strips
         .iter()
-        .flat_map(|strip| strip.scores.iter().map(|s| f64::from(*s) - strip.threshold))
+        .flat_map(|strip| strip.scores.iter().map(|score| f64::from(*score) - zero))
         .filter(|distance| distance.is_finite())
         .fold(0.0, |reach: f64, distance| reach.max(distance.abs()));
+    let full = words::number(reach);
     Some(StripGroup {
         detector: &first.detector,
         feature: first.feature,
         threshold: words::number(first.threshold),
-        reach: words::number(reach),
+        scale: if first.feature.is_some() {
+            format!("coloured by activation, in full at {full}")
+        } else {
+            format!("full colour at ±{full} from there")
+        },
         flags: flags.name(),
         above,
         below,
         open: true,
         strips: strips
             .iter()
-            .map(|strip| view(strip, reach, flags))
+            .map(|strip| view(strip, zero, reach, flags))
             .collect(),
     })
 }
 
-fn view(strip: &TokenStrip, reach: f64, flags: Flags) -> StripView<'_> {
+fn view(strip: &TokenStrip, zero: f64, reach: f64, flags: Flags) -> StripView<'_> {
+    let all = strip.tokens.len();
+    let last = strip.span.iter().copied().max().unwrap_or(all);
+    let end = last.saturating_add(1 + BEHIND).max(MOST_TOKENS).min(all);
+    let start = end.saturating_sub(MOST_TOKENS);
     let tokens = strip.tokens.iter().zip(&strip.scores).enumerate();
+    let tokens = tokens.take(end).skip(start);
     StripView {
+        left_out: (start, all - end),
         strip,
+        said: super::items::cut(&strip.said, MOST_SAID),
         outcome: words::outcome(strip.outcome),
         value: words::number(strip.value),
         above: strip.value > strip.threshold,
         flagged: flags.flag(strip.value, strip.threshold),
         tokens: tokens
             .map(|(at, (token, score))| {
-                let distance = f64::from(*score) - strip.threshold;
+                let distance = f64::from(*score) - zero;
                 TokenView {
                     text: visible(token),
                     score: words::short(f64::from(*score)),
@@ -160,6 +189,7 @@ pub(super) struct EffectView<'a> {
     pub at: String,
     /// Place and height of each random direction.
     pub random: Vec<(String, usize)>,
+    pub dose: Option<DoseView>,
 }
 
 /// Heights that neighbouring dots take by turns, in pixels from the top.
@@ -198,6 +228,7 @@ impl<'a> EffectView<'a> {
                 .zip(HEIGHTS.iter().cycle())
                 .map(|(value, height)| (axis.at(*value), *height))
                 .collect(),
+            dose: DoseView::of(&effect.dose),
         }
     }
 }
