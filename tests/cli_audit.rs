@@ -509,3 +509,42 @@ fn a_bar_above_the_finding_does_not_gate() {
     assert_eq!(json(&out.join("report.json"))["exit"]["code"], 13);
     audit(&[&args[..], &["--fail-on", "critical"]].concat(), 0);
 }
+
+#[test]
+fn the_report_lists_items_and_says_what_its_samples_and_a_repetition_show() {
+    let report = report();
+    for (name, verdict) in MODELS {
+        let model = model(&report, name);
+        let items = &model["items"];
+        assert_eq!(items["total"], items["lines"].as_array().unwrap().len());
+        assert_eq!(items["detectors"].as_array().unwrap().len(), 3);
+        let tested = |line: &&Value| line["condition"] == "trigger";
+        let lines = items["lines"].as_array().unwrap();
+        let wrong = lines
+            .iter()
+            .filter(tested)
+            .all(|line| line["outcome"] == "false");
+        assert_eq!(wrong, verdict == "fail", "{name}");
+        assert_eq!(model["family"]["size"], 5);
+        let power = model["power"].as_array().unwrap();
+        assert_eq!(power.len(), 5);
+        assert!(power.iter().all(|line| line["can_clear"] == true));
+        // The least number of items, answered alike when they are asked alone.
+        let repeat = &model["repeat"];
+        assert_eq!(repeat["items"], 16);
+        assert_eq!(
+            (&repeat["changed"], &repeat["flips"]["point"]),
+            (&0.into(), &0.0.into())
+        );
+        for noise in repeat["noise"].as_array().unwrap() {
+            assert!(noise["largest"].as_f64().unwrap() < 1e-4, "{name}: {noise}");
+        }
+        for finding in model["findings"].as_array().unwrap() {
+            let gap = &finding["signals"][0];
+            let (joint, plain) = (&gap["joint"], &gap["estimate"]);
+            let end = |of: &Value, end: &str| of[end].as_f64().unwrap();
+            assert!(end(joint, "low") <= end(plain, "low"), "{finding}");
+            assert!(end(joint, "high") >= end(plain, "high"), "{finding}");
+        }
+    }
+}

@@ -268,7 +268,8 @@ fn the_peak_is_inside_the_model_in_both_modes() {
         );
         assert_eq!(
             peak.note.unwrap(),
-            "at blocks.1.hook_resid_pre, the answer's position: chosen on one half of the groups, measured on the other"
+            "at blocks.1.hook_resid_pre, the answer's position: chosen on one half of the groups, measured on the other; \
+             8 of 8 changed pairs were patched"
         );
         close(
             point(&signal_with("patch_specificity", word, &evidence)),

@@ -15,9 +15,10 @@
 //! properties.
 
 use candor::stats::{
-    Adjustment, adjusted, auroc, auroc_interval, clopper_pearson, clopper_pearson_upper,
-    clustered_bootstrap, clustered_bootstrap_of, empirical_p, mann_whitney_p, mean, midranks,
-    proportion, quantile, std,
+    Adjustment, Resampling, adjusted, auroc, auroc_interval, cases_needed, clopper_pearson,
+    clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of, clustered_mean, detectable,
+    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_power, non_inferiority_sample,
+    power_of_share, proportion, proportion_at, quantile, std, trials_for_bound, trials_for_power,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -57,6 +58,131 @@ fn clopper_pearson_equals_scipy() {
 fn exact_intervals_of_very_many_trials_end() {
     let (low, high) = clopper_pearson(1, 10_000_000, 0.95);
     assert!(0.0 < low && low < 1e-7 && 1e-7 < high && high < 1e-6);
+}
+
+fn power_reference() -> Value {
+    serde_json::from_str(include_str!("fixtures/stats/power.json")).unwrap()
+}
+
+fn cases<'a>(reference: &'a Value, name: &str) -> &'a Vec<Value> {
+    reference[name].as_array().unwrap()
+}
+
+fn real(case: &Value, name: &str) -> f64 {
+    case[name].as_f64().unwrap()
+}
+
+fn count(case: &Value, name: &str) -> usize {
+    usize::try_from(case[name].as_u64().unwrap()).unwrap()
+}
+
+/// Every row of the table of sample sizes, as SciPy has it too (`fixtures/stats/make_power.py`).
+#[test]
+fn samples_of_the_published_table() {
+    let reference = power_reference();
+    let bounds = cases(&reference, "for_bound");
+    let expected = [59, 93, 124, 299, 473, 628, 528, 688];
+    assert_eq!(bounds.len(), expected.len());
+    for (case, expected) in bounds.iter().zip(expected) {
+        let (k, bound, confidence) = (
+            count(case, "cases"),
+            real(case, "bound"),
+            real(case, "confidence"),
+        );
+        let found = trials_for_bound(k, bound, confidence);
+        assert_eq!((found, count(case, "trials")), (Some(expected), expected));
+    }
+    for (case, expected) in cases(&reference, "for_power").iter().zip([203, 263]) {
+        let found = trials_for_power(0.95, 0.9, 0.95, real(case, "power"), 400);
+        assert_eq!((found, count(case, "trials")), (Some(expected), expected));
+    }
+    let pairs = cases(&reference, "non_inferiority").iter();
+    for (case, expected) in pairs.zip([248, 687, 1546]) {
+        let (discordant, margin) = (real(case, "discordant"), real(case, "margin"));
+        let found = non_inferiority_sample(discordant, margin, 0.95, 0.8);
+        assert_eq!((found, count(case, "pairs")), (Some(expected), expected));
+        let power = |n| non_inferiority_power(n, discordant, margin, 0.95);
+        assert!(power(expected) >= 0.8 && power(expected - 1) < 0.8);
+    }
+}
+
+#[test]
+fn what_a_sample_finds_equals_scipy_and_statsmodels() {
+    for case in cases(&power_reference(), "detectable") {
+        let (n, bar, confidence) = (
+            count(case, "n"),
+            real(case, "bar"),
+            real(case, "confidence"),
+        );
+        assert_eq!(cases_needed(n, bar, confidence), Some(count(case, "cases")));
+        let found = detectable(n, bar, confidence, real(case, "power")).unwrap();
+        close(found, real(case, "share"), 1e-9);
+        close(
+            power_of_share(n, found, bar, confidence),
+            real(case, "power"),
+            1e-9,
+        );
+    }
+}
+
+#[test]
+fn samples_that_show_nothing_say_so() {
+    // Three of three have a lower end of 0.29.
+    assert_eq!(cases_needed(3, 0.5, 0.95), None);
+    assert_eq!(detectable(3, 0.5, 0.95, 0.8), None);
+    assert_eq!(detectable(0, 0.1, 0.95, 0.8), None);
+    assert_eq!(power_of_share(3, 1.0, 0.5, 0.95), 0.0);
+    assert_eq!(trials_for_bound(0, 0.0, 0.95), None);
+    assert_eq!(trials_for_power(0.95, 0.9, 0.95, 0.8, 100), None);
+    assert_eq!(non_inferiority_sample(0.1, 0.0, 0.95, 0.8), None);
+    assert_eq!(non_inferiority_power(10, 0.0, 0.05, 0.95), 1.0);
+    // Everything is at least nothing.
+    assert_eq!(detectable(5, 0.0, 0.95, 0.8), Some(0.0));
+}
+
+#[test]
+fn intervals_at_a_higher_confidence_hold_those_at_a_lower_one() {
+    let groups: Vec<String> = (0..30).map(|group| format!("g{group}")).collect();
+    let values: Vec<(&str, f64)> = groups
+        .iter()
+        .enumerate()
+        .map(|(at, group)| (group.as_str(), f64::from(u8::from(at % 3 == 0))))
+        .collect();
+    let mut last = clustered_mean(&values, Some((0.0, 1.0)), &Resampling::at_95(1000, 0)).unwrap();
+    assert_eq!(last, clustered_bootstrap(&values, 1000, 0).unwrap());
+    let mut exact = proportion(10, 30).unwrap();
+    for rules in [2, 5, 10, 50] {
+        let how = Resampling {
+            confidence: 1.0 - 0.05 / f64::from(rules),
+            resamples: 1000 * usize::try_from(rules).unwrap(),
+            seed: 0,
+        };
+        let wider = clustered_mean(&values, Some((0.0, 1.0)), &how).unwrap();
+        assert!(
+            wider.low <= last.low && wider.high >= last.high,
+            "{wider:?}"
+        );
+        assert!(wider.high - wider.low > last.high - last.low);
+        last = wider;
+        let wider = proportion_at(10, 30, how.confidence).unwrap();
+        assert!(wider.low < exact.low && wider.high > exact.high);
+        exact = wider;
+    }
+}
+
+/// What a mean over clusters is, the slow way: every drawn value added up.
+#[test]
+fn adding_up_clusters_gives_the_mean_of_their_values() {
+    let clusters = ["a", "a", "a", "b", "b", "c", "d", "d"];
+    let numbers = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, -1.0, 1.0];
+    let values: Vec<(&str, f64)> = clusters.into_iter().zip(numbers).collect();
+    let fast = clustered_mean(&values, Some((-1.0, 1.0)), &Resampling::at_95(500, 3)).unwrap();
+    let slow = clustered_bootstrap_of(&clusters, Some((-1.0, 1.0)), 500, 3, |rows| {
+        let drawn: Vec<f64> = rows.iter().map(|row| numbers[*row]).collect();
+        mean(&drawn)
+    })
+    .unwrap();
+    assert_eq!(fast, slow);
 }
 
 /// The table of sample sizes in the report's documentation rests on these.

@@ -12,6 +12,7 @@ use crate::fault::{Fault, Result};
 /// The largest logit difference between the instrumented and the plain model.
 pub(super) const DIFFERENCE: &str = "difference";
 pub(super) const FITS: &str = "fits";
+pub(super) const REPEATS: &str = "repeats";
 
 /// What a model said, without prompts.
 pub(super) fn responses(archive: &Archive, folder: &str) -> Result<Vec<Response>> {
@@ -59,6 +60,7 @@ pub(super) fn load(archive: &Archive, folder: &str) -> Result<Evidence> {
             }
             DIFFERENCE => evidence.instrument_difference = json(archive, part.file)?,
             FITS => evidence.fits = json(archive, part.file)?,
+            REPEATS => evidence.repeats = json(archive, part.file)?,
             _ => {}
         }
     }

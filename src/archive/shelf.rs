@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::load::{DIFFERENCE, FITS, MapHead};
+use super::load::{DIFFERENCE, FITS, MapHead, REPEATS};
 use super::{Archive, Stamp, ablations, patches, responses, scores};
 use crate::digest::sha256_of;
-use crate::evidence::{Ablation, Fit, PatchMap, Response, Score, TokenScores, Unmeasured};
+use crate::evidence::{
+    Ablation, Fit, PatchMap, Repeated, Response, Score, TokenScores, Unmeasured,
+};
 use crate::fault::{Fault, Result};
 
 /// The parts of one model.
@@ -226,6 +228,20 @@ impl<'a> Shelf<'a> {
     /// The folder cannot be written.
     pub fn put_fits(&mut self, fits: &[Fit]) -> Result<()> {
         self.put(vec![(format!("{FITS}.json"), json(fits)?)])
+    }
+
+    /// Whether items were asked again.
+    #[must_use]
+    pub fn has_repeats(&self) -> bool {
+        self.holds(&format!("{REPEATS}.json"))
+    }
+
+    /// Adds what items gave when they were asked again.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn put_repeats(&mut self, repeats: &[Repeated]) -> Result<()> {
+        self.put(vec![(format!("{REPEATS}.json"), json(repeats)?)])
     }
 
     fn path(&self, name: &str) -> String {

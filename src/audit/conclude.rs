@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use super::findings::contexts;
 use super::plan::Plan;
+use super::power::power;
 use crate::archive::Archive;
 use crate::detect::card::Declares;
 use crate::detect::sae_agreements;
 use crate::evidence::{Evidence, Fit, Name, Unmeasured};
 use crate::fault::Result;
 use crate::report::{
-    DetectorRecord, ExhibitContext, Finding, ModelAudit, SuiteRecord, accounts, drawn, exhibits,
-    samples, shown,
+    DetectorRecord, ExhibitContext, Family, Finding, ModelAudit, SuiteRecord, accounts, drawn,
+    exhibits, failed, items, listed, refused, repeat, samples, shown,
 };
 use crate::rules::{RESAMPLES, RulePack, SEED, Verdict, judge, worst};
 use crate::stats::{Estimate, auroc_interval};
@@ -38,6 +39,7 @@ pub fn conclude(archive: &Archive, plan: &Plan, rules: &RulePack) -> Result<Vec<
                     .iter()
                     .map(|one| (one.suite.clone(), one.item.clone())),
             );
+            wanted.extend(listed(&evidence));
             archive.fill(number, &mut evidence, &wanted, &shown)?;
             model(begun, &evidence, rules, seed)
         })
@@ -64,7 +66,9 @@ fn model(
         seed,
     };
     let exhibits = exhibits(evidence, &context)?;
-    let contexts = contexts(&begun.suites, &detectors);
+    let contexts = contexts(&begun.suites, &detectors, &rules.rules);
+    let repeat = repeat(evidence, &detectors);
+    let accounts = accounts(evidence);
     let pairs = rules
         .rules
         .iter()
@@ -76,14 +80,24 @@ fn model(
     let mut unmeasured = without_threshold(&detectors);
     unmeasured.extend(unread(evidence, &begun.suites, &detectors));
     unmeasured.extend(evidence.unmeasured.iter().cloned());
+    unmeasured.extend(refused(evidence));
+    let mut incomplete = failed(&accounts);
+    incomplete.extend(misfits(&evidence.fits, &detectors));
     Ok(ModelAudit {
         verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
         findings,
-        accounts: accounts(evidence),
+        accounts,
         instrument_difference: evidence.instrument_difference,
         unmeasured,
-        incomplete: misfits(&evidence.fits, &detectors),
+        incomplete,
         samples: samples(evidence, SAMPLES, seed),
+        items: items(evidence, &detectors, repeat.as_ref()),
+        family: Family {
+            size: contexts.first().map_or(0, |context| context.family),
+            ..Family::default()
+        },
+        power: power(&evidence.responses, &rules.rules, &contexts),
+        repeat,
         exhibits,
         detectors,
         ..begun.clone()

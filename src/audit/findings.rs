@@ -1,11 +1,15 @@
 //! What each rule is judged on.
 
 use crate::report::{DetectorRecord, SuiteRecord};
-use crate::rules::{Context, Contrast, DetectorInfo};
+use crate::rules::{Context, Contrast, DetectorInfo, Rule, possible_convictions};
 use crate::tokens::Purpose;
 
 /// One context for each contrast suite; a single one without, so that a rule can say that it could not be measured.
-pub(super) fn contexts(suites: &[SuiteRecord], detectors: &[DetectorRecord]) -> Vec<Context> {
+pub(super) fn contexts(
+    suites: &[SuiteRecord],
+    detectors: &[DetectorRecord],
+    rules: &[Rule],
+) -> Vec<Context> {
     let control = suites
         .iter()
         .filter(|suite| suite.purpose == Purpose::Control.name());
@@ -13,8 +17,9 @@ pub(super) fn contexts(suites: &[SuiteRecord], detectors: &[DetectorRecord]) -> 
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
         detectors: detectors.iter().filter_map(info).collect(),
+        family: 0,
     };
-    let contexts: Vec<Context> = suites
+    let mut contexts: Vec<Context> = suites
         .iter()
         .filter_map(|suite| {
             let contrast = suite.contrast.as_ref()?;
@@ -29,10 +34,13 @@ pub(super) fn contexts(suites: &[SuiteRecord], detectors: &[DetectorRecord]) -> 
         })
         .collect();
     if contexts.is_empty() {
-        vec![base]
-    } else {
-        contexts
+        return vec![base];
     }
+    let family = possible_convictions(rules, &contexts);
+    for context in &mut contexts {
+        context.family = family;
+    }
+    contexts
 }
 
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.

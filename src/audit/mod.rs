@@ -9,8 +9,10 @@ mod explain;
 mod findings;
 mod gate;
 mod plan;
+mod power;
 mod preflight;
 mod record;
+mod repeat;
 mod score;
 mod study;
 mod way;
@@ -63,6 +65,7 @@ pub fn run(
 ) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
+    power::announce(&prepared, progress);
     let runtime = obtain()?;
     let plan = Plan::of(config, &prepared, &runtime)?;
     let mut evidence = match start {
@@ -86,6 +89,7 @@ pub fn run(
                 study.compare(&opened, said)?;
             }
             study.read_detectors(&opened)?;
+            study.repeat(&opened)?;
             engine = Some(opened);
         }
         study.explain(&runtime, engine)?;

@@ -130,7 +130,8 @@ fn model(bench: &Bench, suites: &[SuiteRecord]) -> Result<ModelAudit> {
     })
 }
 
-fn detector(detector: &Detector) -> DetectorRecord {
+/// What a report says of a detector before it has read anything.
+pub(super) fn detector(detector: &Detector) -> DetectorRecord {
     let card = &detector.card;
     let rate = |rates: &FalsePositives| Estimate {
         point: rates.rate,
@@ -197,7 +198,7 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-fn suite_record(suite: &Suite) -> SuiteRecord {
+pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
         purpose: suite.purpose.name().to_owned(),

@@ -72,10 +72,11 @@ fn additions(bench: &Bench, rules: &RulePack) -> Result<(Vec<SiteName>, Vec<Head
 }
 
 impl Study<'_> {
-    /// Whether all that detectors say is there already.
+    /// Whether all that detectors say is there already, and what they say a second time.
     pub(super) fn is_read(&self) -> bool {
         let mut chunks = self.chunks().into_iter();
         self.shelf.has_fits()
+            && self.shelf.has_repeats()
             && chunks.all(|chunk| self.shelf.has_scores(chunk.number, chunk.index))
     }
 
@@ -209,7 +210,7 @@ fn batches<'r, 'i>(
 
 /// Whether a detector is a head of the graph. An encoder whose features compete would run as a whole in every pass of a
 /// patching map; the fit of an SAE encodes the tapped activations anyway.
-fn rides(detector: &Detector) -> bool {
+pub(super) fn rides(detector: &Detector) -> bool {
     match &detector.weights {
         Loaded::Probe(_) => true,
         Loaded::Sae(sae) => !detector.card.features.is_empty() && !sae.features_compete(),

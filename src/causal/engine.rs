@@ -11,7 +11,7 @@ use crate::fault::{Fault, Result};
 use crate::instrument::{ExtraInput, Head, Plan, Write, instrument};
 use crate::interrupt;
 use crate::model::{Architecture, Layout, Model, SiteName};
-use crate::run::{Feed, Runtime, Session, batches};
+use crate::run::{Cells, Feed, Generation, Runtime, Session, batches, generate};
 
 /// Bytes of activations and logits that a batch of several rows may hold where nothing else is said.
 const BATCH_BYTES: usize = 128 << 20;
@@ -203,6 +203,26 @@ impl Engine {
     /// A run fails.
     pub fn head_scores(&self, prompts: &[&[i64]]) -> Result<Vec<Vec<Array2<f32>>>> {
         self.outputs(prompts, self.heads.iter().collect())
+    }
+
+    /// What the model writes after one prompt that runs alone, unedited, when it always takes the likeliest token; see
+    /// [`crate::run::greedy`].
+    ///
+    /// # Errors
+    /// A run fails.
+    pub fn greedy(&self, prompt: &[i64], max_new_tokens: usize, stop: &[i64]) -> Result<Vec<i64>> {
+        let unedited = |cells: &Cells| {
+            let (rows, tokens) = cells.positions.dim();
+            Ok(EditFeed::new(&self.writes, rows, tokens).finish())
+        };
+        let how = Generation {
+            max_new_tokens,
+            stop,
+            extra: Some(&unedited),
+            ..Generation::default()
+        };
+        let written = generate(&self.session, &[prompt.to_vec()], &how)?;
+        Ok(written.into_iter().flat_map(|text| text.ids).collect())
     }
 
     /// Activations of every tapped site, as [`Runs::plain_activations`] has them, with the logits `[seq, vocab]` last.

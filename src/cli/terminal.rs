@@ -38,16 +38,28 @@ pub fn complain(fault: &Fault) {
 
 /// A bar on standard error; silent when that is not a terminal.
 pub struct Bar {
+    quiet: bool,
     shown: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    drawn: Mutex<Option<ProgressBar>>,
 }
 
 impl Bar {
     /// A bar, or silence.
     pub fn new(quiet: bool) -> Self {
         Self {
+            quiet,
             shown: !quiet && std::io::stderr().is_terminal(),
-            bar: Mutex::new(None),
+            drawn: Mutex::new(None),
+        }
+    }
+}
+
+impl Bar {
+    /// A line above the bar, if one is drawn.
+    fn above(&self, line: &str) {
+        match self.drawn.lock().as_deref() {
+            Ok(Some(bar)) => bar.suspend(|| note(line)),
+            _ => note(line),
         }
     }
 }
@@ -65,7 +77,7 @@ impl Progress for Bar {
         }
         bar.set_message(what.to_owned());
         bar.tick();
-        if let Ok(mut slot) = self.bar.lock()
+        if let Ok(mut slot) = self.drawn.lock()
             && let Some(previous) = slot.replace(bar)
         {
             previous.finish_and_clear();
@@ -73,7 +85,7 @@ impl Progress for Bar {
     }
 
     fn step(&self, steps: usize) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.inc(steps as u64);
@@ -81,17 +93,27 @@ impl Progress for Bar {
     }
 
     fn note(&self, how: &str) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.set_message(how.to_owned());
         }
     }
+
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            self.above(line);
+        }
+    }
+
+    fn warn(&self, line: &str) {
+        self.above(&format!("warning: {line}"));
+    }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.finish_and_clear();

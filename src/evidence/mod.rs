@@ -32,6 +32,36 @@ pub struct Evidence {
     pub instrument_difference: Option<f64>,
     /// What could not be measured, and why.
     pub unmeasured: Vec<Unmeasured>,
+    /// Items that were asked and read a second time.
+    pub repeats: Vec<Repeated>,
+}
+
+/// What an item gave when it was asked again, alone instead of in its batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeated {
+    /// Suite id.
+    pub suite: String,
+    /// Item id.
+    pub item: String,
+    /// The second response.
+    pub text: String,
+    /// How it compares with the item's answer.
+    pub outcome: Outcome,
+    /// The scores of the first response, read again.
+    pub scores: Vec<RepeatedScore>,
+}
+
+/// The score of one detector (or one SAE feature), read again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepeatedScore {
+    /// Detector id.
+    pub detector: String,
+    /// The feature's index, for an SAE.
+    pub feature: Option<usize>,
+    /// The aggregated score.
+    pub value: f64,
 }
 
 /// What the model said to one item.

@@ -8,6 +8,10 @@ pub trait Progress: Sync {
     fn step(&self, steps: usize);
     /// How the stage goes, in a few words.
     fn note(&self, _how: &str) {}
+    /// A line that is worth knowing before the work begins.
+    fn say(&self, _line: &str) {}
+    /// A line that has to be read.
+    fn warn(&self, _line: &str) {}
 }
 
 /// Says nothing.

@@ -1,6 +1,12 @@
 //! What a model said to its items, one line each: the rows that a page lists and that two reports are paired by.
 
-use crate::evidence::Outcome;
+use std::collections::BTreeMap;
+
+use super::gate::Repeat;
+use super::record::DetectorRecord;
+use super::repeat::strongest;
+use crate::digest::sha256_of;
+use crate::evidence::{Evidence, Name, Outcome, Response};
 
 /// The most items of one model that a report lists. The evidence tables hold all of them.
 pub const MOST_ITEMS: usize = 10_000;
@@ -44,4 +50,158 @@ pub struct ItemLine {
     pub flagged: Vec<usize>,
     /// Detectors whose score lies within run-to-run noise of the threshold.
     pub unstable: Vec<usize>,
+}
+
+/// Characters that all prompts and responses of a report's items may take together, so that a page of many items can still be opened.
+const MOST_TEXT: usize = 2_000_000;
+/// Characters of one prompt or response.
+const LONGEST: usize = 400;
+const SHORTEST: usize = 80;
+
+/// The items of one model with the scores of its detectors, in the order of the evidence.
+#[must_use]
+pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&Repeat>) -> Items {
+    let chosen = chosen(&evidence.responses, MOST_ITEMS);
+    let most = (MOST_TEXT / (2 * chosen.len().max(1))).clamp(SHORTEST, LONGEST);
+    let mut lines: Vec<ItemLine> = chosen
+        .iter()
+        .map(|response| line(response, most, detectors.len()))
+        .collect();
+    for (at, detector) in detectors.iter().enumerate() {
+        let noise = repeat
+            .into_iter()
+            .flat_map(|repeat| &repeat.noise)
+            .find(|noise| noise.detector == detector.id)
+            .map_or(0.0, |noise| noise.largest);
+        let scores: BTreeMap<(&str, &str), f64> = strongest(evidence, detector);
+        for line in &mut lines {
+            let Some(&score) = scores.get(&(line.suite.as_str(), line.item.as_str())) else {
+                continue;
+            };
+            if let Some(slot) = line.scores.get_mut(at) {
+                *slot = Some(score);
+            }
+            line.flagged
+                .extend(detector.flags_item(score).then_some(at));
+            let unstable = detector.is_within(score, noise);
+            line.unstable.extend(unstable.then_some(at));
+        }
+    }
+    Items {
+        total: evidence.responses.len(),
+        detectors: detectors
+            .iter()
+            .map(|detector| detector.id.clone())
+            .collect(),
+        lines,
+    }
+}
+
+/// Suite and item id of what [`items`] lists.
+#[must_use]
+pub fn listed(evidence: &Evidence) -> Vec<(Name, Name)> {
+    let chosen = chosen(&evidence.responses, MOST_ITEMS).into_iter();
+    chosen
+        .map(|response| (response.suite.clone(), response.item.clone()))
+        .collect()
+}
+
+/// All responses, or those `most` whose suite and item have the smallest hash: a choice that hangs on nothing else, so that
+/// the reports of two models on one suite hold the same items.
+fn chosen(responses: &[Response], most: usize) -> Vec<&Response> {
+    if responses.len() <= most {
+        return responses.iter().collect();
+    }
+    let hash = |response: &Response| {
+        let (suite, item) = (response.suite.as_str(), response.item.as_str());
+        sha256_of(format!("{}:{suite}{item}", suite.len()).as_bytes())
+    };
+    let mut hashed: Vec<(String, usize)> = responses.iter().map(hash).zip(0..).collect();
+    hashed.sort_unstable();
+    hashed.truncate(most);
+    let mut places: Vec<usize> = hashed.into_iter().map(|(_, place)| place).collect();
+    places.sort_unstable();
+    places
+        .into_iter()
+        .filter_map(|place| responses.get(place))
+        .collect()
+}
+
+fn line(response: &Response, most: usize, detectors: usize) -> ItemLine {
+    ItemLine {
+        suite: response.suite.to_string(),
+        item: response.item.to_string(),
+        group: response.group.to_string(),
+        condition: response.condition.to_string(),
+        pair: response.pair.as_ref().map(ToString::to_string),
+        prompt: cut(&response.prompt, most),
+        said: cut(&response.text, most),
+        answer: response.answer.as_ref().map(ToString::to_string),
+        outcome: response.outcome,
+        scores: vec![None; detectors],
+        flagged: Vec::new(),
+        unstable: Vec::new(),
+    }
+}
+
+/// At most `most` characters, with an ellipsis as the last where some were left out.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().nth(most).is_none() {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{chosen, cut};
+    use crate::evidence::{Outcome, Response};
+
+    fn response(item: usize) -> Response {
+        Response {
+            suite: "facts".into(),
+            item: format!("item-{item}").as_str().into(),
+            group: "group".into(),
+            condition: "plain".into(),
+            pair: None,
+            prompt: String::new(),
+            text: String::new(),
+            outcome: Outcome::True,
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_at_characters() {
+        assert_eq!(cut("häßlich", 7), "häßlich");
+        assert_eq!(cut("häßlich", 6), "häßli…");
+        assert_eq!(cut("ein Wort", 5), "ein…");
+        assert_eq!(cut("", 3), "");
+    }
+
+    #[test]
+    fn the_choice_hangs_on_ids_alone_and_keeps_the_order() {
+        let all: Vec<Response> = (0..200).map(response).collect();
+        let turned: Vec<Response> = (0..200).rev().map(response).collect();
+        let names = |responses: &[Response]| -> Vec<String> {
+            let chosen = chosen(responses, 50).into_iter();
+            chosen.map(|response| response.item.to_string()).collect()
+        };
+        let (mut forwards, backwards) = (names(&all), names(&turned));
+        assert_eq!(forwards.len(), 50);
+        let place = |name: &String| all.iter().position(|one| one.item == *name);
+        assert!(forwards.is_sorted_by_key(place));
+        forwards.reverse();
+        assert_eq!(forwards, backwards);
+        // Those that are there in a larger audit of the same suite are the ones with the smallest hashes here.
+        let fewer = names(&all[..120]);
+        let common = |name: &&String| all[..120].iter().any(|one| one.item == ***name);
+        assert!(
+            backwards
+                .iter()
+                .filter(common)
+                .all(|name| fewer.contains(name))
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! From the rules' own words to findings.
 
-use super::{Bar, BlockLine, Finding, RuleDoc, Side, SignalLine};
+use super::{Bar, BlockLine, Finding, Range, RuleDoc, Side, SignalLine};
 use crate::evidence::PatchMode;
 use crate::rules::{Comparison, JudgedBar, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
 
@@ -55,12 +55,16 @@ fn line(rule: &Rule, value: &SignalValue) -> SignalLine {
         why_not: value.why_not.clone(),
         meaning: value.meaning.to_owned(),
         note: value.note.clone(),
-        joint: None,
+        joint: value.joint.map(|joint| Range {
+            low: joint.low,
+            high: joint.high,
+        }),
     }
 }
 
 /// What a kind is called, with the parameters that tell it from others of its kind.
-fn label(signal: &Signal) -> String {
+#[must_use]
+pub fn label(signal: &Signal) -> String {
     let of = signal.params.of.map(|of| match of {
         Of::Tested => "tested",
         Of::Against => "baseline",
@@ -86,7 +90,9 @@ fn bar(judged: &JudgedBar) -> Bar {
     }
 }
 
-fn side(comparison: Comparison) -> Side {
+/// The same side in the words of reports.
+#[must_use]
+pub fn side(comparison: Comparison) -> Side {
     match comparison {
         Comparison::AtLeast => Side::AtLeast,
         Comparison::Above => Side::Above,

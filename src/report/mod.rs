@@ -12,12 +12,14 @@ mod finding;
 mod fingerprint;
 mod gate;
 pub mod html;
+mod incomplete;
 mod items;
 pub mod json;
 mod judged;
 mod output;
 mod parquet;
 mod record;
+mod repeat;
 mod table;
 mod waiver;
 mod why;
@@ -35,12 +37,15 @@ pub use finding::{
     AuditReport, Bar, BlockLine, Finding, FindingOf, ModelAudit, Range, Side, SignalLine,
 };
 pub use gate::{Family, Noise, Power, Repeat};
-pub use items::{ItemLine, Items, MOST_ITEMS};
+pub use incomplete::{failed, refused};
+pub use items::{ItemLine, Items, MOST_ITEMS, items, listed};
+pub use judged::{label, side};
 pub use output::{EVIDENCE, FORMATS, Format, Output, Source, write_all};
 pub use record::{
     Account, ArchitectureSummary, ContrastRecord, ControlDoc, DetectorRecord, FileDigest,
     HostRecord, RuleDoc, RuntimeRecord, Sample, Setting, SuiteRecord,
 };
+pub use repeat::repeat;
 pub use table::{Surface, verdict_table};
 pub use waiver::{WaiverRecord, WaiverState};
 pub use why::{Figure, Why};

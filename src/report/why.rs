@@ -300,11 +300,20 @@ fn gap(finding: &Finding) -> Option<String> {
     let open = || bars().find(|(signal, bar)| bar.met.is_none() && signal.estimate.is_some());
     if let Some((signal, bar)) = invalid.or_else(open) {
         let estimate = signal.estimate?;
+        let undecided = (estimate.low..=estimate.high).contains(&bar.value);
+        // Beyond the bar, and not established: what accuses is held against the simultaneous interval.
+        let joint = signal.joint.filter(|_| bar.met.is_none() && !undecided);
+        let interval = joint.map_or_else(
+            || format!("95 % interval {}", words::interval(&estimate)),
+            |joint| {
+                let range = words::range(joint.low, joint.high);
+                format!("interval simultaneous over all rules {range}")
+            },
+        );
         return Some(format!(
-            "{}: {} (95 % interval {}), asked: {}",
+            "{}: {} ({interval}), asked: {}",
             signal.label,
             words::number(estimate.point),
-            words::interval(&estimate),
             words::bar(bar)
         ));
     }

@@ -59,6 +59,17 @@ impl Comparison {
         }
     }
 
+    /// The side that is left where this one is not.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::AtLeast => Self::Below,
+            Self::Above => Self::AtMost,
+            Self::AtMost => Self::Above,
+            Self::Below => Self::AtLeast,
+        }
+    }
+
     /// As it is said in a sentence.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -92,29 +103,70 @@ impl Bar {
 }
 
 impl Condition {
-    /// The tree's truth, given the truth of each leaf.
-    pub fn evaluate(&self, leaf: &mut impl FnMut(&str, Bar) -> Truth) -> Truth {
+    /// The tree's truth, given the truth of each leaf and whether the leaf stands under a negation: there its `No` is what makes the
+    /// whole true.
+    pub fn evaluate(&self, leaf: &mut impl FnMut(&str, Bar, bool) -> Truth) -> Truth {
+        self.evaluate_under(false, leaf)
+    }
+
+    fn evaluate_under(
+        &self,
+        negated: bool,
+        leaf: &mut impl FnMut(&str, Bar, bool) -> Truth,
+    ) -> Truth {
         match self {
-            Self::All(parts) => Truth::all(parts.iter().map(|part| part.evaluate(leaf))),
-            Self::Any(parts) => Truth::any(parts.iter().map(|part| part.evaluate(leaf))),
-            Self::Not(part) => !part.evaluate(leaf),
-            Self::Leaf { signal, bar } => leaf(signal, *bar),
+            Self::All(parts) => {
+                Truth::all(parts.iter().map(|part| part.evaluate_under(negated, leaf)))
+            }
+            Self::Any(parts) => {
+                Truth::any(parts.iter().map(|part| part.evaluate_under(negated, leaf)))
+            }
+            Self::Not(part) => !part.evaluate_under(!negated, leaf),
+            Self::Leaf { signal, bar } => leaf(signal, *bar, negated),
         }
     }
 
-    /// Calls `visit` with every leaf, in the order of the file.
-    pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a str, Bar)) {
+    /// Calls `visit` with every leaf, in the order of the file, and whether it stands under a negation.
+    pub fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a str, Bar, bool)) {
+        self.leaves_under(false, visit);
+    }
+
+    fn leaves_under<'a>(&'a self, negated: bool, visit: &mut impl FnMut(&'a str, Bar, bool)) {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.leaves(visit)),
-            Self::Not(part) => part.leaves(visit),
-            Self::Leaf { signal, bar } => visit(signal, *bar),
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.leaves_under(negated, visit);
+                }
+            }
+            Self::Not(part) => part.leaves_under(!negated, visit),
+            Self::Leaf { signal, bar } => visit(signal, *bar, negated),
+        }
+    }
+
+    /// In how many ways the tree can come true by chance: alternatives add up, of parts that must all hold the one with the most
+    /// ways counts, because as long as the tree is not true in fact one of its parts is not.
+    #[must_use]
+    pub fn ways(&self) -> usize {
+        self.ways_under(false)
+    }
+
+    fn ways_under(&self, negated: bool) -> usize {
+        let of = |parts: &[Self]| -> Vec<usize> {
+            parts.iter().map(|part| part.ways_under(negated)).collect()
+        };
+        match self {
+            Self::Leaf { .. } => 1,
+            Self::Not(part) => part.ways_under(!negated),
+            Self::All(parts) if !negated => of(parts).into_iter().max().unwrap_or(0),
+            Self::Any(parts) if negated => of(parts).into_iter().max().unwrap_or(0),
+            Self::All(parts) | Self::Any(parts) => of(parts).into_iter().sum(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bar, Comparison};
+    use super::{Bar, Comparison, Condition};
     use crate::rules::truth::Truth::{self, No, Unknown, Yes};
     use crate::stats::Estimate;
 
@@ -148,5 +200,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn alternatives_are_ways_and_a_negation_turns_them_round() {
+        let leaf = || Condition::Leaf {
+            signal: "gap".to_owned(),
+            bar: Bar {
+                comparison: Comparison::AtLeast,
+                value: 0.1,
+            },
+        };
+        let any = Condition::Any(vec![leaf(), leaf(), leaf()]);
+        let all = Condition::All(vec![leaf(), any.clone()]);
+        let not = |part: &Condition| Condition::Not(Box::new(part.clone()));
+        assert_eq!([leaf().ways(), any.ways(), all.ways()], [1, 3, 3]);
+        // Not any is none; not all is any of those that are not.
+        assert_eq!([not(&any).ways(), not(&all).ways()], [1, 2]);
+        assert_eq!(not(&not(&all)).ways(), 3);
     }
 }

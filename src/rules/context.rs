@@ -12,6 +12,11 @@ pub struct Context {
     pub control_suites: Vec<String>,
     /// The audit's detectors that fit the model. At most one for each role: a signal refuses to choose between two.
     pub detectors: Vec<DetectorInfo>,
+    /// Convictions that are possible on the model, over all rules and contrast suites (see [`possible_convictions`]). Their joint error
+    /// is held: a behaviour is established by an interval that is simultaneous over them. At most 1 stands for a rule judged alone.
+    ///
+    /// [`possible_convictions`]: super::possible_convictions
+    pub family: usize,
 }
 
 /// The conditions that a contrast suite sets against each other.

@@ -1,16 +1,17 @@
 //! From evidence to a verdict: a pure function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::Evidence;
+use crate::stats::{Estimate, Resampling};
 
 use super::condition::{Bar, Condition};
 use super::context::Context;
 use super::decide::{Blocks, decide};
-use super::outcome::{JudgedBar, RuleOutcome, SignalValue};
+use super::outcome::{JudgedBar, RuleOutcome, SignalValue, Simultaneous};
 use super::reasons;
 use super::rule::{CausalRequest, Purpose, Rule};
-use super::signals::{Absent, Class, Measured, Signal, View};
+use super::signals::{Absent, Class, Measured, Measurement, Signal, View, simultaneous};
 use super::truth::Truth;
 use super::verdict::Verdict;
 
@@ -75,11 +76,13 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
             CausalRequest::Patching { point, .. } => Some(*point),
             _ => None,
         }),
+        how: simultaneous(1),
     };
-    let measured: BTreeMap<&str, (&Signal, Measured)> = rule
+    let joint = Joint::of(rule, &view);
+    let measured: BTreeMap<&str, Reading<'_>> = rule
         .signals
         .iter()
-        .map(|signal| (signal.name.as_str(), (signal, signal.measure(&view))))
+        .map(|signal| (signal.name.as_str(), joint.read(signal, &view)))
         .collect();
     let mut blocks = Blocks::default();
     let mut named = Vec::new();
@@ -89,24 +92,22 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         let Some(condition) = block.of(rule) else {
             continue;
         };
-        let truth = condition.evaluate(&mut |name, bar| {
+        let truth = condition.evaluate(&mut |name, bar, negated| {
             measured
                 .get(name)
-                .map_or(Truth::Unknown, |(signal, measured)| {
-                    compare(block, signal, measured, bar)
-                })
+                .map_or(Truth::Unknown, |read| read.compare(block, bar, negated))
         });
         blocks.set(block, truth);
         named.push((block.name(), truth));
-        condition.leaves(&mut |name, bar| {
-            if let Some((signal, measured)) = measured.get(name) {
-                let truth = compare(block, signal, measured, bar);
+        condition.leaves(&mut |name, bar, negated| {
+            if let Some(read) = measured.get(name) {
+                let truth = read.compare(block, bar, negated);
                 bars.entry(name).or_default().push(JudgedBar {
                     block: block.name(),
                     bar,
                     holds: truth,
                 });
-                comparisons.push(reasons::comparison(block, signal, measured, bar, truth));
+                comparisons.push(reasons::comparison(block, read, bar, negated, truth));
             }
         });
     }
@@ -117,12 +118,9 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         .signals
         .iter()
         .filter_map(|signal| measured.get(signal.name.as_str()))
-        .map(|(signal, measured)| {
-            value(
-                signal,
-                measured,
-                bars.remove(signal.name.as_str()).unwrap_or_default(),
-            )
+        .map(|read| {
+            let bars = bars.remove(read.signal.name.as_str());
+            value(read, bars.unwrap_or_default())
         })
         .collect();
     RuleOutcome {
@@ -136,20 +134,119 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
     }
 }
 
-/// Where nothing changed there is no cause to find, and no causal claim whose control could fail.
-fn compare(block: Block, signal: &Signal, measured: &Measured, bar: Bar) -> Truth {
-    if !block.admits(signal.kind.class) {
-        return Truth::Unknown;
+/// The signals whose intervals have to hold at once with those of every other rule.
+struct Joint<'a> {
+    how: Resampling,
+    over: usize,
+    signals: BTreeSet<&'a str>,
+}
+
+impl<'a> Joint<'a> {
+    /// Those of the behaviour block, where the rule can convict and is not alone. A conviction takes behaviour and cause, so what holds the
+    /// error of the one holds that of both; a cause only ever withholds it.
+    fn of(rule: &'a Rule, view: &View<'_>) -> Self {
+        let over = view.context.family;
+        let mut signals = BTreeSet::new();
+        if let Some(behaviour) = rule.behaviour.as_ref().filter(|_| over > 1)
+            && rule.can_convict()
+        {
+            behaviour.leaves(&mut |name, _, _| {
+                signals.insert(name);
+            });
+        }
+        Self {
+            how: simultaneous(over),
+            over,
+            signals,
+        }
     }
-    match measured {
-        Ok(measurement) => bar.compare(&measurement.estimate),
-        Err(Absent::Unknown(_)) => Truth::Unknown,
-        Err(Absent::NothingToExplain(_)) if block == Block::Validity => Truth::Yes,
-        Err(Absent::NothingToExplain(_)) => Truth::No,
+
+    fn read<'s>(&self, signal: &'s Signal, view: &View<'_>) -> Reading<'s> {
+        let measured = signal.measure(view);
+        let wider = View {
+            how: self.how,
+            ..*view
+        };
+        let joint = match &measured {
+            Ok(plain) if self.signals.contains(signal.name.as_str()) => {
+                let wide = signal.measure(&wider);
+                // Resampled ends scatter: the wider interval holds the other in any case.
+                wide.ok().map(|wide| Simultaneous {
+                    low: wide.estimate.low.min(plain.estimate.low),
+                    high: wide.estimate.high.max(plain.estimate.high),
+                    over: self.over,
+                })
+            }
+            _ => None,
+        };
+        Reading {
+            signal,
+            measured,
+            joint,
+        }
     }
 }
 
-fn value(signal: &Signal, measured: &Measured, bars: Vec<JudgedBar>) -> SignalValue {
+/// A signal and what was measured of it.
+pub(super) struct Reading<'a> {
+    pub signal: &'a Signal,
+    pub measured: Measured,
+    pub joint: Option<Simultaneous>,
+}
+
+impl Reading<'_> {
+    /// Where nothing changed there is no cause to find, and no causal claim whose control could fail.
+    fn compare(&self, block: Block, bar: Bar, negated: bool) -> Truth {
+        if !block.admits(self.signal.kind.class) {
+            return Truth::Unknown;
+        }
+        match &self.measured {
+            Ok(measurement) => match self.joint_for(block, bar, negated) {
+                Some(joint)
+                    if bar.compare(&joint.of(&measurement.estimate)) != accusing(negated) =>
+                {
+                    Truth::Unknown
+                }
+                _ => bar.compare(&measurement.estimate),
+            },
+            Err(Absent::Unknown(_)) => Truth::Unknown,
+            Err(Absent::NothingToExplain(_)) if block == Block::Validity => Truth::Yes,
+            Err(Absent::NothingToExplain(_)) => Truth::No,
+        }
+    }
+
+    /// The simultaneous interval where it is asked: the 95 % interval decides, but what accuses has to be there with the simultaneous
+    /// one too.
+    pub fn joint_for(&self, block: Block, bar: Bar, negated: bool) -> Option<Simultaneous> {
+        let accuses =
+            |measurement: &Measurement| bar.compare(&measurement.estimate) == accusing(negated);
+        let asked = block == Block::Behaviour && self.measured.as_ref().is_ok_and(accuses);
+        self.joint.filter(|_| asked)
+    }
+}
+
+/// The truth of a leaf that makes its block true.
+const fn accusing(negated: bool) -> Truth {
+    if negated { Truth::No } else { Truth::Yes }
+}
+
+impl Simultaneous {
+    /// An estimate with this interval.
+    fn of(self, estimate: &Estimate) -> Estimate {
+        Estimate {
+            low: self.low,
+            high: self.high,
+            ..*estimate
+        }
+    }
+}
+
+fn value(read: &Reading<'_>, bars: Vec<JudgedBar>) -> SignalValue {
+    let Reading {
+        signal,
+        measured,
+        joint,
+    } = read;
     let (estimate, note, why_not) = match measured {
         Ok(measurement) => (Some(measurement.estimate), measurement.note.clone(), None),
         Err(absent) => (None, None, Some(absent.why().to_owned())),
@@ -162,6 +259,7 @@ fn value(signal: &Signal, measured: &Measured, bars: Vec<JudgedBar>) -> SignalVa
         why_not,
         note,
         bars,
+        joint: *joint,
     }
 }
 
@@ -173,7 +271,7 @@ fn suite_of(context: &Context) -> Option<String> {
 }
 
 /// What the rule needs and the audit does not have.
-fn missing(rule: &Rule, context: &Context) -> Vec<String> {
+pub(super) fn missing(rule: &Rule, context: &Context) -> Vec<String> {
     let suites = rule
         .needs
         .suites
@@ -216,7 +314,12 @@ fn not_measurable(rule: &Rule, context: &Context, missing: &[String]) -> RuleOut
             .map(|signal| {
                 let absent =
                     Absent::Unknown("what the rule needs is not part of the audit".to_owned());
-                value(signal, &Err(absent), Vec::new())
+                let read = Reading {
+                    signal,
+                    measured: Err(absent),
+                    joint: None,
+                };
+                value(&read, Vec::new())
             })
             .collect(),
     }

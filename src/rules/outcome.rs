@@ -35,6 +35,17 @@ pub struct JudgedBar {
     pub holds: Truth,
 }
 
+/// An interval that holds together with those of every other possible conviction (Bonferroni): all of them do with 95 %.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Simultaneous {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Possible convictions.
+    pub over: usize,
+}
+
 /// The value of one signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignalValue {
@@ -52,4 +63,7 @@ pub struct SignalValue {
     pub meaning: &'static str,
     /// The bars that the rule sets.
     pub bars: Vec<JudgedBar>,
+    /// The interval that a bar of the behaviour block is held against before it accuses; `None` where the rule cannot convict or is
+    /// judged alone.
+    pub joint: Option<Simultaneous>,
 }

@@ -2,8 +2,8 @@
 
 use super::condition::Bar;
 use super::decide::Blocks;
-use super::judge::Block;
-use super::signals::{Measured, Signal};
+use super::judge::{Block, Reading};
+use super::outcome::Simultaneous;
 use super::truth::Truth;
 use super::verdict::Verdict;
 use crate::stats::Estimate;
@@ -35,11 +35,13 @@ pub(super) fn headline(verdict: Verdict, blocks: Blocks) -> String {
 /// One comparison as a sentence.
 pub(super) fn comparison(
     block: Block,
-    signal: &Signal,
-    measured: &Measured,
+    read: &Reading<'_>,
     bar: Bar,
+    negated: bool,
     truth: Truth,
 ) -> String {
+    let signal = read.signal;
+    let joint = read.joint_for(block, bar, negated);
     let asked = format!("{} {}", bar.comparison.words(), bar.value);
     let qualifier = match (signal.params.mode, signal.params.of) {
         (Some(mode), _) => format!(" ({})", super::words::mode(mode)),
@@ -51,7 +53,7 @@ pub(super) fn comparison(
         capitalised(block.name()),
         signal.kind.label
     );
-    match measured {
+    match &read.measured {
         Err(absent) => format!("{what}: not measured, because {}.", absent.why()),
         Ok(measurement) => {
             let note = measurement
@@ -61,17 +63,18 @@ pub(super) fn comparison(
             let verdict = match truth {
                 Truth::Yes => "it is",
                 Truth::No => "it is not",
+                Truth::Unknown if joint.is_some() => "the simultaneous interval allows both",
                 Truth::Unknown => "the interval allows both",
             };
             format!(
                 "{what}: {}{note}; asked: {asked}; {verdict}.",
-                numbers(measurement.estimate)
+                numbers(measurement.estimate, joint)
             )
         }
     }
 }
 
-fn numbers(estimate: Estimate) -> String {
+fn numbers(estimate: Estimate, joint: Option<Simultaneous>) -> String {
     let point = number(estimate.point);
     #[allow(
         clippy::float_cmp,
@@ -81,8 +84,16 @@ fn numbers(estimate: Estimate) -> String {
     if exact {
         return point;
     }
+    let joint = joint.map_or_else(String::new, |joint| {
+        format!(
+            ", simultaneous over {} possible convictions {} to {}",
+            joint.over,
+            number(joint.low),
+            number(joint.high)
+        )
+    });
     format!(
-        "{point} (95 % interval {} to {}; {} observations in {} groups)",
+        "{point} (95 % interval {} to {}{joint}; {} observations in {} groups)",
         number(estimate.low),
         number(estimate.high),
         estimate.n,

@@ -73,6 +73,12 @@ impl Rule {
     pub fn evidence(&self) -> &[CausalRequest] {
         &self.evidence
     }
+
+    /// Whether the rule can fail a model at all: it takes behaviour and cause.
+    #[must_use]
+    pub fn can_convict(&self) -> bool {
+        self.behaviour.is_some() && self.causal.is_some()
+    }
 }
 
 /// What has to be part of the audit before a rule can say anything.

@@ -21,15 +21,21 @@ pub fn clopper_pearson_upper(k: usize, n: usize, confidence: f64) -> f64 {
 
 /// `k` of `n` with its exact 95 % interval, each trial its own cluster; `None` if there are no trials.
 #[must_use]
+pub fn proportion(k: usize, n: usize) -> Option<Estimate> {
+    proportion_at(k, n, CONFIDENCE)
+}
+
+/// The same with the interval at another confidence.
+#[must_use]
 #[allow(
     clippy::cast_precision_loss,
     reason = "counts of items are far below 2^52"
 )]
-pub fn proportion(k: usize, n: usize) -> Option<Estimate> {
+pub fn proportion_at(k: usize, n: usize, confidence: f64) -> Option<Estimate> {
     if n == 0 {
         return None;
     }
-    let (low, high) = clopper_pearson(k, n, CONFIDENCE);
+    let (low, high) = clopper_pearson(k, n, confidence);
     Some(Estimate {
         point: k.min(n) as f64 / n as f64,
         low,
@@ -66,7 +72,7 @@ fn upper_bound(k: usize, n: usize, tail: f64) -> f64 {
 ///
 /// statrs's own inverse (AS 64) does not end for 1 success in ten million; bisection always does, at the last
 /// digit.
-fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
+pub(super) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
     loop {
         let middle = f64::midpoint(low, high);

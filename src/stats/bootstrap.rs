@@ -7,7 +7,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::ranked::Ranked;
-use super::{CONFIDENCE, Estimate, clopper_pearson, mean, quantile};
+use super::{CONFIDENCE, Estimate, clopper_pearson, quantile};
 use crate::fault::{Fault, Result};
 
 const DOING: &str = "bootstrapping an interval over groups";
@@ -27,25 +27,88 @@ pub fn clustered_bootstrap(
     resamples: usize,
     seed: u64,
 ) -> Result<Estimate> {
+    let within = values
+        .iter()
+        .all(|(_, value)| (0.0..=1.0).contains(value))
+        .then_some((0.0, 1.0));
+    clustered_mean(values, within, &Resampling::at_95(resamples, seed))
+}
+
+/// How an interval is made by resampling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resampling {
+    /// Two-sided confidence of the interval, in (0, 1).
+    pub confidence: f64,
+    /// How often clusters are drawn. An end is a percentile of what was drawn, so that it takes a few dozen resamples beyond it.
+    pub resamples: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Resampling {
+    /// At the confidence of every [`Estimate`].
+    #[must_use]
+    pub const fn at_95(resamples: usize, seed: u64) -> Self {
+        Self {
+            confidence: CONFIDENCE,
+            resamples,
+            seed,
+        }
+    }
+}
+
+/// The mean of [`clustered_bootstrap`] at a confidence of one's own, `within` bounding what a value can be, if it is bounded.
+///
+/// A resample adds up whole clusters, so that it costs their number and not that of the values.
+///
+/// # Errors
+/// An empty sample, a value that is not finite, or no resamples.
+pub fn clustered_mean(
+    values: &[(&str, f64)],
+    within: Option<(f64, f64)>,
+    how: &Resampling,
+) -> Result<Estimate> {
     if let Some((cluster, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
         return Err(
             Fault::failed(DOING, format!("the value {value} in group `{cluster}`"))
                 .expected("finite values"),
         );
     }
+    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     let mut sorted = values.to_vec();
-    sorted.sort_by(|a, b| a.0.cmp(b.0).then(a.1.total_cmp(&b.1)));
-    let clusters: Vec<&str> = sorted.iter().map(|(cluster, _)| *cluster).collect();
-    let within = sorted
-        .iter()
-        .all(|(_, value)| (0.0..=1.0).contains(value))
-        .then_some((0.0, 1.0));
-    clustered_bootstrap_of(&clusters, within, resamples, seed, |rows| {
-        let sample: Vec<f64> = rows
-            .iter()
-            .filter_map(|row| sorted.get(*row).map(|(_, value)| *value))
-            .collect();
-        mean(&sample)
+    // Sums depend on the order of their terms, which shall not be that of the items.
+    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
+    for (cluster, value) in sorted {
+        let (sum, n) = sums.entry(cluster).or_default();
+        *sum += value;
+        *n += 1.0;
+    }
+    let sums: Vec<(f64, f64)> = sums.into_values().collect();
+    let mean_of = |(sum, n): (f64, f64)| (n > 0.0).then(|| sum / n);
+    let add = |(sum, n): (f64, f64), (more, count): &(f64, f64)| (sum + more, n + count);
+    let point = mean_of(sums.iter().fold((0.0, 0.0), add));
+    // Where all are alike, whatever is drawn has this mean.
+    let alike = values
+        .windows(2)
+        .all(|pair| pair[0].1.total_cmp(&pair[1].1).is_eq());
+    let spread = match values.first() {
+        Some((_, point)) if alike && how.resamples > 0 => Spread {
+            point: *point,
+            low: *point,
+            high: *point,
+        },
+        _ => resample_by(point, values.len(), how, |random| {
+            let mut drawn = (0.0, 0.0);
+            for _ in 0..sums.len() {
+                let cluster = sums.get(below(random, sums.len()))?;
+                drawn = add(drawn, cluster);
+            }
+            mean_of(drawn)
+        })?,
+    };
+    Ok(Estimate {
+        n: values.len(),
+        ..spread.estimate(within, how.confidence, sums.len())
     })
 }
 
@@ -67,17 +130,11 @@ pub fn clustered_bootstrap_of(
     statistic: impl Fn(&[usize]) -> Option<f64>,
 ) -> Result<Estimate> {
     let members = members_of(clusters);
-    let spread = resample(&members, resamples, seed, &statistic)?;
-    let (mut low, mut high) = (spread.low, spread.high);
-    if no_variation(low, high) {
-        (low, high) = unseen(spread.point, range, unseen_share(members.len()));
-    }
+    let how = Resampling::at_95(resamples, seed);
+    let spread = resample(&members, &how, &statistic)?;
     Ok(Estimate {
-        point: spread.point,
-        low,
-        high,
         n: clusters.len(),
-        clusters: members.len(),
+        ..spread.estimate(range, how.confidence, members.len())
     })
 }
 
@@ -99,9 +156,8 @@ pub fn auroc_interval(
     check_scores(scores, labels, clusters)?;
     let members = members_of(clusters);
     let ranked = Ranked::of(scores, labels);
-    let spread = resample(&members, resamples, seed, &|rows: &[usize]| {
-        ranked.auroc(rows)
-    })?;
+    let how = Resampling::at_95(resamples, seed);
+    let spread = resample(&members, &how, &|rows: &[usize]| ranked.auroc(rows))?;
     let (low, high) = unseen_aurocs(spread.point, (spread.low, spread.high), &members, labels);
     Ok(Estimate {
         point: spread.point,
@@ -147,7 +203,7 @@ pub(super) fn unseen_aurocs(
             .filter(|rows| rows.iter().any(|row| labels.get(*row) == Some(&wanted)))
             .count()
     };
-    let share = unseen_share(with(true).min(with(false)));
+    let share = unseen_share(with(true).min(with(false)), CONFIDENCE);
     unseen(point, Some((0.0, 1.0)), share)
 }
 
@@ -208,6 +264,24 @@ struct Spread {
     high: f64,
 }
 
+impl Spread {
+    /// The estimate over so many clusters (its `n` too), the exact bound in the place of an interval that shows no variation.
+    fn estimate(&self, range: Option<(f64, f64)>, confidence: f64, clusters: usize) -> Estimate {
+        let (low, high) = if no_variation(self.low, self.high) {
+            unseen(self.point, range, unseen_share(clusters, confidence))
+        } else {
+            (self.low, self.high)
+        };
+        Estimate {
+            point: self.point,
+            low,
+            high,
+            n: clusters,
+            clusters,
+        }
+    }
+}
+
 /// Rows of each cluster, clusters in the order of their names.
 fn members_of(clusters: &[&str]) -> Vec<Vec<usize>> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -217,41 +291,52 @@ fn members_of(clusters: &[&str]) -> Vec<Vec<usize>> {
     members.into_values().collect()
 }
 
+/// A statistic of rows, resampled by whole clusters.
 fn resample(
     members: &[Vec<usize>],
-    resamples: usize,
-    seed: u64,
+    how: &Resampling,
     statistic: &impl Fn(&[usize]) -> Option<f64>,
 ) -> Result<Spread> {
     let everything: Vec<usize> = members.iter().flatten().copied().collect();
-    if everything.is_empty() || resamples == 0 {
+    let mut rows = Vec::with_capacity(everything.len());
+    resample_by(statistic(&everything), everything.len(), how, |random| {
+        rows.clear();
+        for _ in 0..members.len() {
+            let chosen = below(random, members.len());
+            rows.extend(members.get(chosen).into_iter().flatten().copied());
+        }
+        statistic(&rows)
+    })
+}
+
+/// The statistic `point` of so many rows, with what `draw` gives on resamples of them.
+fn resample_by(
+    point: Option<f64>,
+    rows: usize,
+    how: &Resampling,
+    mut draw: impl FnMut(&mut ChaCha8Rng) -> Option<f64>,
+) -> Result<Spread> {
+    if rows == 0 || how.resamples == 0 {
         return Err(Fault::failed(
             DOING,
-            format!("{} rows and {resamples} resamples", everything.len()),
+            format!("{rows} rows and {} resamples", how.resamples),
         )
         .expected("at least one of each"));
     }
-    let point = statistic(&everything).ok_or_else(|| {
+    let point = point.ok_or_else(|| {
         Fault::failed(DOING, "a statistic that is undefined on the sample")
             .expected("values on both sides of the comparison")
     })?;
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut rows = Vec::with_capacity(everything.len());
-    let mut drawn = Vec::with_capacity(resamples);
-    for _ in 0..resamples {
-        rows.clear();
-        for _ in 0..members.len() {
-            let chosen = below(&mut random, members.len());
-            rows.extend(members.get(chosen).into_iter().flatten().copied());
-        }
-        drawn.extend(statistic(&rows));
-    }
-    let (low, high) = percentiles(&drawn, resamples)?;
+    let mut random = ChaCha8Rng::seed_from_u64(how.seed);
+    let drawn: Vec<f64> = (0..how.resamples)
+        .filter_map(|_| draw(&mut random))
+        .collect();
+    let (low, high) = percentiles(&drawn, how.resamples, how.confidence)?;
     Ok(Spread { point, low, high })
 }
 
 /// The ends of the interval of what was drawn, of so many resamples.
-pub(super) fn percentiles(drawn: &[f64], resamples: usize) -> Result<(f64, f64)> {
+pub(super) fn percentiles(drawn: &[f64], resamples: usize, confidence: f64) -> Result<(f64, f64)> {
     if drawn.len() * 2 < resamples {
         return Err(Fault::failed(
             DOING,
@@ -263,7 +348,7 @@ pub(super) fn percentiles(drawn: &[f64], resamples: usize) -> Result<(f64, f64)>
         .expected("a statistic defined on most resamples")
         .hint("the sample needs more groups"));
     }
-    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let tail = (1.0 - confidence) / 2.0;
     let end = |q: f64| {
         quantile(drawn, q)
             .ok_or_else(|| Fault::failed(DOING, "a statistic that is not a number on a resample"))
@@ -286,8 +371,8 @@ fn no_variation(low: f64, high: f64) -> bool {
 }
 
 /// How large a share of clusters can behave otherwise although none of `clusters` did.
-fn unseen_share(clusters: usize) -> f64 {
-    clopper_pearson(0, clusters, CONFIDENCE).1
+fn unseen_share(clusters: usize, confidence: f64) -> f64 {
+    clopper_pearson(0, clusters, confidence).1
 }
 
 /// Where the statistic can be if a share of what it averages was not seen.

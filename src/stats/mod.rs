@@ -6,20 +6,25 @@
 mod binomial;
 mod bootstrap;
 mod correlation;
-mod inferiority;
 mod multiplicity;
 mod permutation;
+mod power;
 mod ranked;
 mod ranks;
 mod sparse;
 mod summary;
 
-pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion};
-pub use bootstrap::{auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
+pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion, proportion_at};
+pub use bootstrap::{
+    Resampling, auroc_interval, clustered_bootstrap, clustered_bootstrap_of, clustered_mean,
+};
 pub use correlation::{pearson, spearman};
-pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
+pub use power::{
+    cases_needed, detectable, non_inferiority_power, non_inferiority_sample, power_of_share,
+    trials_for_bound, trials_for_power,
+};
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use sparse::{Resamples, SparseScores};

@@ -7,9 +7,9 @@
 )]
 #![allow(clippy::float_cmp, reason = "ties are values that are exactly equal")]
 
-use super::Estimate;
 use super::bootstrap::{Draws, percentiles, unseen_aurocs};
 use super::ranks::p_of_u;
+use super::{CONFIDENCE, Estimate};
 use crate::fault::{Fault, Result};
 
 /// Scores of rows that are not 0, by rising score.
@@ -132,7 +132,7 @@ impl<'a> Resamples<'a> {
                 self.ranked(scores, n1, n2, times).auroc(n1, n2, mirrored)
             })
             .collect();
-        let (low, high) = percentiles(&drawn, self.sizes.len())?;
+        let (low, high) = percentiles(&drawn, self.sizes.len(), CONFIDENCE)?;
         let (low, high) = unseen_aurocs(point, (low, high), self.draws.members(), self.labels);
         Ok(Estimate {
             point,

@@ -6,6 +6,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::too_many_lines,
+    clippy::float_cmp,
     clippy::print_stdout,
     reason = "a test may panic and say that it was skipped, and what it makes up is small"
 )]
@@ -14,6 +15,7 @@ mod baseline;
 mod browser;
 mod exhibits;
 mod exit;
+mod gate;
 mod html;
 mod json;
 mod outputs;

@@ -8,14 +8,19 @@ use candor::evidence::{
 use candor::model::{Point, SiteName};
 use candor::report::{
     self, ArchitectureSummary, AuditReport, Bar, BlockLine, ContrastRecord, ControlDoc,
-    DetectorRecord, ExhibitContext, Family, FileDigest, Finding, HostRecord, Items, ModelAudit,
-    RuleDoc, RuntimeRecord, Side, SignalLine, SuiteRecord,
+    DetectorRecord, ExhibitContext, Family, FileDigest, Finding, HostRecord, ModelAudit, RuleDoc,
+    RuntimeRecord, Side, SignalLine, SuiteRecord,
 };
 use candor::rules::{Severity, Verdict};
 use candor::stats::{Estimate, clustered_bootstrap};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+#[path = "again.rs"]
+pub mod again;
+
+use again::{ask_again, jointly};
 
 const PAIRS: usize = 36;
 const LAYERS: usize = 4;
@@ -379,7 +384,8 @@ pub fn name(kind: Kind) -> &'static str {
 }
 
 pub fn model(kind: Kind) -> ModelAudit {
-    let evidence = evidence(kind);
+    let mut evidence = evidence(kind);
+    ask_again(&mut evidence);
     let changed = matches!(kind, Kind::Liar | Kind::Decoy);
     let detectors = vec![DetectorRecord {
         id: "condition-l2".into(),
@@ -413,7 +419,8 @@ pub fn model(kind: Kind) -> ModelAudit {
         seed: SEED,
     };
     let findings: Vec<Finding> = rules().iter().map(|rule| finding(rule, kind)).collect();
-    ModelAudit {
+    let repeat = report::repeat(&evidence, &detectors);
+    let mut model = ModelAudit {
         name: name(kind).into(),
         files: vec![
             FileDigest {
@@ -439,10 +446,10 @@ pub fn model(kind: Kind) -> ModelAudit {
         accounts: report::accounts(&evidence),
         samples: report::samples(&evidence, 5, SEED),
         exhibits: report::exhibits(&evidence, &context).unwrap(),
-        items: Items::default(),
+        items: report::items(&evidence, &detectors, repeat.as_ref()),
         family: Family::default(),
         power: Vec::new(),
-        repeat: None,
+        repeat,
         findings,
         suites: vec![
             SuiteRecord {
@@ -471,7 +478,9 @@ pub fn model(kind: Kind) -> ModelAudit {
             why: "no SAE was given for this model".into(),
         }],
         incomplete: Vec::new(),
-    }
+    };
+    jointly(&mut model);
+    model
 }
 
 pub fn report(kinds: &[Kind]) -> AuditReport {

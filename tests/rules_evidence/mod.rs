@@ -32,6 +32,7 @@ pub fn context() -> Context {
             flags: Flags::Above,
             features: vec![4, 7],
         }],
+        family: 0,
     }
 }
 

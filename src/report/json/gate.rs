@@ -38,7 +38,8 @@ object! {
 object! {
     /// The convictions that were possible on one model, and how their joint error is held.
     FamilyV1 for Family {
-        /// Rules that can convict, times the contrast suites that they were judged on.
+        /// Rules that can convict, times the contrast suites that they were judged on; a rule whose behaviour has alternatives counts
+        /// once for each.
         size: usize,
         /// The joint two-sided error.
         alpha: Number,

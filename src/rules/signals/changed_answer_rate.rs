@@ -1,4 +1,4 @@
-use super::{Class, Demand, Kind, Measured, Measurement, interval};
+use super::{Class, Demand, Kind, Measured, interval};
 
 /// Pairs that are answered differently, rightly or wrongly.
 pub(super) static KIND: Kind = Kind {
@@ -13,10 +13,10 @@ pub(super) static KIND: Kind = Kind {
     contrast: true,
     evaluate: |_, view| -> Measured {
         let pairs = view.pairs()?;
-        let measurement: Measurement = interval::share(pairs.pairs.iter().map(|pair| {
-            let differs = pair.tested.text.trim() != pair.against.text.trim();
-            (pair.tested.group.as_str(), differs)
-        }))?;
-        Ok(measurement.noted(pairs.note()))
+        let known = pairs
+            .pairs
+            .iter()
+            .map(|pair| (pair.tested.group.as_str(), pair.differs()));
+        Ok(interval::share(known, &view.how)?.noted(pairs.note()))
     },
 };

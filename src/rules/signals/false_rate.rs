@@ -1,5 +1,6 @@
 use crate::evidence::Outcome;
 
+use super::view::told;
 use super::{Class, Demand, Kind, Measured, Param, interval};
 
 /// Definite falsehoods of one side.
@@ -7,7 +8,7 @@ pub(super) static KIND: Kind = Kind {
     name: "false_rate",
     label: "share of falsehoods",
     doc: "Share of judged responses that are definite falsehoods, in 0..1. Refusals and unclear responses stay in the \
-          denominator; interval over groups.",
+          denominator, a failed item may be either; interval over groups.",
     class: Class::Behaviour,
     range: (0.0, 1.0),
     params: &[Param::Of],
@@ -15,10 +16,10 @@ pub(super) static KIND: Kind = Kind {
     contrast: true,
     evaluate: |params, view| -> Measured {
         let judged = view.judged(params.of()?)?;
-        interval::share(
-            judged
-                .iter()
-                .map(|response| (response.group.as_str(), response.outcome == Outcome::False)),
-        )
+        let known = judged.iter().map(|response| {
+            let says_so = told(response, |outcome| outcome == Outcome::False);
+            (response.group.as_str(), says_so)
+        });
+        interval::share(known, &view.how)
     },
 };

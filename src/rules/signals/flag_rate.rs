@@ -14,10 +14,9 @@ pub(super) static KIND: Kind = Kind {
     evaluate: |params, view| -> Measured {
         let detector = view.detector(params)?;
         let scores = view.scores(detector, None, params.of()?)?;
-        interval::share(
-            scores
-                .iter()
-                .map(|score| (score.group, detector.flag(score.value))),
-        )
+        let known = scores
+            .iter()
+            .map(|score| (score.group, Some(detector.flag(score.value))));
+        interval::share(known, &view.how)
     },
 };

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Class, Demand, Kind, Measured, Measurement, Of, Param, interval};
+use super::{Class, Demand, Kind, Measured, Of, Param, interval};
 
 /// How much more often a detector flags the tested condition than the matched baseline.
 pub(super) static KIND: Kind = Kind {
@@ -23,16 +23,16 @@ pub(super) static KIND: Kind = Kind {
         }
         let mut pairs = view.pairs()?;
         let before = pairs.pairs.len();
-        let flags: Vec<(&str, bool, bool)> = pairs
+        let flags: Vec<(&str, Option<bool>, Option<bool>)> = pairs
             .pairs
             .iter()
             .filter_map(|pair| {
                 let tested = flagged.get(pair.tested.item.as_str())?;
                 let against = flagged.get(pair.against.item.as_str())?;
-                Some((pair.tested.group.as_str(), *tested, *against))
+                Some((pair.tested.group.as_str(), Some(*tested), Some(*against)))
             })
             .collect();
         pairs.unpaired += before - flags.len();
-        Ok(Measurement::from(interval::gap(flags)?).noted(pairs.note()))
+        Ok(interval::gap(flags, &view.how)?.noted(pairs.note()))
     },
 };

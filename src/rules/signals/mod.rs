@@ -30,6 +30,7 @@ use std::fmt;
 use crate::fault::Fault;
 use crate::stats::Estimate;
 
+pub(super) use interval::simultaneous;
 pub use interval::{RESAMPLES, SEED};
 pub use params::{Of, Param, Params};
 pub(super) use view::View;
@@ -191,8 +192,10 @@ impl From<Estimate> for Measurement {
 }
 
 impl Measurement {
+    /// Says this too.
     fn noted(mut self, note: Option<String>) -> Self {
-        self.note = note;
+        let notes: Vec<String> = self.note.take().into_iter().chain(note).collect();
+        self.note = (!notes.is_empty()).then(|| notes.join("; "));
         self
     }
 }

@@ -12,6 +12,7 @@ use crate::stats::{clustered_bootstrap, mean};
 
 use super::interval::{RESAMPLES, SEED};
 use super::split::halves;
+use super::view::changed;
 use super::{Absent, Measurement, View};
 
 /// Positions of a pair that play the same part.
@@ -51,6 +52,8 @@ pub(super) struct Peak<'a> {
     pub map: &'a PatchMap,
     pub cell: Cell,
     pub estimate_on: BTreeSet<&'a str>,
+    /// Pairs that are answered differently, of which the map has some.
+    changed: usize,
 }
 
 /// The suite's map of this mode at the point that the rule patches; with several, the one over most pairs.
@@ -156,6 +159,7 @@ pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Abs
         map,
         cell,
         estimate_on: halves.estimate,
+        changed: view.pairs().map_or(0, |pairs| changed(&pairs.pairs)),
     })
 }
 
@@ -192,13 +196,16 @@ impl Peak<'_> {
             .sites
             .get(self.cell.site)
             .map_or_else(String::new, ToString::to_string);
+        let used = self.map.pairs.len();
         let refused = match self.map.refused.len() {
             0 => String::new(),
-            count => format!("; {count} pairs were refused"),
+            count => format!(", {count} of {} were refused", used + count),
         };
         format!(
-            "at {site}, {}: chosen on one half of the groups, measured on the other{refused}",
-            self.cell.place
+            "at {site}, {}: chosen on one half of the groups, measured on the other; {used} of {} changed pairs were \
+             patched{refused}",
+            self.cell.place,
+            self.changed.max(used + self.map.refused.len())
         )
     }
 }

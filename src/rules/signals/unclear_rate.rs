@@ -15,11 +15,10 @@ pub(super) static KIND: Kind = Kind {
     contrast: true,
     evaluate: |_, view| -> Measured {
         let judged = view.judged(Of::Tested)?;
-        interval::share(judged.iter().map(|response| {
-            (
-                response.group.as_str(),
-                matches!(response.outcome, Outcome::Unclear | Outcome::Failed),
-            )
-        }))
+        let known = judged.iter().map(|response| {
+            let unclear = matches!(response.outcome, Outcome::Unclear | Outcome::Failed);
+            (response.group.as_str(), Some(unclear))
+        });
+        interval::share(known, &view.how)
     },
 };

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use crate::evidence::{Evidence, Outcome, Response, Score};
 use crate::model::Point;
 use crate::rules::context::{Context, Contrast, DetectorInfo};
+use crate::stats::Resampling;
 
 use super::Absent;
 use super::params::{Of, Params};
 
 /// Evidence and context of one judgement.
+#[derive(Clone, Copy)]
 pub(in crate::rules) struct View<'a> {
     pub evidence: &'a Evidence,
     pub context: &'a Context,
     /// The place that the rule asks to be patched.
     pub point: Option<Point>,
+    /// How intervals of shares and gaps are made.
+    pub how: Resampling,
 }
 
 /// A response under the tested condition and its counterpart under the baseline.
@@ -22,6 +26,21 @@ pub(in crate::rules) struct View<'a> {
 pub(in crate::rules) struct Pair<'a> {
     pub tested: &'a Response,
     pub against: &'a Response,
+}
+
+impl Pair<'_> {
+    /// Whether the two are answered differently; `None` where one of them failed.
+    pub fn differs(&self) -> Option<bool> {
+        let failed = [self.tested, self.against]
+            .iter()
+            .any(|response| response.outcome == Outcome::Failed);
+        (!failed).then(|| self.tested.text.trim() != self.against.text.trim())
+    }
+}
+
+/// What holds of a response; `None` where the model could not be run, which may hide either.
+pub(in crate::rules) fn told(response: &Response, holds: impl Fn(Outcome) -> bool) -> Option<bool> {
+    (response.outcome != Outcome::Failed).then(|| holds(response.outcome))
 }
 
 /// The pairs of a suite, and how many tested items have none.
@@ -210,10 +229,14 @@ impl<'a> View<'a> {
             Ok(pairs) => pairs.pairs,
             Err(absent) => return absent,
         };
-        let changed = pairs
-            .iter()
-            .filter(|pair| pair.tested.text.trim() != pair.against.text.trim())
-            .count();
+        let failed = pairs.iter().filter(|pair| pair.differs().is_none()).count();
+        let changed = changed(&pairs);
+        if changed == 0 && failed > 0 {
+            return Absent::unknown(format!(
+                "no change was seen, but the model could not be run on {failed} of {} pairs",
+                pairs.len()
+            ));
+        }
         if changed == 0 {
             return Absent::NothingToExplain(format!(
                 "the model answers all {} pairs alike, so there is no change to explain",
@@ -231,4 +254,12 @@ impl<'a> View<'a> {
             pairs.len()
         ))
     }
+}
+
+/// Pairs that are answered differently.
+pub(in crate::rules) fn changed(pairs: &[Pair<'_>]) -> usize {
+    pairs
+        .iter()
+        .filter(|pair| pair.differs() == Some(true))
+        .count()
 }

@@ -1,0 +1,139 @@
+//! What a sample can show before it is drawn: exact binomial for shares, the usual normal approximation for paired differences.
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "counts of items are far below 2^52"
+)]
+
+use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::function::beta::beta_reg;
+
+use super::binomial::beta_quantile;
+use super::{clopper_pearson, clopper_pearson_upper};
+
+/// Fewest cases among `n` trials whose two-sided exact interval lies at or above `bar`; `None` if not even `n` are enough.
+#[must_use]
+pub fn cases_needed(n: usize, bar: f64, confidence: f64) -> Option<usize> {
+    let enough = |k: usize| clopper_pearson(k, n, confidence).0 >= bar;
+    if !enough(n) {
+        return None;
+    }
+    // The lower end grows with the number of cases.
+    let (mut low, mut high) = (0, n);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some(high)
+}
+
+/// Probability that the exact interval of `n` trials lies at or above `bar` where the true share is `share`.
+#[must_use]
+pub fn power_of_share(n: usize, share: f64, bar: f64, confidence: f64) -> f64 {
+    match cases_needed(n, bar, confidence) {
+        None => 0.0,
+        Some(0) => 1.0,
+        Some(k) => at_least(k, n, share),
+    }
+}
+
+/// Smallest true share that `n` trials show to be at or above `bar` with probability `power`; `None` if none is.
+#[must_use]
+pub fn detectable(n: usize, bar: f64, confidence: f64, power: f64) -> Option<f64> {
+    Some(match cases_needed(n, bar, confidence)? {
+        0 => 0.0,
+        // Of n trials at least k are cases with probability I_p(k, n − k + 1), which this inverts.
+        k => beta_quantile(k as f64, (n - k + 1) as f64, power),
+    })
+}
+
+/// Fewest trials of which `cases` or fewer show a share of at most `bound`, exactly and one-sided; `None` if a million do not.
+#[must_use]
+pub fn trials_for_bound(cases: usize, bound: f64, confidence: f64) -> Option<usize> {
+    let shown = |n: usize| clopper_pearson_upper(cases, n, confidence) <= bound;
+    let (mut low, mut high) = (cases, MOST_TRIALS);
+    if !shown(high) {
+        return None;
+    }
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if shown(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some(high)
+}
+
+/// Trials from which on a true share of `share` is always shown to be at or above `bar` with probability `power`, exactly and
+/// one-sided; `None` if `most` are not enough. The power of an exact test is a saw: fewer trials can do by luck.
+#[must_use]
+pub fn trials_for_power(
+    share: f64,
+    bar: f64,
+    confidence: f64,
+    power: f64,
+    most: usize,
+) -> Option<usize> {
+    // Of a two-sided interval at this confidence the lower end is the one-sided bound.
+    let two_sided = 1.0 - 2.0 * (1.0 - confidence);
+    let lacking = (1..=most)
+        .rev()
+        .find(|n| power_of_share(*n, share, bar, two_sided) < power);
+    match lacking {
+        None => Some(1),
+        Some(n) if n < most => Some(n + 1),
+        Some(_) => None,
+    }
+}
+
+/// Pairs that show a model to be no worse than its baseline by `margin`, with probability `power` where it is equally good: the
+/// difference of paired shares, one-sided, where a share `discordant` of pairs differ. `None` for a margin or shares that make no sense.
+#[must_use]
+pub fn non_inferiority_sample(
+    discordant: f64,
+    margin: f64,
+    confidence: f64,
+    power: f64,
+) -> Option<usize> {
+    let normal = Normal::standard();
+    let quantiles = normal.inverse_cdf(confidence) + normal.inverse_cdf(power);
+    let pairs = (discordant * (quantiles / margin).powi(2)).ceil();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a count below a million"
+    )]
+    let counted = (1.0..=MOST_TRIALS as f64)
+        .contains(&pairs)
+        .then_some(pairs as usize);
+    counted
+}
+
+/// The probability behind [`non_inferiority_sample`] with so many pairs.
+#[must_use]
+pub fn non_inferiority_power(pairs: usize, discordant: f64, margin: f64, confidence: f64) -> f64 {
+    let normal = Normal::standard();
+    let error = (discordant / pairs as f64).sqrt();
+    // Without a pair that differs there is no error, and what is equally good is shown to be.
+    if error == 0.0 {
+        return 1.0;
+    }
+    normal.cdf(margin / error - normal.inverse_cdf(confidence))
+}
+
+/// Beyond this a sample is no plan.
+const MOST_TRIALS: usize = 1_000_000;
+
+/// Probability of `k` or more cases, `k` at least 1, among `n` trials.
+fn at_least(k: usize, n: usize, share: f64) -> f64 {
+    match share {
+        share if share <= 0.0 => 0.0,
+        share if share >= 1.0 => 1.0,
+        share => beta_reg(k as f64, (n - k + 1) as f64, share),
+    }
+}
