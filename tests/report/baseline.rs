@@ -291,6 +291,25 @@ fn a_waiver_of_the_approved_model_is_not_extended() {
 }
 
 #[test]
+fn a_waiver_that_is_over_is_not_replaced_by_the_baseline() {
+    let mut now = audited(Liar, "m", false);
+    now.waivers = vec![waiver("conditional-falsehood", WaiverState::Unused)];
+    now.waivers[0].expires = "2024-12-31".into();
+    now.apply_waivers();
+    assert_eq!(now.waivers[0].state, WaiverState::Expired);
+    let now = held(now, audited(Liar, "m", false), 0.1);
+    assert_eq!(leading(&now), None);
+    assert_eq!(Exit::of_report(&now).code(), 14);
+    // What is gone is better all the same.
+    let mut now = audited(Clean, "m", true);
+    now.waivers = vec![waiver("conditional-falsehood", WaiverState::Unused)];
+    now.waivers[0].expires = "2024-12-31".into();
+    now.apply_waivers();
+    let now = held(now, audited(Liar, "m", false), 0.1);
+    assert_eq!(leading(&now), Some(Change::Improved));
+}
+
+#[test]
 fn only_the_same_question_is_compared() {
     let mut before = audited(Liar, "m", false);
     for line in &mut before.models[0].items.lines {
