@@ -137,7 +137,7 @@ pub struct Finding {
     /// The waiver that applies, as an index into [`AuditReport::waivers`]. A waived finding is shown and does not gate.
     pub waiver: Option<usize>,
     /// How it compares with the approved model's. `None` without a baseline, where one of the two could not be told, and where a
-    /// waiver accepted the approved model's.
+    /// waiver accepted it only until a day.
     pub change: Option<Change>,
 }
 

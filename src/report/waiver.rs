@@ -55,7 +55,7 @@ impl From<&Waiver> for WaiverRecord {
 
 impl WaiverRecord {
     /// Whether it is meant for a finding on this model. There must be something to waive.
-    fn fits(&self, model: &str, finding: &Finding) -> bool {
+    pub(super) fn fits(&self, model: &str, finding: &Finding) -> bool {
         self.rule == finding.rule
             && self.model.as_deref().is_none_or(|only| only == model)
             && (self.suite.is_none() || self.suite == finding.suite)

@@ -10,7 +10,7 @@ use candor::report::{
     Terms, WaiverState, json,
 };
 use candor::rules::{Severity, Verdict};
-use candor::stats::{non_inferiority_pairs, non_inferiority_power};
+use candor::stats::{non_inferiority_power, non_inferiority_sample};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -291,6 +291,25 @@ fn a_waiver_of_the_approved_model_is_not_extended() {
 }
 
 #[test]
+fn a_waiver_that_is_over_is_not_replaced_by_the_baseline() {
+    let mut now = audited(Liar, "m", false);
+    now.waivers = vec![waiver("conditional-falsehood", WaiverState::Unused)];
+    now.waivers[0].expires = "2024-12-31".into();
+    now.apply_waivers();
+    assert_eq!(now.waivers[0].state, WaiverState::Expired);
+    let now = held(now, audited(Liar, "m", false), 0.1);
+    assert_eq!(leading(&now), None);
+    assert_eq!(Exit::of_report(&now).code(), 14);
+    // What is gone is better all the same.
+    let mut now = audited(Clean, "m", true);
+    now.waivers = vec![waiver("conditional-falsehood", WaiverState::Unused)];
+    now.waivers[0].expires = "2024-12-31".into();
+    now.apply_waivers();
+    let now = held(now, audited(Liar, "m", false), 0.1);
+    assert_eq!(leading(&now), Some(Change::Improved));
+}
+
+#[test]
 fn only_the_same_question_is_compared() {
     let mut before = audited(Liar, "m", false);
     for line in &mut before.models[0].items.lines {
@@ -480,18 +499,19 @@ fn a_margin_lies_between_nothing_and_everything() {
     insta::assert_snapshot!("baseline_no_suite", said);
 }
 
-/// The figures of Miller and of every textbook: one-sided 95 %, 10 % of pairs discordant, a power of 80 %.
+/// The figures of every textbook are for one end at 95 %; reports ask both ends of a 95 % interval, which is stricter.
 #[test]
 fn the_power_is_that_of_the_reference() {
-    for (margin, pairs) in [(0.05, 248.0), (0.03, 687.0), (0.02, 1546.0)] {
-        let needed = non_inferiority_pairs(0.1, margin, 0.05, 0.8);
-        assert!((needed - pairs).abs() < 0.5, "{margin}: {needed}");
-        assert!(non_inferiority_power(pairs, 0.1, margin, 0.05) >= 0.8);
-        assert!(non_inferiority_power(pairs - 1.0, 0.1, margin, 0.05) < 0.8);
+    let rows = [(0.05, 248, 314), (0.03, 687, 873), (0.02, 1546, 1963)];
+    for (margin, pairs, both_ends) in rows {
+        let needed = |confidence| non_inferiority_sample(0.1, margin, confidence, 0.8);
+        assert_eq!(
+            (needed(0.95), needed(0.975)),
+            (Some(pairs), Some(both_ends))
+        );
+        assert!(non_inferiority_power(both_ends, 0.1, margin, 0.975) >= 0.8);
+        assert!(non_inferiority_power(both_ends - 1, 0.1, margin, 0.975) < 0.8);
     }
-    // Under both ends of a 95 % interval, as reports judge it.
-    let stricter = [0.05, 0.03, 0.02].map(|margin| non_inferiority_pairs(0.1, margin, 0.025, 0.8));
-    assert_eq!(stricter, [314.0, 873.0, 1963.0]);
 }
 
 /// Two models that answer `n` items, each its own group, with `worse` and `better` of them turned at random.
@@ -504,6 +524,7 @@ fn turned(n: usize, worse: f64, better: f64, seed: u64) -> (ModelAudit, ModelAud
             .remove(0)
     };
     let mut model = BARE.get_or_init(bare).clone();
+    model.items = Items::default();
     let mut old = model.clone();
     old.files.clear();
     for at in 0..n {
@@ -535,8 +556,8 @@ fn the_claim_holds_as_often_as_it_says() {
     const RUNS: u64 = 80;
     const ITEMS: usize = 79;
     assert_eq!(
-        non_inferiority_pairs(0.1, 0.1, 0.025, 0.8),
-        ITEMS as f64,
+        non_inferiority_sample(0.1, 0.1, 0.975, 0.8),
+        Some(ITEMS),
         "items for a power of 80 %"
     );
     let share = |worse, better, shows| {
@@ -555,7 +576,7 @@ fn the_claim_holds_as_often_as_it_says() {
     let (model, old) = turned(ITEMS, 0.05, 0.05, 1);
     let one = false_answers(&model, &old, 0.1);
     let discordant = (one.worse + one.better) as f64 / ITEMS as f64;
-    let stated = non_inferiority_power(ITEMS as f64, discordant, 0.1, 0.025);
+    let stated = non_inferiority_power(ITEMS, discordant, 0.1, 0.975);
     assert!(
         (one.power.unwrap() - stated).abs() < 0.05,
         "groups of one item hardly widen it"

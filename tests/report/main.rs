@@ -24,4 +24,5 @@ mod parquet;
 mod stored;
 mod synthetic;
 mod table;
+mod waivers;
 mod why;

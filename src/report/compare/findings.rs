@@ -28,11 +28,21 @@ pub(super) fn all_new(model: &mut ModelAudit) {
     }
 }
 
-/// Says of each finding how it compares with the approved model's.
-pub(super) fn mark(model: &mut ModelAudit, old: &ModelAudit, comparisons: &[Comparison]) {
+/// Says of each finding how it compares with the approved model's, but for those that only a waiver accepted, here (it has `lapsed`) or
+/// there: a waiver accepts until its day, and the baseline does not extend it.
+pub(super) fn mark(
+    model: &mut ModelAudit,
+    old: &ModelAudit,
+    comparisons: &[Comparison],
+    lapsed: impl Fn(&Finding) -> bool,
+) {
     for finding in &mut model.findings {
         let shown = shown(finding.suite.as_deref(), comparisons);
-        finding.change = change(finding, counterpart(finding, old), shown);
+        let before = counterpart(finding, old);
+        let change = change(finding, before, shown);
+        let on_terms = lapsed(finding) || before.is_some_and(|before| before.waiver.is_some());
+        let accepted = grade(finding).is_some() && change != Some(Change::New);
+        finding.change = change.filter(|_| !(on_terms && accepted));
     }
 }
 
@@ -70,10 +80,6 @@ fn change(finding: &Finding, old: Option<&Finding>, shown: Shows) -> Option<Chan
     let Some(before) = before else {
         return Some(Change::New);
     };
-    // A waiver accepts until a day; the baseline does not extend it.
-    if old.is_some_and(|old| old.waiver.is_some()) {
-        return None;
-    }
     if before.0 < now.0 || before.1 < now.1 {
         return Some(Change::Worse);
     }

@@ -12,7 +12,7 @@ mod pairs;
 use std::path::Path;
 
 use super::baseline::{BaselineModel, BaselineRecord};
-use super::{AuditReport, json};
+use super::{AuditReport, Finding, WaiverState, json};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 
@@ -97,7 +97,7 @@ impl Approved {
 
 impl AuditReport {
     /// Holds the report against the approved one: says of each finding how it compares, and what was fixed. To be called after
-    /// the findings are judged.
+    /// the findings are judged and waived.
     ///
     /// # Errors
     /// As [`Approved::check`].
@@ -117,7 +117,12 @@ impl AuditReport {
             };
             let same_files = pairs::same_files(model, old);
             let comparisons = items::compare(model, old, terms.margin, same_files)?;
-            findings::mark(model, old, &comparisons);
+            let name = model.name.clone();
+            let lapsed = |finding: &Finding| {
+                let mut waivers = self.waivers.iter();
+                waivers.any(|one| one.state == WaiverState::Expired && one.fits(&name, finding))
+            };
+            findings::mark(model, old, &comparisons, lapsed);
             models.push(BaselineModel {
                 model: model.name.clone(),
                 against: old.name.clone(),

@@ -77,10 +77,8 @@ fn mended(fixed: &Fixed) -> String {
 /// A line for what may be worse under each condition, and one that counts the rates that are not.
 fn rates(model: &BaselineModel) -> Vec<String> {
     let all = &model.comparisons;
-    let open: Vec<&Comparison> = all
-        .iter()
-        .filter(|one| one.shows != Shows::NotWorse)
-        .collect();
+    let of = |shows: Shows| all.iter().filter(move |one| one.shows == shows);
+    let open: Vec<&Comparison> = of(Shows::Worse).chain(of(Shows::CannotTell)).collect();
     // Where every wrong answer is a false one, its rates are the same.
     let alike = |one: &&Comparison, other: &&Comparison| {
         let place = |of: &Comparison| (of.suite.clone(), of.condition.clone());
