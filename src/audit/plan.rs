@@ -106,7 +106,7 @@ fn demands(rules: &RulePack) -> Vec<String> {
     all.into_iter().map(ToString::to_string).collect()
 }
 
-fn model(bench: &Bench, suites: &[SuiteRecord]) -> Result<ModelAudit> {
+pub(super) fn model(bench: &Bench, suites: &[SuiteRecord]) -> Result<ModelAudit> {
     let subject = &bench.subject;
     Ok(ModelAudit {
         name: subject.name.clone(),
@@ -143,6 +143,7 @@ fn detector(detector: &Detector) -> DetectorRecord {
     let digests = detector.digests.iter().map(|file| file.sha256.as_str());
     DetectorRecord {
         id: card.id.clone(),
+        path: detector.folder.display().to_string(),
         role: card.role.clone(),
         kind: card.kind.to_string(),
         site: card.site.to_string(),
@@ -197,9 +198,10 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-fn suite_record(suite: &Suite) -> SuiteRecord {
+pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
+        path: suite.path.display().to_string(),
         purpose: suite.purpose.name().to_owned(),
         items: suite.items.len(),
         digest: suite.digest.clone(),

@@ -35,23 +35,35 @@ pub struct Bench {
 /// Anything is missing, malformed or does not fit.
 pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let _span = tracing::info_span!("preflight").entered();
-    let suites = config
-        .suites
-        .iter()
-        .map(|path| Suite::open(path))
-        .collect::<Result<Vec<_>>>()?;
-    check_suites(&suites)?;
+    let suites = suites(config)?;
     let judging = judging(config, &suites)?;
-    let benches = config
-        .models
-        .iter()
-        .map(|model| bench(model, &suites, config.foreign))
-        .collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
+        benches: benches(config, &suites)?,
         suites,
         judging,
-        benches,
     })
+}
+
+/// Opens and checks suites.
+///
+/// # Errors
+/// One is missing or malformed, or is for calibration, or two have one id.
+pub fn suites(config: &AuditConfig) -> Result<Vec<Suite>> {
+    let suites = config.suites.iter().map(|path| Suite::open(path));
+    let suites = suites.collect::<Result<Vec<_>>>()?;
+    check_suites(&suites)?;
+    Ok(suites)
+}
+
+/// Opens and checks models with their tokenizers and detectors.
+///
+/// # Errors
+/// A file is missing or malformed, or does not fit the others.
+pub fn benches(config: &AuditConfig, suites: &[Suite]) -> Result<Vec<Bench>> {
+    let models = config.models.iter();
+    models
+        .map(|model| bench(model, suites, config.foreign))
+        .collect()
 }
 
 fn judging(config: &AuditConfig, suites: &[Suite]) -> Result<Judging> {

@@ -1,11 +1,12 @@
 //! Asks a few items again, alone instead of in their batch: what changes although nothing was changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rand::SeedableRng as _;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
+use super::preflight::Bench;
 use super::score::rides;
 use super::study::Study;
 use crate::causal::{Engine, Runs as _};
@@ -33,65 +34,90 @@ impl Study<'_> {
         if self.shelf.has_repeats() {
             return Ok(());
         }
-        let prepared = self.prepared;
-        let chosen = self.chosen()?;
+        let responses = self.shelf.all_responses()?;
+        let n = (responses.len() / ONE_OF).clamp(LEAST, MOST);
+        let chosen = chosen(&self.prepared.suites, &responses, n, self.config.seed);
         let _span = tracing::info_span!("repeat", items = chosen.len()).entered();
         self.stage("asking again", chosen.len());
-        let stop = self.bench.subject.tokenizer.stop_ids()?;
-        let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();
-        let mut repeats = Vec::with_capacity(chosen.len());
-        for (suite, item, said) in chosen {
-            let suite: &Suite = &prepared.suites[suite];
-            let item: &Item = &suite.items[item];
-            let judge = judges.entry(&suite.id).or_insert_with(|| Judge::of(suite));
-            let tokenizer = &self.bench.subject.tokenizer;
-            let text = if let Some(stated) = &item.response {
-                stated.clone()
-            } else {
-                let prompt = tokenizer.encode(&item.prompt)?.ids;
-                tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
-            };
-            let encoded = encode_item(tokenizer, item, Some(&said))?.encoded;
-            repeats.push(Repeated {
-                suite: suite.id.clone(),
-                item: item.id.clone(),
-                outcome: judge.outcome(item, &text),
-                text,
-                scores: scores(engine, &self.bench.detectors, &encoded)?,
-            });
-            self.progress.step(1);
-        }
+        let repeats = ask_again(self.bench, engine, &chosen, &|| self.progress.step(1))?;
         self.shelf.put_repeats(&repeats)
     }
+}
 
-    /// Places of suites and items with what was said, in the order of the suites.
-    fn chosen(&self) -> Result<Vec<(usize, usize, String)>> {
-        let responses = self.shelf.all_responses()?;
-        let said: BTreeMap<(&str, &str), &Response> = responses
-            .iter()
-            .filter(|response| response.outcome != Outcome::Failed)
-            .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
-            .collect();
-        let mut answered = Vec::with_capacity(said.len());
-        for (at, suite) in self.prepared.suites.iter().enumerate() {
-            for (place, item) in suite.items.iter().enumerate() {
-                if let Some(response) = said.get(&(suite.id.as_str(), item.id.as_str())) {
-                    answered.push((at, place, *response));
-                }
+/// An item that is asked again, and what was said to it.
+pub(super) struct Chosen<'a> {
+    suite: &'a Suite,
+    item: &'a Item,
+    said: String,
+}
+
+/// At most `n` items that were answered, drawn by the seed, in the order of the suites.
+pub(super) fn chosen<'a>(
+    suites: &'a [Suite],
+    responses: &[Response],
+    n: usize,
+    seed: u64,
+) -> Vec<Chosen<'a>> {
+    let said: HashMap<(&str, &str), &Response> = responses
+        .iter()
+        .filter(|response| response.outcome != Outcome::Failed)
+        .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
+        .collect();
+    let mut answered = Vec::with_capacity(said.len());
+    for suite in suites {
+        for item in &suite.items {
+            if let Some(response) = said.get(&(suite.id.as_str(), item.id.as_str())) {
+                answered.push((suite, item, *response));
             }
         }
-        let n = (answered.len() / ONE_OF)
-            .clamp(LEAST, MOST)
-            .min(answered.len());
-        let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
-        let mut places = index::sample(&mut random, answered.len(), n).into_vec();
-        places.sort_unstable();
-        let chosen = places.into_iter().map(|place| {
-            let (suite, item, response) = answered[place];
-            (suite, item, response.text.clone())
-        });
-        Ok(chosen.collect())
     }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let n = n.min(answered.len());
+    let mut places = index::sample(&mut random, answered.len(), n).into_vec();
+    places.sort_unstable();
+    let places = places.into_iter().filter_map(|place| answered.get(place));
+    places
+        .map(|(suite, item, response)| Chosen {
+            suite,
+            item,
+            said: response.text.clone(),
+        })
+        .collect()
+}
+
+/// Asks items alone, and reads what was said to them before.
+///
+/// # Errors
+/// A run fails.
+pub(super) fn ask_again(
+    bench: &Bench,
+    engine: &Engine,
+    chosen: &[Chosen<'_>],
+    step: &dyn Fn(),
+) -> Result<Vec<Repeated>> {
+    let tokenizer = &bench.subject.tokenizer;
+    let stop = tokenizer.stop_ids()?;
+    let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();
+    let mut repeats = Vec::with_capacity(chosen.len());
+    for Chosen { suite, item, said } in chosen {
+        let judge = judges.entry(&suite.id).or_insert_with(|| Judge::of(suite));
+        let text = if let Some(stated) = &item.response {
+            stated.clone()
+        } else {
+            let prompt = tokenizer.encode(&item.prompt)?.ids;
+            tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
+        };
+        let encoded = encode_item(tokenizer, item, Some(said))?.encoded;
+        repeats.push(Repeated {
+            suite: suite.id.clone(),
+            item: item.id.clone(),
+            outcome: judge.outcome(item, &text),
+            text,
+            scores: scores(engine, &bench.detectors, &encoded)?,
+        });
+        step();
+    }
+    Ok(repeats)
 }
 
 /// The scores of one item that runs alone; none of a detector that finds no token to read.

@@ -72,7 +72,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
         Command::Keygen(args) => keygen::run(args)?,
-        Command::Verify(args) => return verify::run(args),
+        Command::Verify(args) => return verify::run(args, cli),
     }
     Ok(0)
 }

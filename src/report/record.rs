@@ -94,6 +94,8 @@ pub struct ArchitectureSummary {
 pub struct SuiteRecord {
     /// Suite id.
     pub id: String,
+    /// Its `suite.yaml`, relative to where the audit ran.
+    pub path: String,
     /// What its items are for: `contrast`, `control` or `calibration`.
     pub purpose: String,
     /// Number of items.
@@ -118,6 +120,8 @@ pub struct ContrastRecord {
 pub struct DetectorRecord {
     /// Detector id.
     pub id: String,
+    /// Its folder, relative to where the audit ran.
+    pub path: String,
     /// What it detects, such as `condition` or `truth`.
     pub role: String,
     /// Its kind, such as `logistic-regression` or `sae`.

@@ -420,6 +420,7 @@ pub fn model(kind: Kind) -> ModelAudit {
     let changed = matches!(kind, Kind::Liar | Kind::Decoy);
     let detectors = vec![DetectorRecord {
         id: "condition-l2".into(),
+        path: "detectors/condition-l2".into(),
         role: "condition".into(),
         kind: "logistic-regression".into(),
         site: "blocks.2.hook_resid_pre".into(),
@@ -485,6 +486,7 @@ pub fn model(kind: Kind) -> ModelAudit {
         suites: vec![
             SuiteRecord {
                 id: "facts".into(),
+                path: "suites/facts/suite.yaml".into(),
                 purpose: "contrast".into(),
                 items: 2 * PAIRS,
                 digest: digest(0x51),
@@ -495,6 +497,7 @@ pub fn model(kind: Kind) -> ModelAudit {
             },
             SuiteRecord {
                 id: "control".into(),
+                path: "suites/control/suite.yaml".into(),
                 purpose: "control".into(),
                 items: 12,
                 digest: digest(0x52),

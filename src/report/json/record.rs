@@ -110,6 +110,8 @@ object! {
     SuiteV1 for SuiteRecord {
         /// Suite id.
         id: String,
+        /// Its `suite.yaml`, relative to where the audit ran.
+        path: String,
         /// What its items are for.
         purpose: String,
         /// Number of items.
@@ -134,6 +136,8 @@ object! {
     DetectorV1 for DetectorRecord {
         /// Detector id.
         id: String,
+        /// Its folder, relative to where the audit ran.
+        path: String,
         /// What it detects.
         role: String,
         /// Its kind.
