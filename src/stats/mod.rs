@@ -21,7 +21,10 @@ pub use bootstrap::{
 pub use correlation::{pearson, spearman};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
-pub use power::{cases_needed, detectable, power_of_share, trials_for_bound, trials_for_power};
+pub use power::{
+    cases_needed, detectable, non_inferiority_power, non_inferiority_sample, power_of_share,
+    trials_for_bound, trials_for_power,
+};
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use sparse::{Resamples, SparseScores};
