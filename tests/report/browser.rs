@@ -332,6 +332,37 @@ fn every_link_shows_what_it_leads_to() {
     }
 }
 
+/// axe-core's rules, over everything unfolded.
+#[test]
+fn a_checker_of_accessibility_has_nothing_to_say() {
+    let Some(folder) = crate::validators::validators() else {
+        return;
+    };
+    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
+    let script = "
+        document.querySelectorAll('details').forEach((one) => { one.open = true; });
+        await sleep(300);
+        const found = await axe.run(document, { resultTypes: ['violations'], preload: false });
+        return {
+            rules: found.passes.length,
+            violations: found.violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))]),
+        };";
+    let page = html::page(&full()).unwrap();
+    let checked = |page: &str| {
+        let page = page.replace("</head>", &format!("<script>{axe}</script></head>"));
+        asked(&page, script)
+    };
+    let Some(said) = checked(&page) else { return };
+    assert!(said["rules"].as_u64().unwrap() > 20, "{said}");
+    assert_eq!(said["violations"], serde_json::json!([]));
+    let pale = page.replace(
+        "<main>",
+        "<main><p style=\"color:#ddd;background:#fff\">pale</p>",
+    );
+    let said = checked(&pale).unwrap();
+    assert_eq!(said["violations"][0][0], "color-contrast", "{said}");
+}
+
 #[test]
 fn a_narrow_screen_is_not_wider_than_itself() {
     let page = html::page(&full()).unwrap();

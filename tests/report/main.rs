@@ -24,5 +24,8 @@ mod parquet;
 mod stored;
 mod synthetic;
 mod table;
+#[allow(dead_code, reason = "other tests hold other formats against them")]
+#[path = "../validators/mod.rs"]
+mod validators;
 mod waivers;
 mod why;

@@ -16,7 +16,7 @@ pub(super) struct ControlView<'a> {
 }
 
 /// Anchor and title of a rule, and its verdicts on each model: one for each suite.
-pub(super) type Row<'a> = (String, &'a str, Vec<Vec<Chip>>);
+pub(super) type Row<'a> = (String, &'a str, Vec<(&'a str, Vec<Chip>)>);
 
 /// One row for each rule, one column for each model.
 pub(super) fn matrix(report: &AuditReport) -> Vec<Row<'_>> {
@@ -25,7 +25,8 @@ pub(super) fn matrix(report: &AuditReport) -> Vec<Row<'_>> {
         .map(|(at, rule)| {
             let verdicts = report.models.iter().map(|model| {
                 let own = model.findings.iter().filter(|f| f.rule == rule.id);
-                own.map(|finding| Chip::from(finding.verdict)).collect()
+                let chips = own.map(|finding| Chip::from(finding.verdict));
+                (model.name.as_str(), chips.collect())
             });
             (rule_anchor(at), rule.title.as_str(), verdicts.collect())
         })
