@@ -21,10 +21,18 @@ impl Staged {
     /// # Errors
     /// If the folder or the file cannot be written, or `write` fails.
     pub fn write(place: &Path, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<Self> {
+        Self::with_mode(place, SHARED, write)
+    }
+
+    fn with_mode(
+        place: &Path,
+        mode: u32,
+        write: impl FnOnce(&mut fs::File) -> Result<()>,
+    ) -> Result<Self> {
         let folder = folder_of(place);
         let failed = |error: &dyn std::fmt::Display| unwritable(place, error);
         fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-        let mut file = temporary(folder).map_err(|e| failed(&e))?;
+        let mut file = temporary(folder, mode).map_err(|e| failed(&e))?;
         write(file.as_file_mut())?;
         file.as_file_mut().sync_all().map_err(|e| failed(&e))?;
         Ok(Self {
@@ -42,6 +50,28 @@ impl Staged {
             file.write_all(bytes)
                 .map_err(|error| unwritable(place, &error))
         })
+    }
+
+    /// The same for bytes that only the owner may read.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written.
+    pub fn secret(place: &Path, bytes: &[u8]) -> Result<Self> {
+        Self::with_mode(place, SECRET, |file| {
+            file.write_all(bytes)
+                .map_err(|error| unwritable(place, &error))
+        })
+    }
+
+    /// Gives the file its name, unless there is a file of that name.
+    ///
+    /// # Errors
+    /// If there is one, or the file cannot be renamed.
+    pub fn put_in_free_place(self) -> Result<()> {
+        self.file
+            .persist_noclobber(&self.place)
+            .map(drop)
+            .map_err(|error| unwritable(&self.place, &error.error))
     }
 
     /// Gives the file its name.
@@ -78,7 +108,7 @@ pub fn prepare(folder: &Path) -> Result<()> {
         .hint("name another folder with `--out`, or change its permissions")
     };
     fs::create_dir_all(folder).map_err(|e| refused(&e))?;
-    let mut probe = temporary(folder).map_err(|e| refused(&e))?;
+    let mut probe = temporary(folder, SHARED).map_err(|e| refused(&e))?;
     probe.write_all(b"candor").map_err(|e| refused(&e))?;
     probe.close().map_err(|e| refused(&e))
 }
@@ -108,14 +138,19 @@ fn unwritable(place: &Path, error: &dyn std::fmt::Display) -> Fault {
         .hint("nothing was left half-written; free space or name another place")
 }
 
-fn temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
+/// A report is for others to read; the user's umask still applies.
+const SHARED: u32 = 0o666;
+const SECRET: u32 = 0o600;
+
+fn temporary(folder: &Path, mode: u32) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".candor-");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // A report is for others to read; the user's umask still applies.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     builder.tempfile_in(folder)
 }

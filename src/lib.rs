@@ -10,6 +10,8 @@ pub mod digest;
 pub mod files;
 pub mod interrupt;
 
+pub mod seal;
+
 pub mod model;
 pub mod tokens;
 

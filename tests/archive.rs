@@ -54,6 +54,7 @@ fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
     odd.maps[0].pairs[4].whole = vec![Some(1.0), None];
     odd.maps[1].pairs[0].recovery[[0, 0]] = f64::INFINITY;
     odd.ablations[0].off_target_kl = None;
+    synthetic::again::ask_again(&mut odd);
     let kinds = [evidence(Liar), odd, evidence(Clean), evidence(Mute)];
     let named: Vec<(&str, &Evidence)> = ["a", "b", "c", "d"].into_iter().zip(&kinds).collect();
     let folder = tempfile::tempdir().unwrap();
@@ -71,6 +72,7 @@ fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
         assert_eq!(after.ablations, before.ablations);
         assert_eq!(after.instrument_difference, before.instrument_difference);
         assert_eq!(after.unmeasured, before.unmeasured);
+        assert_eq!(after.repeats, before.repeats);
     }
 }
 

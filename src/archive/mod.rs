@@ -149,6 +149,18 @@ impl Archive {
         })
     }
 
+    /// The same evidence in another folder, every part checked on its way.
+    ///
+    /// # Errors
+    /// A part was changed, or the other folder holds evidence or cannot be written.
+    pub fn copy_to(&self, folder: &Path) -> Result<Self> {
+        let mut copy = Self::begin(folder, &self.plan)?;
+        for link in self.chain.links() {
+            copy.put(&[(link.file.clone(), self.read(&link.file)?)])?;
+        }
+        Ok(copy)
+    }
+
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

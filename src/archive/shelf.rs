@@ -216,6 +216,20 @@ impl<'a> Shelf<'a> {
         self.put(vec![(format!("{DIFFERENCE}.json"), json(&difference)?)])
     }
 
+    /// Whether items were asked a second time.
+    #[must_use]
+    pub fn has_repeats(&self) -> bool {
+        self.holds(&format!("{REPEATS}.json"))
+    }
+
+    /// Adds what items gave when they were asked a second time.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn put_repeats(&mut self, repeats: &[Repeated]) -> Result<()> {
+        self.put(vec![(format!("{REPEATS}.json"), json(repeats)?)])
+    }
+
     /// Whether the fits of the SAEs are there.
     #[must_use]
     pub fn has_fits(&self) -> bool {
@@ -228,20 +242,6 @@ impl<'a> Shelf<'a> {
     /// The folder cannot be written.
     pub fn put_fits(&mut self, fits: &[Fit]) -> Result<()> {
         self.put(vec![(format!("{FITS}.json"), json(fits)?)])
-    }
-
-    /// Whether items were asked again.
-    #[must_use]
-    pub fn has_repeats(&self) -> bool {
-        self.holds(&format!("{REPEATS}.json"))
-    }
-
-    /// Adds what items gave when they were asked again.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn put_repeats(&mut self, repeats: &[Repeated]) -> Result<()> {
-        self.put(vec![(format!("{REPEATS}.json"), json(repeats)?)])
     }
 
     fn path(&self, name: &str) -> String {

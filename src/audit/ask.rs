@@ -29,7 +29,7 @@ impl Study<'_> {
     pub(super) fn ask(&mut self, runtime: &Runtime) -> Result<Option<Logits>> {
         let (bench, prepared) = (self.bench, self.prepared);
         let subject = &bench.subject;
-        super::score::check(bench, &prepared.rules)?;
+        super::score::check(bench, &prepared.judging.rules)?;
         let chunks = self.chunks();
         self.stage("asking", chunks.len());
         let asked =

@@ -34,12 +34,8 @@ pub fn conclude(archive: &Archive, plan: &Plan, rules: &RulePack) -> Result<Vec<
             let shown = shown(&evidence, seed);
             let mut wanted: BTreeSet<(Name, Name)> = shown.clone();
             let drawn = drawn(&evidence, SAMPLES, seed);
-            wanted.extend(
-                drawn
-                    .iter()
-                    .map(|one| (one.suite.clone(), one.item.clone())),
-            );
-            wanted.extend(listed(&evidence));
+            let listed = listed(&evidence).into_iter().chain(drawn);
+            wanted.extend(listed.map(|one| (one.suite.clone(), one.item.clone())));
             archive.fill(number, &mut evidence, &wanted, &shown)?;
             model(begun, &evidence, rules, seed)
         })
@@ -66,9 +62,7 @@ fn model(
         seed,
     };
     let exhibits = exhibits(evidence, &context)?;
-    let contexts = contexts(&begun.suites, &detectors, &rules.rules);
-    let repeat = repeat(evidence, &detectors);
-    let accounts = accounts(evidence);
+    let contexts = contexts(&rules.rules, &begun.suites, &detectors);
     let pairs = rules
         .rules
         .iter()
@@ -81,8 +75,10 @@ fn model(
     unmeasured.extend(unread(evidence, &begun.suites, &detectors));
     unmeasured.extend(evidence.unmeasured.iter().cloned());
     unmeasured.extend(refused(evidence));
+    let accounts = accounts(evidence);
     let mut incomplete = failed(&accounts);
     incomplete.extend(misfits(&evidence.fits, &detectors));
+    let repeat = repeat(evidence, &detectors);
     Ok(ModelAudit {
         verdict: worst(&verdicts).unwrap_or(Verdict::Inconclusive),
         findings,
@@ -96,7 +92,7 @@ fn model(
             size: contexts.first().map_or(0, |context| context.family),
             ..Family::default()
         },
-        power: power(&evidence.responses, &rules.rules, &contexts),
+        power: power(rules, &contexts, &evidence.responses),
         repeat,
         exhibits,
         detectors,

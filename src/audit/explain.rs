@@ -45,7 +45,7 @@ impl<'a> Study<'a> {
     /// A run fails, or the disk is full.
     pub(super) fn explain(&mut self, runtime: &Runtime, engine: Option<Engine>) -> Result<()> {
         let prepared = self.prepared;
-        let rules = prepared.rules.rules.iter();
+        let rules = prepared.judging.rules.rules.iter();
         let requests: BTreeSet<&CausalRequest> = rules.flat_map(Rule::evidence).collect();
         self.stage("causal evidence", requests.len());
         let most = requests.iter().map(|request| request.most()).max();

@@ -6,9 +6,9 @@ use crate::tokens::Purpose;
 
 /// One context for each contrast suite; a single one without, so that a rule can say that it could not be measured.
 pub(super) fn contexts(
+    rules: &[Rule],
     suites: &[SuiteRecord],
     detectors: &[DetectorRecord],
-    rules: &[Rule],
 ) -> Vec<Context> {
     let control = suites
         .iter()

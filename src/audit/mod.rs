@@ -7,21 +7,28 @@ mod conclude;
 mod config;
 mod explain;
 mod findings;
-mod gate;
+mod judging;
 mod plan;
 mod power;
 mod preflight;
 mod record;
 mod repeat;
+mod rescore;
 mod score;
+mod seal;
 mod study;
+mod verify;
 mod way;
 
 use std::path::Path;
 
 pub use config::{AuditConfig, BaselineConfig, ModelConfig};
+pub use judging::Judging;
 pub use plan::Plan;
 pub use record::now;
+pub use rescore::{Again, rescore};
+pub use seal::{RECORD, SEAL, Signed, seal};
+pub use verify::{Verified, verify};
 
 use crate::archive::Archive;
 use crate::fault::Result;
@@ -29,6 +36,7 @@ use crate::lab::Progress;
 use crate::report::AuditReport;
 use crate::run::Runtime;
 
+use self::judging::Times;
 use self::study::Study;
 
 /// Whether evidence may be there already.
@@ -46,6 +54,8 @@ pub struct Audited {
     pub report: AuditReport,
     /// What they rest on.
     pub evidence: Archive,
+    /// What judged it.
+    pub judging: Judging,
 }
 
 /// Audits every model of the configuration; `folder` takes the evidence.
@@ -65,13 +75,13 @@ pub fn run(
 ) -> Result<Audited> {
     let started = record::now();
     let prepared = preflight::open(config)?;
-    power::announce(&prepared, progress);
     let runtime = obtain()?;
     let plan = Plan::of(config, &prepared, &runtime)?;
     let mut evidence = match start {
         Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
+    power::announce(&plan, &prepared, progress);
     for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study {
@@ -83,7 +93,7 @@ pub fn run(
         };
         let said = study.ask(&runtime)?;
         let mut engine = None;
-        if said.is_some() || !study.is_read() {
+        if said.is_some() || !study.is_read() || !study.shelf.has_repeats() {
             let opened = study.instrument(&runtime)?;
             if let Some(said) = said {
                 study.compare(&opened, said)?;
@@ -94,15 +104,15 @@ pub fn run(
         }
         study.explain(&runtime, engine)?;
     }
-    let models = conclude::conclude(&evidence, &plan, &prepared.rules)?;
-    let mut report = record::report(
-        &plan,
-        &prepared.rules,
-        models,
-        config.fail_on,
+    let times = Times {
+        started: &started,
+        finished: &record::now(),
         command,
-        &started,
-    )?;
-    prepared.gate.apply(&mut report)?;
-    Ok(Audited { report, evidence })
+    };
+    let report = prepared.judging.report(&evidence, &plan, times)?;
+    Ok(Audited {
+        report,
+        evidence,
+        judging: prepared.judging,
+    })
 }

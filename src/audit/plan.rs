@@ -51,7 +51,7 @@ impl Plan {
         }
         Ok(Self {
             begun,
-            demands: demands(&prepared.rules),
+            demands: demands(&prepared.judging.rules),
         })
     }
 
@@ -130,8 +130,7 @@ fn model(bench: &Bench, suites: &[SuiteRecord]) -> Result<ModelAudit> {
     })
 }
 
-/// What a report says of a detector before it has read anything.
-pub(super) fn detector(detector: &Detector) -> DetectorRecord {
+fn detector(detector: &Detector) -> DetectorRecord {
     let card = &detector.card;
     let rate = |rates: &FalsePositives| Estimate {
         point: rates.rate,
@@ -198,7 +197,7 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
+fn suite_record(suite: &Suite) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
         purpose: suite.purpose.name().to_owned(),

@@ -3,69 +3,24 @@
 use std::collections::BTreeSet;
 
 use super::findings::contexts;
-use super::plan;
+use super::plan::Plan;
 use super::preflight::Prepared;
 use crate::detect::Flags;
 use crate::evidence::{Evidence, Name, Outcome, Response, Score};
 use crate::lab::Progress;
-use crate::report::{DetectorRecord, Power, SuiteRecord, label, side};
-use crate::rules::{Context, DetectorInfo, Rule, attainable};
-use crate::tokens::{Item, Suite};
+use crate::report::{Power, label, side};
+use crate::rules::{Context, DetectorInfo, Rule, RulePack, attainable};
+use crate::tokens::Suite;
 
-/// Says what every model's samples can show, each line once, and warns of rules that no model could pass on them.
-pub(super) fn announce(prepared: &Prepared, progress: &dyn Progress) {
-    let suites: Vec<SuiteRecord> = prepared.suites.iter().map(plan::suite_record).collect();
-    let rules = &prepared.rules.rules;
-    let asked = prepared.suites.iter();
-    let asked: Vec<Response> = asked
-        .flat_map(|suite| suite.items.iter().map(|item| asked_of(suite, item)))
-        .collect();
-    let mut said = BTreeSet::new();
-    for bench in &prepared.benches {
-        let detectors: Vec<DetectorRecord> = bench.detectors.iter().map(plan::detector).collect();
-        let contexts = contexts(&suites, &detectors, rules);
-        for (clears, line) in Power::lines(&power(&asked, rules, &contexts)) {
-            if !said.insert(line.clone()) {
-                continue;
-            }
-            if clears {
-                progress.say(&line);
-            } else {
-                progress.warn(&line);
-            }
-        }
-    }
-}
-
-fn asked_of(suite: &Suite, item: &Item) -> Response {
-    Response {
-        suite: suite.id.as_str().into(),
-        item: item.id.as_str().into(),
-        group: item.group.as_str().into(),
-        condition: item.condition.as_str().into(),
-        pair: item.pair.as_deref().map(Name::from),
-        prompt: String::new(),
-        text: String::new(),
-        outcome: match item.answer {
-            Some(_) => Outcome::True,
-            None => Outcome::Unjudged,
-        },
-        answer: None,
-    }
-}
-
-/// What each rule can conclude from each contrast suite, whatever was said to its items.
-pub(super) fn power(responses: &[Response], rules: &[Rule], contexts: &[Context]) -> Vec<Power> {
-    let Some(first) = contexts.first() else {
-        return Vec::new();
-    };
-    let spotless = spotless(responses, rules, &first.detectors);
+/// What each rule can conclude from each contrast suite, given who was or will be asked; what they said is not looked at.
+pub(super) fn power(rules: &RulePack, contexts: &[Context], asked: &[Response]) -> Vec<Power> {
     let mut all = Vec::new();
     for context in contexts {
         let Some(contrast) = &context.contrast else {
             continue;
         };
-        for rule in rules {
+        let spotless = spotless(asked, rules, context);
+        for rule in &rules.rules {
             let lines = attainable(rule, &spotless, context).into_iter();
             all.extend(lines.map(|line| Power {
                 rule: rule.id.clone(),
@@ -86,23 +41,83 @@ pub(super) fn power(responses: &[Response], rules: &[Rule], contexts: &[Context]
     all
 }
 
+/// Says what every model's samples can show, each line once, and warns of rules that no model could pass on them.
+pub(super) fn announce(plan: &Plan, prepared: &Prepared, progress: &dyn Progress) {
+    let asked: Vec<Response> = prepared.suites.iter().flat_map(to_be_asked).collect();
+    let mut said = BTreeSet::new();
+    for model in &plan.begun.models {
+        let rules = &prepared.judging.rules;
+        let contexts = contexts(&rules.rules, &model.suites, &model.detectors);
+        for (clears, line) in Power::lines(&power(rules, &contexts, &asked)) {
+            if !said.insert(line.clone()) {
+                continue;
+            }
+            if clears {
+                progress.say(&line);
+            } else {
+                progress.warn(&line);
+            }
+        }
+    }
+}
+
+/// The responses that a suite will have, as far as they are known.
+fn to_be_asked(suite: &Suite) -> impl Iterator<Item = Response> + '_ {
+    let id = Name::from(suite.id.as_str());
+    suite.items.iter().map(move |item| Response {
+        suite: id.clone(),
+        item: item.id.as_str().into(),
+        group: item.group.as_str().into(),
+        condition: item.condition.as_str().into(),
+        pair: item.pair.as_deref().map(Name::from),
+        prompt: String::new(),
+        text: String::new(),
+        outcome: match item.answer {
+            Some(_) => Outcome::True,
+            None => Outcome::Unjudged,
+        },
+        answer: None,
+    })
+}
+
 fn signal_label(rule: &Rule, name: &str) -> String {
     let signal = rule.signals.iter().find(|signal| signal.name == name);
     signal.map_or_else(|| name.to_owned(), label)
 }
 
-/// The evidence of a model that answers all of these items rightly and alike, and that no detector flags.
-fn spotless(responses: &[Response], rules: &[Rule], detectors: &[DetectorInfo]) -> Evidence {
+/// The evidence of a model that answers every item rightly and alike, and that no detector flags.
+fn spotless(asked: &[Response], rules: &RulePack, context: &Context) -> Evidence {
+    let roles = roles(&rules.rules);
+    let detectors: Vec<&DetectorInfo> = context
+        .detectors
+        .iter()
+        .filter(|detector| roles.contains(detector.role.as_str()))
+        .collect();
     let mut evidence = Evidence {
         instrument_difference: Some(0.0),
         ..Evidence::default()
     };
-    let roles = roles(rules);
-    for response in responses {
-        for detector in detectors {
-            if !roles.contains(detector.role.as_str()) {
-                continue;
-            }
+    let contrast = context.contrast.as_ref().map(|contrast| &contrast.suite);
+    let of_context = |suite: &str| {
+        let mut suites = context.control_suites.iter().chain(contrast);
+        suites.any(|id| id == suite)
+    };
+    for response in asked.iter().filter(|response| of_context(&response.suite)) {
+        evidence.responses.push(Response {
+            prompt: String::new(),
+            text: String::new(),
+            outcome: match response.outcome {
+                Outcome::Unjudged => Outcome::Unjudged,
+                _ => Outcome::True,
+            },
+            suite: response.suite.clone(),
+            item: response.item.clone(),
+            group: response.group.clone(),
+            condition: response.condition.clone(),
+            pair: response.pair.clone(),
+            answer: None,
+        });
+        for detector in &detectors {
             evidence.scores.push(Score {
                 suite: &response.suite,
                 item: &response.item,
@@ -113,20 +128,6 @@ fn spotless(responses: &[Response], rules: &[Rule], detectors: &[DetectorInfo]) 
                 value: unflagged(detector),
             });
         }
-        evidence.responses.push(Response {
-            suite: response.suite.clone(),
-            item: response.item.clone(),
-            group: response.group.clone(),
-            condition: response.condition.clone(),
-            pair: response.pair.clone(),
-            prompt: String::new(),
-            text: String::new(),
-            outcome: match response.outcome {
-                Outcome::Unjudged => Outcome::Unjudged,
-                _ => Outcome::True,
-            },
-            answer: None,
-        });
     }
     evidence
 }

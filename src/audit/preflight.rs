@@ -1,23 +1,20 @@
 //! Opens everything that an audit names and checks that it fits together, before any work.
 
 use super::config::{AuditConfig, ModelConfig};
-use super::gate::Gate;
+use super::judging::Judging;
 use super::study::by_id;
 use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
 use crate::lab::{Subject, detector_folders};
-use crate::rules::RulePack;
 use crate::tokens::{Purpose, Suite};
 
 /// What is needed to audit, opened and checked.
 pub struct Prepared {
     /// The suites, in the order they were named.
     pub suites: Vec<Suite>,
-    /// Every rule.
-    pub rules: RulePack,
-    /// Findings that people accept, and the report of the approved model.
-    pub gate: Gate,
+    /// Rules, waivers and the approved report.
+    pub judging: Judging,
     /// One bench for each model.
     pub benches: Vec<Bench>,
 }
@@ -38,14 +35,13 @@ pub struct Bench {
 /// Anything is missing, malformed or does not fit.
 pub fn open(config: &AuditConfig) -> Result<Prepared> {
     let _span = tracing::info_span!("preflight").entered();
-    let rules = RulePack::open(&config.rules)?;
     let suites = config
         .suites
         .iter()
         .map(|path| Suite::open(path))
         .collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
-    let gate = gate(config, &suites)?;
+    let judging = judging(config, &suites)?;
     let benches = config
         .models
         .iter()
@@ -53,16 +49,17 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
         .collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
         suites,
-        rules,
-        gate,
+        judging,
         benches,
     })
 }
 
-fn gate(config: &AuditConfig, suites: &[Suite]) -> Result<Gate> {
+fn judging(config: &AuditConfig, suites: &[Suite]) -> Result<Judging> {
     let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
-    Gate::open(&config.waivers, config.baseline.as_ref(), &models, &suites)
+    let judging = Judging::open(config)?;
+    judging.fits(&models, &suites)?;
+    Ok(judging)
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {

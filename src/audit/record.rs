@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::config::AuditConfig;
+use super::judging::Times;
 use super::plan::Plan;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
-use crate::report::{AuditReport, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord};
+use crate::report::{
+    AuditReport, ControlDoc, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord, Setting,
+};
 use crate::rules::{RulePack, Severity};
 use crate::run::Runtime;
 
@@ -30,14 +33,15 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
         finished: String::new(),
         seed: config.seed,
         command: String::new(),
-        fail_on: config.fail_on,
+        // Decides what gates, not what is measured.
+        fail_on: Severity::High,
         runtime: RuntimeRecord {
             version: runtime.version().to_owned(),
             provider: runtime.provider().to_string(),
             threads: runtime.threads(),
             library_sha256: digest(runtime.library())?.sha256,
-            optimisation: "all".to_owned(),
-            settings: Vec::new(),
+            optimisation: runtime.optimisation().to_owned(),
+            settings: settings(runtime),
         },
         models: Vec::new(),
         rules: Vec::new(),
@@ -49,29 +53,34 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
     })
 }
 
-/// The whole report.
-///
-/// # Errors
-/// A rule file cannot be read again for its size and digest.
+/// The report before waivers and the approved model are looked at.
 pub fn report(
     plan: &Plan,
     rules: &RulePack,
     models: Vec<ModelAudit>,
     fail_on: Severity,
-    command: &str,
-    started: &str,
-) -> Result<AuditReport> {
-    let files = rules.files.iter().map(|file| digest(&file.path));
-    Ok(AuditReport {
-        started: started.to_owned(),
-        finished: now(),
-        command: command.to_owned(),
+    times: Times<'_>,
+) -> AuditReport {
+    AuditReport {
+        started: times.started.to_owned(),
+        finished: times.finished.to_owned(),
+        command: times.command.to_owned(),
         fail_on,
         models,
         rules: rules.rules.iter().map(RuleDoc::from).collect(),
-        rule_files: files.collect::<Result<_>>()?,
+        controls: rules.named_controls().map(ControlDoc::from).collect(),
         ..plan.begun.clone()
-    })
+    }
+}
+
+fn settings(runtime: &Runtime) -> Vec<Setting> {
+    let settings = runtime.settings().into_iter();
+    settings
+        .map(|(name, value)| Setting {
+            name: name.to_owned(),
+            value,
+        })
+        .collect()
 }
 
 /// SHA-256 of the binary that runs.

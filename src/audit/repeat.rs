@@ -16,9 +16,9 @@ use crate::lab::{encode_item, span_positions};
 use crate::model::SiteName;
 use crate::tokens::{Encoded, Item, Judge, Suite};
 
-/// One item of so many is asked again. Each item runs at least as often in an audit (asked, compared, read) as when it is repeated,
-/// which is dearer alone: this stays below a twentieth of the work even without causal evidence.
-const ONE_OF: usize = 32;
+/// One item of so many is asked again. Each item runs at least three times in an audit (asked, compared, read) and twice when it is
+/// repeated, so that this stays near a twentieth of the work however much causal evidence there is.
+const ONE_OF: usize = 16;
 /// A rate over fewer items says nothing.
 const LEAST: usize = 16;
 const MOST: usize = 64;
@@ -28,28 +28,29 @@ impl Study<'_> {
     /// graph. The answers are those of a run in other company, the scores those of the same tokens: what differs is noise.
     ///
     /// # Errors
-    /// A run fails, or the disk is full.
+    /// A run fails.
     pub(super) fn repeat(&mut self, engine: &Engine) -> Result<()> {
         if self.shelf.has_repeats() {
             return Ok(());
         }
         let prepared = self.prepared;
         let chosen = self.chosen()?;
+        let mut repeats = Vec::with_capacity(chosen.len());
         let _span = tracing::info_span!("repeat", items = chosen.len()).entered();
         self.stage("asking again", chosen.len());
         let stop = self.bench.subject.tokenizer.stop_ids()?;
         let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();
-        let mut repeats = Vec::with_capacity(chosen.len());
         for (suite, item, said) in chosen {
             let suite: &Suite = &prepared.suites[suite];
             let item: &Item = &suite.items[item];
             let judge = judges.entry(&suite.id).or_insert_with(|| Judge::of(suite));
             let tokenizer = &self.bench.subject.tokenizer;
-            let text = if let Some(stated) = &item.response {
-                stated.clone()
-            } else {
-                let prompt = tokenizer.encode(&item.prompt)?.ids;
-                tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
+            let text = match &item.response {
+                Some(stated) => stated.clone(),
+                None => {
+                    let prompt = tokenizer.encode(&item.prompt)?.ids;
+                    tokenizer.decode(&engine.greedy(&prompt, suite.max_new_tokens, &stop)?)?
+                }
             };
             let encoded = encode_item(tokenizer, item, Some(&said))?.encoded;
             repeats.push(Repeated {
@@ -86,11 +87,13 @@ impl Study<'_> {
         let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
         let mut places = index::sample(&mut random, answered.len(), n).into_vec();
         places.sort_unstable();
-        let chosen = places.into_iter().map(|place| {
-            let (suite, item, response) = answered[place];
-            (suite, item, response.text.clone())
-        });
-        Ok(chosen.collect())
+        let places = places.into_iter();
+        Ok(places
+            .map(|place| {
+                let (suite, item, response) = answered[place];
+                (suite, item, response.text.clone())
+            })
+            .collect())
     }
 }
 

@@ -72,11 +72,10 @@ fn additions(bench: &Bench, rules: &RulePack) -> Result<(Vec<SiteName>, Vec<Head
 }
 
 impl Study<'_> {
-    /// Whether all that detectors say is there already, and what they say a second time.
+    /// Whether all that detectors say is there already.
     pub(super) fn is_read(&self) -> bool {
         let mut chunks = self.chunks().into_iter();
         self.shelf.has_fits()
-            && self.shelf.has_repeats()
             && chunks.all(|chunk| self.shelf.has_scores(chunk.number, chunk.index))
     }
 

@@ -48,7 +48,7 @@ impl<'a> Study<'a> {
     /// A site is missing or cannot be written, or the runtime refuses the graph.
     pub fn instrument(&self, runtime: &Runtime) -> Result<Engine> {
         self.stage("instrumenting", 1);
-        let engine = super::score::instrument(runtime, self.bench, &self.prepared.rules)?;
+        let engine = super::score::instrument(runtime, self.bench, &self.prepared.judging.rules)?;
         self.progress.step(1);
         Ok(engine)
     }

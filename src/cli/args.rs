@@ -92,13 +92,17 @@ pub enum Command {
     Detectors(super::detectors::DetectorsCommand),
     /// Render a stored report.json again.
     Report(ReportArgs),
+    /// Make an ed25519 key that signs reports and evidence.
+    Keygen(super::keygen::KeygenArgs),
+    /// Check that an audit was not changed, and reach its verdicts again from its evidence.
+    Verify(super::verify::VerifyArgs),
 }
 
 /// `candor audit`
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// An AUDIT.yaml that names models, suites, detectors and rules.
-    #[arg(value_name = "AUDIT.yaml", required_unless_present = "model", conflicts_with_all = ["model", "suite", "rules", "detectors"])]
+    #[arg(value_name = "AUDIT.yaml", required_unless_present_any = ["model", "rescore"], conflicts_with_all = ["model", "suite", "rules", "detectors", "rescore"])]
     pub audit: Option<PathBuf>,
     /// The model to audit.
     #[arg(long, value_name = "ONNX", requires_all = ["suite", "rules"])]
@@ -133,6 +137,9 @@ pub struct AuditArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     /// Waiver files or folders, beside those of the AUDIT.yaml; may be repeated.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub waivers: Vec<PathBuf>,
@@ -151,6 +158,9 @@ pub struct AuditArgs {
     /// Go on with the audit that was interrupted in --out; what it has measured is not measured again.
     #[arg(long)]
     pub resume: bool,
+    /// Judge the evidence of a finished audit again, by the --rules, --waivers and --baseline given here, without its models.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "resume"])]
+    pub rescore: Option<PathBuf>,
     /// Exit with 0 whatever was found (a failed audit still exits with 1 or 2).
     #[arg(long)]
     pub no_exit_codes: bool,
@@ -228,14 +238,27 @@ pub struct LabelledArgs {
 /// `candor rules`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Report everything that is wrong in rule files, with file, line and column.
+    /// Report everything that is wrong in rule files and control mappings, with file, line and column.
     Check {
-        /// Rule files or folders.
+        /// Rule files, control mappings or folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of rule files.
-    Schema,
+    /// Print the JSON Schema of rule files or of control mappings.
+    Schema {
+        /// Whose schema.
+        #[arg(long, value_enum, default_value_t = SchemaOf::Rules)]
+        of: SchemaOf,
+    },
+}
+
+/// Files that `rules schema` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rules.
+    Rules,
+    /// Control mappings.
+    Controls,
 }
 
 /// `candor report`
@@ -249,4 +272,7 @@ pub struct ReportArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
+    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }

@@ -1,9 +1,13 @@
 //! `candor audit`
 
+use std::path::PathBuf;
+
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
-use crate::audit::{self, AuditConfig, BaselineConfig, ModelConfig, Start};
+use crate::audit::{
+    self, Again, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal,
+};
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
@@ -26,28 +30,21 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         outputs.push(output);
     }
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
-    let config = config(args)?;
-    let bar = Bar::new(cli.quiet);
-    let start = if args.resume {
-        Start::Resume
-    } else {
-        Start::Fresh
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
+    let audited = match &args.rescore {
+        Some(folder) => audit::rescore(folder, &again(args)?, &super::command(), &args.out)?,
+        None => audited(args, cli)?,
     };
-    let audited = audit::run(
-        &config,
-        &super::command(),
-        &args.out.join(EVIDENCE),
-        start,
-        || obtain(&cli.runtime),
-        &bar,
-    )?;
-    drop(bar);
     let source = Source {
         report: &audited.report,
         evidence: Some(&audited.evidence),
         min_severity,
+        key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
+    audited.judging.keep(&args.out.join(RECORD))?;
+    let written: Vec<PathBuf> = outputs.iter().map(|output| output.path.clone()).collect();
+    seal(&args.out, &audited.evidence, &written, key.as_ref())?;
     let exit = Exit::of_report(&audited.report);
     terminal::say(&verdict_table(
         &source,
@@ -59,6 +56,35 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
         return Ok(0);
     }
     Ok(exit.code())
+}
+
+/// Measures and judges.
+fn audited(args: &AuditArgs, cli: &Cli) -> Result<Audited> {
+    let config = config(args)?;
+    let bar = Bar::new(cli.quiet);
+    let start = if args.resume {
+        Start::Resume
+    } else {
+        Start::Fresh
+    };
+    audit::run(
+        &config,
+        &super::command(),
+        &args.out.join(EVIDENCE),
+        start,
+        || obtain(&cli.runtime),
+        &bar,
+    )
+}
+
+/// By what stored evidence is judged again.
+fn again(args: &AuditArgs) -> Result<Again> {
+    Ok(Again {
+        rules: args.rules.clone(),
+        waivers: args.waivers.clone(),
+        baseline: baseline(args, None)?,
+        fail_on: args.fail_on.as_deref().map(str::parse).transpose()?,
+    })
 }
 
 fn config(args: &AuditArgs) -> Result<AuditConfig> {

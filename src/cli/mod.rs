@@ -7,6 +7,7 @@ mod circuit;
 mod detectors;
 mod generate;
 mod inspect;
+mod keygen;
 mod monitor;
 mod patch;
 mod path;
@@ -14,10 +15,12 @@ mod prompts;
 mod report;
 mod rules;
 mod sampling;
+mod sign;
 mod steer;
 mod suites;
 mod terminal;
 mod train;
+mod verify;
 mod waivers;
 
 use std::io::IsTerminal as _;
@@ -67,6 +70,8 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Suites(args) => suites::run(args)?,
         Command::Detectors(args) => return detectors::run(args, cli),
         Command::Report(args) => report::run(args)?,
+        Command::Keygen(args) => keygen::run(args)?,
+        Command::Verify(args) => return verify::run(args),
     }
     Ok(0)
 }
@@ -131,10 +136,12 @@ fn name_of(model: &Path) -> String {
     }
 }
 
-/// The command line, to reproduce the report; `candor` instead of wherever the binary lies.
+/// The command line, to reproduce the report; `candor` instead of wherever the binary lies, and without `--resume`: an audit that went on
+/// where it was interrupted is made again by the command that began it.
 fn command() -> String {
+    let arguments = std::env::args().skip(1);
     std::iter::once("candor".to_owned())
-        .chain(std::env::args().skip(1).map(|argument| {
+        .chain(arguments.filter(|one| one != "--resume").map(|argument| {
             let plain = argument
                 .chars()
                 .all(|c| c.is_alphanumeric() || "-_./=:,".contains(c));

@@ -13,6 +13,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<Output>>>()?;
+    let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
@@ -27,6 +28,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         report: &report,
         evidence: evidence.as_ref(),
         min_severity: shown(args.min_severity.as_deref())?,
+        key: key.as_ref(),
     };
     write_all(&source, &outputs)?;
     for output in &outputs {

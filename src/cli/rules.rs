@@ -1,14 +1,18 @@
 //! `candor rules`
 
-use super::args::RulesCommand;
+use super::args::{RulesCommand, SchemaOf};
 use super::terminal;
 use crate::fault::{Fault, Result};
 use crate::rules::{self, Level};
 
 pub fn run(command: &RulesCommand) -> Result<()> {
     match command {
-        RulesCommand::Schema => {
-            let schema = serde_json::to_string_pretty(&rules::schema())
+        RulesCommand::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Rules => rules::schema(),
+                SchemaOf::Controls => rules::controls_schema(),
+            };
+            let schema = serde_json::to_string_pretty(&schema)
                 .map_err(|error| Fault::failed("writing the schema", error.to_string()))?;
             terminal::say(&schema);
             Ok(())

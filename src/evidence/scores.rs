@@ -78,6 +78,15 @@ impl Scores {
             .flat_map(|(key, rows)| rows.iter().map(|row| self.score(key, row)))
     }
 
+    /// The scores of one detector, of all its features if it is an SAE.
+    pub fn of_detector(&self, detector: &str) -> impl Iterator<Item = Score<'_>> {
+        let detector = self.known.get(detector).copied();
+        let columns = self.columns.iter();
+        columns
+            .filter(move |(key, _)| Some(key.detector) == detector)
+            .flat_map(|(key, rows)| rows.iter().map(|row| self.score(key, row)))
+    }
+
     /// The features that a detector was scored on; `[None]` for a probe.
     #[must_use]
     pub fn features(&self, detector: &str) -> Vec<Option<usize>> {

@@ -6,7 +6,7 @@ use super::gate::Repeat;
 use super::record::DetectorRecord;
 use super::repeat::strongest;
 use crate::digest::sha256_of;
-use crate::evidence::{Evidence, Name, Outcome, Response};
+use crate::evidence::{Evidence, Outcome, Response};
 
 /// The most items of one model that a report lists. The evidence tables hold all of them.
 pub const MOST_ITEMS: usize = 10_000;
@@ -61,7 +61,7 @@ const SHORTEST: usize = 80;
 /// The items of one model with the scores of its detectors, in the order of the evidence.
 #[must_use]
 pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&Repeat>) -> Items {
-    let chosen = chosen(&evidence.responses, MOST_ITEMS);
+    let chosen = listed(evidence);
     let most = (MOST_TEXT / (2 * chosen.len().max(1))).clamp(SHORTEST, LONGEST);
     let mut lines: Vec<ItemLine> = chosen
         .iter()
@@ -97,13 +97,10 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
     }
 }
 
-/// Suite and item id of what [`items`] lists.
+/// The responses that a report lists: all, or at most [`MOST_ITEMS`].
 #[must_use]
-pub fn listed(evidence: &Evidence) -> Vec<(Name, Name)> {
-    let chosen = chosen(&evidence.responses, MOST_ITEMS).into_iter();
-    chosen
-        .map(|response| (response.suite.clone(), response.item.clone()))
-        .collect()
+pub fn listed(evidence: &Evidence) -> Vec<&Response> {
+    chosen(&evidence.responses, MOST_ITEMS)
 }
 
 /// All responses, or those `most` whose suite and item have the smallest hash: a choice that hangs on nothing else, so that

@@ -1,8 +1,10 @@
 //! From the rules' own words to findings.
 
-use super::{Bar, BlockLine, Finding, Range, RuleDoc, Side, SignalLine};
+use super::{Bar, BlockLine, ControlDoc, Finding, Range, RuleDoc, Side, SignalLine};
 use crate::evidence::PatchMode;
-use crate::rules::{Comparison, JudgedBar, Of, Rule, RuleOutcome, Signal, SignalValue, Truth};
+use crate::rules::{
+    Comparison, Control, JudgedBar, Of, Rule, RuleOutcome, Signal, SignalValue, Truth,
+};
 
 impl From<&Rule> for RuleDoc {
     fn from(rule: &Rule) -> Self {
@@ -16,6 +18,19 @@ impl From<&Rule> for RuleDoc {
             controls: rule.controls.clone(),
             file: rule.file.display().to_string(),
             line: rule.line,
+        }
+    }
+}
+
+impl From<&Control> for ControlDoc {
+    fn from(control: &Control) -> Self {
+        Self {
+            id: control.id.clone(),
+            framework: control.framework.name.clone(),
+            framework_title: control.framework.title.clone(),
+            source: control.framework.source.clone(),
+            title: control.title.clone(),
+            bearing: control.bearing.clone(),
         }
     }
 }

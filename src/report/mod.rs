@@ -4,8 +4,10 @@
 //! terminal and the exit code cannot disagree.
 
 mod account;
+mod assurance;
 mod baseline;
 mod compare;
+pub mod cyclonedx;
 mod exhibit;
 mod exit;
 mod finding;
@@ -13,9 +15,11 @@ mod fingerprint;
 mod gate;
 pub mod html;
 mod incomplete;
+pub mod intoto;
 mod items;
 pub mod json;
 mod judged;
+pub mod oscal;
 mod output;
 mod parquet;
 mod record;

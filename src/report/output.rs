@@ -7,8 +7,9 @@ use crate::archive::Archive;
 use crate::fault::{Fault, Result};
 use crate::files::Staged;
 use crate::rules::Severity;
+use crate::seal::Key;
 
-use super::{AuditReport, Finding, gating_severity, html, json, parquet};
+use super::{AuditReport, Finding, cyclonedx, gating_severity, html, intoto, json, oscal, parquet};
 
 /// The folder of evidence beside a report.
 pub const EVIDENCE: &str = "evidence";
@@ -22,6 +23,8 @@ pub struct Source<'a> {
     pub evidence: Option<&'a Archive>,
     /// The least severity that lists of findings show (`--min-severity`). What gates and what is stored does not depend on it.
     pub min_severity: Severity,
+    /// What attestations are signed with (`--sign`).
+    pub key: Option<&'a Key>,
 }
 
 impl Source<'_> {
@@ -49,6 +52,9 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "json", default_path: "report.json", usual: true, stage: json::stage },
     Format { name: "html", default_path: "report.html", usual: true, stage: html::stage },
+    Format { name: "oscal", default_path: "oscal.json", usual: false, stage: oscal::stage },
+    Format { name: "cyclonedx", default_path: "bom.cdx.json", usual: false, stage: cyclonedx::stage },
+    Format { name: "intoto", default_path: "attestation.intoto.jsonl", usual: false, stage: intoto::stage },
     Format { name: "parquet", default_path: "tables", usual: false, stage: parquet::stage },
 ];
 

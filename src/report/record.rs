@@ -209,7 +209,7 @@ pub struct RuleDoc {
     pub why: String,
     /// What to do about a failure.
     pub remediation: String,
-    /// Identifiers of the controls that it is evidence toward, such as `NIST-AI-600-1/MS-2.6-007`.
+    /// Identifiers of the controls that it is evidence toward, such as `NIST AI 600-1 MS-2.6-007`.
     pub controls: Vec<String>,
     /// Its file, relative to where the audit ran.
     pub file: String,

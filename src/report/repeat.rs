@@ -1,6 +1,6 @@
 //! What changed when items were asked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::gate::{Noise, Repeat};
 use super::record::DetectorRecord;
@@ -32,14 +32,11 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
         .iter()
         .map(|(_, repeated, response)| repeated.outcome != response.outcome)
         .collect();
-    let asked: BTreeSet<(&str, &str)> = again.iter().map(|(key, ..)| *key).collect();
     let mut noise = Vec::new();
     for detector in detectors {
-        let features = evidence.scores.features(&detector.id);
-        let before: BTreeMap<(&str, &str, Option<usize>), f64> = features
-            .iter()
-            .flat_map(|&feature| evidence.scores.of(&detector.id, feature))
-            .filter(|score| asked.contains(&(score.suite, score.item)))
+        let before: BTreeMap<(&str, &str, Option<usize>), f64> = evidence
+            .scores
+            .of_detector(&detector.id)
             .map(|score| ((score.suite, score.item, score.feature), score.value))
             .collect();
         let mut largest: f64 = 0.0;
@@ -53,8 +50,8 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
                 };
                 read = true;
                 largest = largest.max((score.value - value).abs());
-                was = Some(stronger(detector, was, *value));
-                is = Some(stronger(detector, is, score.value));
+                was = stronger(detector, was, *value);
+                is = stronger(detector, is, score.value);
             }
             *flipped |= was
                 .zip(is)
@@ -87,22 +84,20 @@ pub(super) fn strongest<'a>(
     detector: &DetectorRecord,
 ) -> BTreeMap<(&'a str, &'a str), f64> {
     let mut all: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for feature in evidence.scores.features(&detector.id) {
-        for score in evidence.scores.of(&detector.id, feature) {
-            let key = (score.suite, score.item);
-            let so_far = all.get(&key).copied();
-            all.insert(key, stronger(detector, so_far, score.value));
-        }
+    for score in evidence.scores.of_detector(&detector.id) {
+        let key = (score.suite, score.item);
+        let so_far = all.get(&key).copied();
+        all.extend(stronger(detector, so_far, score.value).map(|value| (key, value)));
     }
     all
 }
 
-fn stronger(detector: &DetectorRecord, so_far: Option<f64>, value: f64) -> f64 {
-    match (so_far, detector.flags.unwrap_or_default()) {
+fn stronger(detector: &DetectorRecord, so_far: Option<f64>, value: f64) -> Option<f64> {
+    Some(match (so_far, detector.flags.unwrap_or_default()) {
         (None, _) => value,
         (Some(other), Flags::Above) => other.max(value),
         (Some(other), Flags::Below) => other.min(value),
-    }
+    })
 }
 
 impl DetectorRecord {

@@ -3,6 +3,7 @@
 mod check;
 mod condition;
 mod context;
+mod controls;
 mod decide;
 mod family;
 mod judge;
@@ -20,6 +21,7 @@ mod words;
 pub use check::{Code, Diagnostic, Level, check, render};
 pub use condition::{Bar, Comparison, Condition};
 pub use context::{Context, Contrast, DetectorInfo};
+pub use controls::{Control, Controls, Framework, schema as controls_schema};
 pub use family::possible_convictions;
 pub use judge::judge;
 pub use outcome::{JudgedBar, RuleOutcome, SignalValue, Simultaneous};

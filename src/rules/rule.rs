@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::condition::Condition;
+use super::controls::{Control, Controls};
 use super::signals::Signal;
 use super::verdict::Severity;
 use crate::evidence::PatchMode;
@@ -15,8 +16,21 @@ use crate::model::{Point, SiteName};
 pub struct RulePack {
     /// The rules, in the order of their files.
     pub rules: Vec<Rule>,
-    /// The files, in reading order.
+    /// The files, in reading order, those of control mappings too.
     pub files: Vec<RuleFile>,
+    /// The controls that are known: those of the files, and the bundled ones.
+    pub controls: Controls,
+}
+
+impl RulePack {
+    /// The controls that the rules name, as far as a mapping knows them, each once and in the order of the rules.
+    pub fn named_controls(&self) -> impl Iterator<Item = &Control> {
+        let mut seen = BTreeSet::new();
+        let named = self.rules.iter().flat_map(|rule| &rule.controls);
+        named
+            .filter(move |id| seen.insert(id.as_str()))
+            .filter_map(|id| self.controls.get(id))
+    }
 }
 
 /// A rule file and what binds a report to it.

@@ -26,6 +26,7 @@ mod runtime;
 mod sampling;
 mod search;
 mod session;
+mod settings;
 mod tried;
 mod values;
 mod verbs;

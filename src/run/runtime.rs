@@ -12,6 +12,7 @@ use ort::session::builder::SessionBuilder;
 use super::Search;
 use super::arena;
 use super::library;
+use super::settings;
 use crate::fault::{Fault, Result};
 
 /// Where sessions run.
@@ -170,9 +171,8 @@ impl Runtime {
     }
 }
 
-/// TF32 would round every product to ten bits of mantissa, and activations would no longer be those of the export.
 fn cuda() -> ort::ep::CUDA {
-    ort::ep::CUDA::default().with_tf32(false)
+    ort::ep::CUDA::default().with_tf32(settings::TF32)
 }
 
 impl Loaded {
@@ -198,12 +198,10 @@ impl Loaded {
             .filter(|threads| *threads > 0)
             .or_else(|| Some(std::thread::available_parallelism().ok()?.get()))
             .unwrap_or(1);
-        // Many sessions that each keep threads, and spin them, slow one another tenfold on two cores. In one pool for all of them
-        // threads that spin between operators make a short prompt half as long again faster.
         let pool = GlobalThreadPoolOptions::default()
             .with_intra_threads(threads)
-            .and_then(|pool| pool.with_inter_threads(1))
-            .and_then(|pool| pool.with_spin_control(true))
+            .and_then(|pool| pool.with_inter_threads(settings::INTER_THREADS))
+            .and_then(|pool| pool.with_spin_control(settings::SPINNING))
             .map_err(failed)?;
         let environment = builder
             .with_name("candor")

@@ -15,6 +15,7 @@ use super::execute;
 use super::feed::Feed;
 use super::placement::{self, Placed};
 use super::precision::Precision;
+use super::settings;
 use super::{Provider, Runtime};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, InputPort, InputRole};
@@ -225,7 +226,8 @@ pub(super) fn load(
     let folder = external_folder_name(external_folder)?;
     let configure = || {
         SessionBuilder::new(runtime.environment())?
-            .with_deterministic_compute(true)?
+            .with_optimization_level(settings::OPTIMISATION.0)?
+            .with_deterministic_compute(settings::DETERMINISTIC)?
             .with_config_entry(
                 "session.model_external_initializers_file_folder_path",
                 &folder,

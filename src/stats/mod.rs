@@ -6,6 +6,7 @@
 mod binomial;
 mod bootstrap;
 mod correlation;
+mod inferiority;
 mod multiplicity;
 mod permutation;
 mod power;
@@ -19,12 +20,10 @@ pub use bootstrap::{
     Resampling, auroc_interval, clustered_bootstrap, clustered_bootstrap_of, clustered_mean,
 };
 pub use correlation::{pearson, spearman};
+pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
-pub use power::{
-    cases_needed, detectable, non_inferiority_power, non_inferiority_sample, power_of_share,
-    trials_for_bound, trials_for_power,
-};
+pub use power::{cases_needed, detectable, power_of_share, trials_for_bound, trials_for_power};
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use sparse::{Resamples, SparseScores};

@@ -26,7 +26,7 @@ pub fn ask_again(evidence: &mut Evidence) {
             scores: evidence
                 .scores
                 .iter()
-                .filter(|score| *score.suite == *response.suite && *score.item == *response.item)
+                .filter(|score| response.suite == score.suite && response.item == score.item)
                 .map(|score| RepeatedScore {
                     detector: score.detector.to_string(),
                     feature: score.feature,

@@ -20,6 +20,7 @@ fn every_format_goes_to_its_place() {
             report: &report,
             evidence: None,
             min_severity: Severity::Low,
+            key: None,
         },
         &Output::usual_in(&out),
     )
@@ -50,6 +51,7 @@ fn a_format_that_fails_leaves_the_others_as_they_were() {
             report: &report,
             evidence: None,
             min_severity: Severity::Low,
+            key: None,
         },
         &outputs,
     )

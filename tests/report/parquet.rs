@@ -30,6 +30,7 @@ fn the_parts_of_the_evidence_become_one_table_of_each_kind() {
         report: &report,
         evidence: Some(&archive),
         min_severity: Severity::Low,
+        key: None,
     };
     write_all(&source, &[output]).unwrap();
 
@@ -94,6 +95,7 @@ fn a_stored_report_has_no_evidence_to_write() {
             report: &report,
             evidence: None,
             min_severity: Severity::Low,
+            key: None,
         },
         &[output],
     )

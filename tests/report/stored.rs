@@ -41,6 +41,7 @@ pub fn fill(archive: &mut Archive, number: usize, name: &str, evidence: &Evidenc
         }
     }
     shelf.put_fits(&evidence.fits).unwrap();
+    shelf.put_repeats(&evidence.repeats).unwrap();
     shelf
         .put_difference(evidence.instrument_difference.unwrap())
         .unwrap();

@@ -26,6 +26,7 @@ fn from(least: Severity, report: &AuditReport, page: Option<&Path>, surface: Sur
         report,
         evidence: None,
         min_severity: least,
+        key: None,
     };
     candor::report::verdict_table(&source, page, surface)
 }

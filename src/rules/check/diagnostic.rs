@@ -56,7 +56,7 @@ pub enum Code {
     Empty,
     /// A name or id that is not spelled as it should be.
     BadName,
-    /// An id that another rule of the pack has.
+    /// An id that another rule or control of the pack has.
     DuplicateId,
     /// A waiver of what another one waives.
     DuplicateWaiver,
@@ -84,6 +84,8 @@ pub enum Code {
     UnusedNeed,
     /// A bar that no result can reach with the evidence demanded.
     Unattainable,
+    /// A control that no mapping knows.
+    UnknownControl,
 }
 
 impl Code {
@@ -114,6 +116,7 @@ impl Code {
             Self::MissingNeed => "missing-need",
             Self::UnusedNeed => "unused-need",
             Self::Unattainable => "unattainable",
+            Self::UnknownControl => "unknown-control",
         }
     }
 
@@ -121,7 +124,9 @@ impl Code {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed => Level::Warning,
+            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed | Self::UnknownControl => {
+                Level::Warning
+            }
             _ => Level::Error,
         }
     }

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use super::coherence;
 use super::conditions::Conditions;
+use super::controls;
 use super::diagnostic::Code;
 use super::evidence;
 use super::needs;
 use super::reader::{Fields, Reader};
 use super::signals::{self, Declared};
 use super::tree::{self, Data, Node, Place};
+use crate::rules::controls::Control;
 use crate::rules::judge::Block;
 use crate::rules::rule::{Needs, Rule};
 use crate::rules::verdict::Severity;
@@ -35,17 +37,19 @@ const KEYS: [&str; 14] = [
     "remediation",
 ];
 
-/// The rules in which nothing is wrong, each with the place of its id, and every id that the file gives.
+/// What a file holds: the rules and controls in which nothing is wrong, every id of a rule and of a control that it gives, and
+/// the controls that its rules name, each with its place.
+#[derive(Default)]
 pub(super) struct Document {
     pub rules: Vec<Rule>,
     pub ids: Vec<(String, Place)>,
+    pub named: Vec<(String, Place)>,
+    pub controls: Vec<Control>,
+    pub control_ids: Vec<(String, Place)>,
 }
 
 pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
-    let mut document = Document {
-        rules: Vec::new(),
-        ids: Vec::new(),
-    };
+    let mut document = Document::default();
     let start = Place {
         line: 1,
         column: 1,
@@ -62,44 +66,43 @@ pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
         }
         Ok(Some(root)) => root,
     };
+    if controls::is_mapping(&root) {
+        controls::read(reader, &root, &mut document);
+        return document;
+    }
     let Some(fields) = reader.fields(&root, "a rule file", &["schema", "rules"]) else {
         return document;
     };
     if let Some(schema) = reader.required(&fields, "schema") {
-        reader.word(schema, "`schema`", &[SCHEMA]);
+        reader.word(schema, "`schema`", &[SCHEMA, controls::SCHEMA]);
     }
     let rules = reader.required(&fields, "rules");
     for node in rules
         .and_then(|node| reader.list(node, "`rules`"))
         .unwrap_or_default()
     {
-        if let Some(rule) = rule(reader, file, node, &mut document.ids) {
-            document.rules.push(rule);
-        }
+        let rule = rule(reader, file, node, &mut document);
+        document.rules.extend(rule);
     }
     document
 }
 
-fn rule(
-    reader: &mut Reader,
-    file: &Path,
-    node: &Node,
-    ids: &mut Vec<(String, Place)>,
-) -> Option<Rule> {
+fn rule(reader: &mut Reader, file: &Path, node: &Node, document: &mut Document) -> Option<Rule> {
     let before = reader.errors();
     let fields = reader.fields(node, "a rule", &KEYS)?;
     let id = reader
         .required(&fields, "id")
         .and_then(|node| Some((reader.name(node, "the id of a rule", '-')?, node.place)));
     if let Some((id, place)) = id {
-        ids.push((id.to_owned(), place));
+        document.ids.push((id.to_owned(), place));
     }
     let title = text(reader, &fields, "title");
     let summary = text(reader, &fields, "summary");
     let why = text(reader, &fields, "why");
     let remediation = text(reader, &fields, "remediation");
     let severity = severity(reader, &fields);
-    let controls = controls(reader, &fields);
+    let named = named_controls(reader, &fields);
+    document.named.extend(named.iter().cloned());
     let needs = fields
         .optional("needs")
         .map_or_else(Needs::default, |node| needs::read(reader, node));
@@ -166,7 +169,7 @@ fn rule(
             .into_iter()
             .filter_map(|(_, request, _)| request)
             .collect(),
-        controls,
+        controls: named.into_iter().map(|(id, _)| id).collect(),
         remediation: remediation?,
         file: file.to_owned(),
         line: place.line,
@@ -185,7 +188,7 @@ fn severity(reader: &mut Reader, fields: &Fields<'_>) -> Option<Severity> {
     Severity::ALL.into_iter().find(|one| one.name() == word)
 }
 
-fn controls(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {
+fn named_controls(reader: &mut Reader, fields: &Fields<'_>) -> Vec<(String, Place)> {
     let Some(node) = fields.optional("controls") else {
         return Vec::new();
     };
@@ -197,6 +200,9 @@ fn controls(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {
         .list(node, "`controls`")
         .unwrap_or_default()
         .iter()
-        .filter_map(|item| reader.text(item, "a control identifier").map(str::to_owned))
+        .filter_map(|item| {
+            let id = reader.text(item, "a control identifier")?;
+            Some((id.to_owned(), item.place))
+        })
         .collect()
 }

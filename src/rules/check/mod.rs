@@ -2,6 +2,7 @@
 
 mod coherence;
 mod conditions;
+mod controls;
 pub(super) mod diagnostic;
 mod document;
 mod evidence;
@@ -14,25 +15,29 @@ pub(super) mod tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use self::reader::Reader;
+use self::reader::{Reader, nearest};
+use self::tree::Place;
+use super::controls::{BUNDLED, Control};
 use super::rule::{RuleFile, RulePack};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 
+pub(super) use controls::SCHEMA as CONTROLS_SCHEMA;
 pub use diagnostic::{Code, Diagnostic, Level, render};
 pub(super) use document::SCHEMA;
 pub(super) use evidence::{LEAST_PAIRS, LEAST_RANDOM, points};
 
 const WHAT: &str = "rule";
 
-/// Reads rule files and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
+/// Reads rule files, control mappings and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
 ///
 /// The pack is there exactly if no diagnostic is an error. Diagnostics come in the order of files and lines.
 #[must_use]
 pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>) {
     let mut pack = RulePack::default();
     let mut found = Vec::new();
-    let mut ids: BTreeMap<String, String> = BTreeMap::new();
+    let mut read = Vec::new();
+    let (mut rules, mut controls) = (Ids::default(), Ids::default());
     for file in files::of(paths, WHAT, &mut found) {
         let text = match files::text(&file, WHAT) {
             Ok(text) => text,
@@ -43,26 +48,65 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
         };
         let mut reader = Reader::new(&file, &text);
         let document = document::read(&mut reader, &file, &text);
-        for (id, place) in document.ids {
-            let here = format!("{}:{}", file.display(), place.line);
-            if let Some(first) = ids.get(&id) {
-                let message = format!("another rule has the id `{id}`");
-                let hint = format!("it is at {first}");
-                reader.report_with_hint(place, Code::DuplicateId, message, hint);
-            } else {
-                ids.insert(id, here);
-            }
-        }
-        reader.found.sort_by_key(|one| (one.line, one.column));
-        found.append(&mut reader.found);
+        rules.take(&mut reader, &file, "rule", document.ids);
+        controls.take(&mut reader, &file, "control", document.control_ids);
         pack.rules.extend(document.rules);
+        pack.controls.add(document.controls);
         pack.files.push(RuleFile {
             sha256: sha256_of(text.as_bytes()),
             path: file,
         });
+        read.push((reader, document.named));
+    }
+    pack.controls.add(bundled());
+    for (mut reader, named) in read {
+        for (id, place) in named {
+            if pack.controls.get(&id).is_none() {
+                let message = format!("no mapping knows the control `{id}`");
+                let known = pack.controls.ids();
+                let hint = nearest(&id, &known).map_or_else(
+                    || {
+                        "a file of the schema `candor/controls/v1` among the rules makes it known"
+                            .to_owned()
+                    },
+                    |near| format!("did you mean `{near}`?"),
+                );
+                reader.report_with_hint(place, Code::UnknownControl, message, hint);
+            }
+        }
+        reader.found.sort_by_key(|one| (one.line, one.column));
+        found.append(&mut reader.found);
     }
     let usable = found.iter().all(|one| one.severity != Level::Error);
     (usable.then_some(pack), found)
+}
+
+/// The controls of the mappings that the binary carries.
+fn bundled() -> Vec<Control> {
+    let read = BUNDLED.iter().flat_map(|(name, text)| {
+        let file = Path::new(name);
+        document::read(&mut Reader::new(file, text), file, text).controls
+    });
+    read.collect()
+}
+
+/// Ids that were given, and where first.
+#[derive(Default)]
+struct Ids(BTreeMap<String, String>);
+
+impl Ids {
+    fn take(&mut self, reader: &mut Reader, file: &Path, what: &str, ids: Vec<(String, Place)>) {
+        for (id, place) in ids {
+            let here = format!("{}:{}", file.display(), place.line);
+            if let Some(first) = self.0.get(&id) {
+                let message = format!("another {what} has the id `{id}`");
+                let hint = format!("it is at {first}");
+                reader.report_with_hint(place, Code::DuplicateId, message, hint);
+            } else {
+                self.0.insert(id, here);
+            }
+        }
+    }
 }
 
 impl RulePack {
@@ -73,6 +117,12 @@ impl RulePack {
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
         let (pack, found) = check(paths);
         if let Some(pack) = pack {
+            if pack.rules.is_empty() {
+                return Err(
+                    Fault::no_inputs("reading the rules", "control mappings and no rule")
+                        .expected("at least one rule file"),
+                );
+            }
             for warning in &found {
                 tracing::warn!("{warning}");
             }
