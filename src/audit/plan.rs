@@ -198,7 +198,7 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
+fn suite_record(suite: &Suite) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
         path: suite.path.display().to_string(),

@@ -6,6 +6,7 @@
 mod binomial;
 mod bootstrap;
 mod correlation;
+mod inferiority;
 mod multiplicity;
 mod permutation;
 mod power;
@@ -19,6 +20,7 @@ pub use bootstrap::{
     Resampling, auroc_interval, clustered_bootstrap, clustered_bootstrap_of, clustered_mean,
 };
 pub use correlation::{pearson, spearman};
+pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
 pub use power::{

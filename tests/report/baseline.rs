@@ -10,7 +10,7 @@ use candor::report::{
     Terms, WaiverState, json,
 };
 use candor::rules::{Severity, Verdict};
-use candor::stats::{non_inferiority_power, non_inferiority_sample};
+use candor::stats::{non_inferiority_pairs, non_inferiority_power};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -502,15 +502,18 @@ fn a_margin_lies_between_nothing_and_everything() {
 /// The figures of every textbook are for one end at 95 %; reports ask both ends of a 95 % interval, which is stricter.
 #[test]
 fn the_power_is_that_of_the_reference() {
-    let rows = [(0.05, 248, 314), (0.03, 687, 873), (0.02, 1546, 1963)];
+    let rows = [
+        (0.05, 248.0, 314.0),
+        (0.03, 687.0, 873.0),
+        (0.02, 1546.0, 1963.0),
+    ];
     for (margin, pairs, both_ends) in rows {
-        let needed = |confidence| non_inferiority_sample(0.1, margin, confidence, 0.8);
-        assert_eq!(
-            (needed(0.95), needed(0.975)),
-            (Some(pairs), Some(both_ends))
-        );
-        assert!(non_inferiority_power(both_ends, 0.1, margin, 0.975) >= 0.8);
-        assert!(non_inferiority_power(both_ends - 1, 0.1, margin, 0.975) < 0.8);
+        let needed = |alpha| non_inferiority_pairs(0.1, margin, alpha, 0.8);
+        assert_eq!([needed(0.05), needed(0.025)], [pairs, both_ends]);
+        for (pairs, alpha) in [(pairs, 0.05), (both_ends, 0.025)] {
+            assert!(non_inferiority_power(pairs, 0.1, margin, alpha) >= 0.8);
+            assert!(non_inferiority_power(pairs - 1.0, 0.1, margin, alpha) < 0.8);
+        }
     }
 }
 
@@ -556,8 +559,8 @@ fn the_claim_holds_as_often_as_it_says() {
     const RUNS: u64 = 80;
     const ITEMS: usize = 79;
     assert_eq!(
-        non_inferiority_sample(0.1, 0.1, 0.975, 0.8),
-        Some(ITEMS),
+        non_inferiority_pairs(0.1, 0.1, 0.025, 0.8),
+        ITEMS as f64,
         "items for a power of 80 %"
     );
     let share = |worse, better, shows| {
@@ -576,7 +579,7 @@ fn the_claim_holds_as_often_as_it_says() {
     let (model, old) = turned(ITEMS, 0.05, 0.05, 1);
     let one = false_answers(&model, &old, 0.1);
     let discordant = (one.worse + one.better) as f64 / ITEMS as f64;
-    let stated = non_inferiority_power(ITEMS, discordant, 0.1, 0.975);
+    let stated = non_inferiority_power(ITEMS as f64, discordant, 0.1, 0.025);
     assert!(
         (one.power.unwrap() - stated).abs() < 0.05,
         "groups of one item hardly widen it"

@@ -12,13 +12,13 @@ use crate::report::baseline::{Comparison, Shows};
 use crate::report::{ItemLine, ModelAudit};
 use crate::rules::{RESAMPLES, SEED};
 use crate::stats::{
-    CONFIDENCE, Estimate, clustered_bootstrap_of, non_inferiority_power, non_inferiority_sample,
+    CONFIDENCE, Estimate, clustered_bootstrap_of, non_inferiority_pairs, non_inferiority_power,
 };
 
 /// What a cut text ends with.
 const CUT: char = '…';
-/// One-sided confidence of each end of an interval.
-const ONE_SIDED: f64 = f64::midpoint(CONFIDENCE, 1.0);
+/// One-sided level of each end of an interval.
+const ALPHA: f64 = (1.0 - CONFIDENCE) / 2.0;
 /// The power that is asked for.
 const POWER: f64 = 0.8;
 
@@ -100,7 +100,7 @@ pub(super) fn compare(
                 } else {
                     shows(&difference, margin)
                 },
-                power: Some(seen.power(&difference, margin)),
+                power: seen.power(&difference, margin),
                 needed: seen.needed(margin),
             });
         }
@@ -171,27 +171,29 @@ impl<'a> Seen<'a> {
 
     /// Probability that a model which is no worse is shown to be, with as many discordant items. Without any, the bound is that of
     /// the groups alone, and nothing is left to chance.
-    fn power(&self, difference: &Estimate, margin: f64) -> f64 {
-        match self.discordant() {
-            Some(discordant) => {
-                let pairs = rounded(self.items as f64 / self.design_effect());
-                non_inferiority_power(pairs, discordant, margin, ONE_SIDED)
-            }
-            None if difference.high < margin => 1.0,
-            None => 0.0,
-        }
+    fn power(&self, difference: &Estimate, margin: f64) -> Option<f64> {
+        let Some(discordant) = self.discordant() else {
+            return Some(if difference.high < margin { 1.0 } else { 0.0 });
+        };
+        let pairs = self.items as f64 / self.design_effect();
+        let power = non_inferiority_power(pairs, discordant, margin, ALPHA);
+        power.is_finite().then_some(power)
     }
 
     /// Items for [`POWER`]; without a discordant one, those of as many groups as bound the share of unlike ones below the margin.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float becomes the nearest count"
+    )]
     fn needed(&self, margin: f64) -> Option<usize> {
         let needed = if let Some(discordant) = self.discordant() {
-            let pairs = non_inferiority_sample(discordant, margin, ONE_SIDED, POWER)?;
-            self.design_effect() * pairs as f64
+            self.design_effect() * non_inferiority_pairs(discordant, margin, ALPHA, POWER)
         } else {
             let per_group = self.items as f64 / self.groups.len() as f64;
-            per_group * ((1.0 - ONE_SIDED).ln() / (1.0 - margin).ln()).ceil()
+            per_group * (ALPHA.ln() / (1.0 - margin).ln()).ceil()
         };
-        Some(rounded(needed.ceil()))
+        needed.is_finite().then_some(needed.ceil() as usize)
     }
 
     /// Share of items that the two models do not answer alike; `None` if they answer all of them alike.
@@ -218,13 +220,4 @@ impl<'a> Seen<'a> {
             1.0
         }
     }
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a positive float becomes the nearest count"
-)]
-fn rounded(count: f64) -> usize {
-    count.round() as usize
 }

@@ -29,7 +29,7 @@ pub(super) fn list(source: &Source, surface: Surface) -> String {
                 surface.cell(&name(finding)),
                 surface.cell(&verdict(finding)).fg(colour(finding.verdict)),
                 match standing {
-                    Standing::Gates(_) => gate.fg(Color::Red),
+                    Standing::Gates(_) => gate.fg(Color::Red).add_attribute(Attribute::Bold),
                     Standing::Untold => gate.fg(Color::Yellow),
                     _ => gate,
                 },
