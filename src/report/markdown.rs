@@ -240,9 +240,9 @@ fn reach(report: &AuditReport, page: &mut Page) {
             let family = &model.family;
             if family.size > 0 {
                 page.line(&format!(
-                    "- {}: {} can convict; their joint error is at most {} ({}).",
+                    "- {}: {} possible; their joint error is at most {} ({}).",
                     cell(&model.name),
-                    words::counted(family.size, "rule on a suite", "rules on suites"),
+                    words::counted(family.size, "conviction is", "convictions are"),
                     words::trimmed(family.alpha),
                     cell(&family.method)
                 ));
