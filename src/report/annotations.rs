@@ -5,7 +5,6 @@
 use super::exit::Standing;
 use super::listing::{Listed, Notice, NoticeKind, cut, gravest_first, harmless, notices};
 use super::{Source, words};
-use crate::fault::Result;
 
 /// GitHub shows no more of a step.
 const MOST: usize = 10;
@@ -16,7 +15,7 @@ const LEVELS: [&str; 3] = [ERROR, WARNING, NOTICE];
 /// Characters of a title, and of a message.
 const LONGEST: (usize, usize) = (200, 2_000);
 
-pub(super) fn text(source: &Source) -> Result<String> {
+pub(super) fn text(source: &Source) -> String {
     let notices = notices(source.report);
     let gaps = notices.iter().filter_map(|notice| match notice.kind {
         NoticeKind::Incomplete | NoticeKind::Unjudged => Some((ERROR, said(ERROR, notice))),
@@ -35,7 +34,7 @@ pub(super) fn text(source: &Source) -> Result<String> {
     } else if lines.is_empty() {
         lines.push("Candor: nothing to annotate.".to_owned());
     }
-    Ok(lines.join("\n") + "\n")
+    lines.join("\n") + "\n"
 }
 
 fn annotation(listed: &Listed) -> (&'static str, String) {

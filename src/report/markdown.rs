@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use super::exit::Standing;
 use super::listing::{Listed, NoticeKind, all, change, cut, gravest_first, harmless, notices};
 use super::{AuditReport, Change, Exit, ModelAudit, Power, Shows, Source, words};
-use crate::fault::Result;
 use crate::rules::Verdict;
 
 /// GitHub takes 1 MiB of a step; something may stand there already.
@@ -19,20 +18,26 @@ const LONGEST: (usize, usize) = (400, 1_500);
 const JOINER: char = '\u{2060}';
 const LONGEST_COMMAND: usize = 20_000;
 
-pub(super) fn text(source: &Source) -> Result<String> {
+pub(super) fn text(source: &Source) -> String {
     let report = source.report;
     let mut page = Page::default();
     head(report, &mut page);
     models(report, &mut page);
+    let incomplete = [NoticeKind::Incomplete, NoticeKind::Unjudged];
+    noticed(report, "Incomplete", &incomplete, &mut page);
     findings(source, &mut page);
     waived(report, &mut page);
     baseline(report, &mut page);
-    not_measured(report, &mut page);
+    let unmeasured = [NoticeKind::Unmeasured];
+    noticed(report, "What was not measured", &unmeasured, &mut page);
+    let caveats = [NoticeKind::Caveat, NoticeKind::Waiver];
+    noticed(report, "To know first", &caveats, &mut page);
+    noticed(report, "Fixed", &[NoticeKind::Fixed], &mut page);
     reach(report, &mut page);
     answers(report, &mut page);
     record(report, &mut page);
     reproduce(report, &mut page);
-    Ok(page.finish())
+    page.finish()
 }
 
 fn head(report: &AuditReport, page: &mut Page) {
@@ -209,27 +214,15 @@ fn baseline(report: &AuditReport, page: &mut Page) {
     );
 }
 
-fn not_measured(report: &AuditReport, page: &mut Page) {
-    let notices = notices(report);
-    for (heading, kinds) in [
-        (
-            "Incomplete",
-            &[NoticeKind::Incomplete, NoticeKind::Unjudged][..],
-        ),
-        ("What was not measured", &[NoticeKind::Unmeasured]),
-        ("To know first", &[NoticeKind::Caveat, NoticeKind::Waiver]),
-        ("Fixed", &[NoticeKind::Fixed]),
-    ] {
-        let mut lines = notices
-            .iter()
-            .filter(|notice| kinds.contains(&notice.kind))
-            .peekable();
-        if lines.peek().is_some() {
-            page.heading(heading);
-        }
-        for notice in lines {
-            page.line(&format!("- {}", sentence(&notice.text.replace('`', ""))));
-        }
+/// Notices of some kinds under a heading, if there are any.
+fn noticed(report: &AuditReport, heading: &str, kinds: &[NoticeKind], page: &mut Page) {
+    let mut notices = notices(report);
+    notices.retain(|notice| kinds.contains(&notice.kind));
+    if !notices.is_empty() {
+        page.heading(heading);
+    }
+    for notice in notices {
+        page.line(&format!("- {}", sentence(&notice.text.replace('`', ""))));
     }
 }
 
@@ -240,9 +233,9 @@ fn reach(report: &AuditReport, page: &mut Page) {
             let family = &model.family;
             if family.size > 0 {
                 page.line(&format!(
-                    "- {}: {} can convict; their joint error is at most {} ({}).",
+                    "- {}: {} possible; their joint error is at most {} ({}).",
                     cell(&model.name),
-                    words::counted(family.size, "rule on a suite", "rules on suites"),
+                    words::counted(family.size, "conviction is", "convictions are"),
                     words::trimmed(family.alpha),
                     cell(&family.method)
                 ));

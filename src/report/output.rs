@@ -78,9 +78,9 @@ impl Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "json", default_path: "report.json", usual: true, make: Make::Text(json::text) },
     Format { name: "html", default_path: "report.html", usual: true, make: Make::Text(html::text) },
-    Format { name: "markdown", default_path: "summary.md", usual: false, make: Make::Text(markdown::text) },
+    Format { name: "markdown", default_path: "summary.md", usual: false, make: Make::Text(|source| Ok(markdown::text(source))) },
     Format { name: "sarif", default_path: "results.sarif", usual: false, make: Make::Text(sarif::text) },
-    Format { name: "github", default_path: "annotations.txt", usual: false, make: Make::Text(annotations::text) },
+    Format { name: "github", default_path: "annotations.txt", usual: false, make: Make::Text(|source| Ok(annotations::text(source))) },
     Format { name: "junit", default_path: "junit.xml", usual: false, make: Make::Text(junit::text) },
     Format { name: "csv", default_path: "findings.csv", usual: false, make: Make::Text(csv::text) },
     Format { name: "oscal", default_path: "oscal.json", usual: false, make: Make::Text(oscal::text) },

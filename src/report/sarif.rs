@@ -6,6 +6,8 @@
 //!   be told would be seen by nobody. The verdict is in the message, the level says what it means for the gate.
 //! - There is no `security-severity`, which belongs to a rule and would show an inconclusive finding as a critical one.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::exit::Standing;
@@ -303,7 +305,8 @@ fn encoded(part: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

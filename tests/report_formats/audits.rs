@@ -156,9 +156,16 @@ fn waived() {
     for rule in rules {
         let rule = rule.unwrap().path();
         let rule = rule.file_stem().unwrap().to_str().unwrap();
-        text += &format!(
-            "  - rule: {rule}\n    model: liar\n    owner: ada\n    expires: 2099-12-31\n    reason: 'a bundled liar, ]]> <b>'\n"
-        );
+        for line in [
+            &format!("  - rule: {rule}"),
+            "    model: liar",
+            "    owner: ada",
+            "    expires: 2099-12-31",
+            "    reason: 'a bundled liar, ]]> <b>'",
+        ] {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     fs::write(&waivers, text).unwrap();
     let args = [

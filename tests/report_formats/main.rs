@@ -24,5 +24,6 @@ mod audits;
 mod csv;
 mod junit;
 mod markdown;
+mod places;
 mod sarif;
 mod scenarios;
