@@ -147,7 +147,6 @@ fn the_liar_after_the_clean_one_is_new_and_the_other_way_round_is_fixed() {
     );
 
     let baseline = out.join("report.json");
-    // Four of five findings could be excused by nothing but a model that had them.
     let args = [
         "--baseline",
         path(&baseline),
