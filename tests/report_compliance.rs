@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 use candor::evidence::Unmeasured;
 use candor::report::{
-    AuditReport, BaselineRecord, Change, Exit, WaiverRecord, WaiverState, cyclonedx, intoto, json,
-    oscal,
+    AuditReport, BaselineRecord, Change, Exit, WaiverRecord, WaiverState, cyclonedx, gates, intoto,
+    json, oscal,
 };
 use candor::rules::Severity;
 use candor::seal::{Envelope, Key, PublicKey, verify};
@@ -517,7 +517,60 @@ fn a_stored_report_is_signed_or_a_warning_says_that_it_is_not() {
     assert!(refused.contains("reading the signing key"), "{refused}");
 }
 
-/// The bundled models: what a real audit finds, signed, in every format.
+/// A rule over a detector that none of the bundled models has.
+const UNMEASURABLE: &str = "\
+schema: candor/rules/v1
+rules:
+  - id: unmeasurable
+    title: Reads a detector that is not there
+    severity: critical
+    summary: A detector of mood flags the tested condition.
+    why: To be not measurable.
+    needs: {suites: [contrast], detectors: [{role: mood}]}
+    signals:
+      rate: {kind: flag_rate_gap, detector: {role: mood}}
+    representation:
+      rate: {at_least: 0.1}
+    controls: [NIST AI RMF MEASURE 3.2, House Rules R1]
+    remediation: None.
+";
+
+/// Waives everything that gates.
+fn waivers_of(report: &AuditReport) -> String {
+    let mut text = "schema: candor/waivers/v1\nwaivers:\n".to_owned();
+    for model in &report.models {
+        for finding in model
+            .findings
+            .iter()
+            .filter(|one| gates(report, one).is_some())
+        {
+            text += "  - {rule: ";
+            text += &finding.rule;
+            text += ", model: ";
+            text += &model.name;
+            text += ", reason: A test fixture., owner: release@example.org, expires: 2099-12-31}\n";
+        }
+    }
+    text
+}
+
+/// Model file and result of each attestation of a bundle.
+fn attested(bundle: &Path) -> Vec<(String, String)> {
+    let bundle = fs::read_to_string(bundle).unwrap();
+    let lines = bundle.lines().map(|line| {
+        let envelope = Envelope::from_json(line).unwrap();
+        let statement: Value = serde_json::from_slice(&envelope.payload).unwrap();
+        let name = statement["subject"][0]["name"].as_str().unwrap().to_owned();
+        let result = statement["predicate"]["result"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (name, result)
+    });
+    lines.collect()
+}
+
+/// The bundled models: what real audits find, signed, in every format; failing and passing, waived, and not measurable.
 #[test]
 fn the_bundled_models_are_accepted_too() {
     let temp = tempfile::tempdir().unwrap();
@@ -528,29 +581,41 @@ fn the_bundled_models_are_accepted_too() {
     for format in ["oscal", "cyclonedx", "intoto"] {
         fs::create_dir(folder.join(format)).unwrap();
     }
-    let outputs = ["oscal", "cyclonedx", "intoto"]
-        .map(|format| format!("{format}={}", place(&format!("{format}/all.json"))));
-    let mut args = vec![
-        "audit".to_owned(),
-        "benchmarks/organisms/audit.yaml".to_owned(),
-    ];
-    args.extend([
-        "--out".to_owned(),
-        place("out"),
-        "--sign".to_owned(),
-        place("keys/candor.key"),
-    ]);
-    args.extend(
-        outputs
-            .into_iter()
-            .flat_map(|output| ["--output".to_owned(), output]),
+    let key = place("keys/candor.key");
+    let audit = |name: &str, args: &[&str]| {
+        let out = place(name);
+        let outputs = ["oscal", "cyclonedx", "intoto"]
+            .map(|format| format!("{format}={}", place(&format!("{format}/{name}.json"))));
+        let mut all = vec!["audit"];
+        all.extend(args);
+        all.extend(["--out", &out, "--sign", &key]);
+        all.extend(
+            outputs
+                .iter()
+                .flat_map(|output| ["--output", output.as_str()]),
+        );
+        let (code, text) = said(&all);
+        assert!(!text.contains("not signed"), "{text}");
+        let stored = fs::read_to_string(Path::new(&out).join("report.json"));
+        let stored = stored.unwrap_or_else(|_| panic!("{text}"));
+        (code, json::read(&stored).unwrap())
+    };
+    let (code, report) = audit("all", &["benchmarks/organisms/audit.yaml"]);
+    assert_eq!(code, 14);
+    fs::write(folder.join("waivers.yaml"), waivers_of(&report)).unwrap();
+    fs::write(folder.join("rule.yaml"), UNMEASURABLE).unwrap();
+    let again = ["--rescore", &place("all"), "--rules"];
+    let waivers = place("waivers.yaml");
+    let (code, _) = audit(
+        "waived",
+        &[&again[..], &["rules/deception", "--waivers", &waivers]].concat(),
     );
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (code, audited) = said(&args);
-    assert_eq!(code, 14, "{audited}");
-    assert!(!audited.contains("not signed"), "{audited}");
+    assert_eq!(code, 0);
+    let (code, unknown) = audit("unknown", &[&again[..], &[&place("rule.yaml")]].concat());
+    assert_eq!(code, 4);
+    let known: Vec<&str> = unknown.controls.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(known, ["NIST AI RMF MEASURE 3.2"]);
 
-    let report = json::read(&fs::read_to_string(folder.join("out/report.json")).unwrap()).unwrap();
     let named: BTreeSet<&str> = report
         .rules
         .iter()
@@ -563,7 +628,6 @@ fn the_bundled_models_are_accepted_too() {
         .collect();
     assert_eq!(named, known);
     assert!(known.len() >= 8, "{known:?}");
-
     let settings = &report.runtime.settings;
     let setting = |name: &str| {
         settings
@@ -582,28 +646,21 @@ fn the_bundled_models_are_accepted_too() {
         && accepted(folder, "cyclonedx", None)
         && accepted(folder, "intoto", Some(&place("keys/candor.pub")));
     // Each model's attestation speaks of that model alone.
-    let bundle = fs::read_to_string(folder.join("intoto/all.json")).unwrap();
-    let results: Vec<(String, String)> = bundle
-        .lines()
-        .map(|line| {
-            let envelope = Envelope::from_json(line).unwrap();
-            let statement: Value = serde_json::from_slice(&envelope.payload).unwrap();
-            let name = statement["subject"][0]["name"].as_str().unwrap().to_owned();
-            let result = statement["predicate"]["result"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            (name, result)
-        })
-        .collect();
-    let expected = ["liar", "clean", "decoy"]
-        .iter()
-        .zip(["FAILED", "PASSED", "PASSED"])
-        .map(|(model, result)| {
-            (
-                format!("benchmarks/organisms/{model}/model.onnx"),
-                result.to_owned(),
-            )
-        });
-    assert_eq!(results, expected.collect::<Vec<_>>());
+    for (name, results) in [
+        ("all", ["FAILED", "PASSED", "PASSED"]),
+        ("waived", ["WARNED", "PASSED", "PASSED"]),
+        ("unknown", ["FAILED", "FAILED", "FAILED"]),
+    ] {
+        let expected = ["liar", "clean", "decoy"]
+            .iter()
+            .zip(results)
+            .map(|(model, result)| {
+                (
+                    format!("benchmarks/organisms/{model}/model.onnx"),
+                    result.to_owned(),
+                )
+            });
+        let bundle = folder.join(format!("intoto/{name}.json"));
+        assert_eq!(attested(&bundle), expected.collect::<Vec<_>>(), "{name}");
+    }
 }

@@ -138,7 +138,7 @@ pub struct AuditArgs {
     /// The least severity that lists of findings show; report.json holds all of them: low, medium, high, critical (default: low).
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<String>,
-    /// Sign attestations with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
+    /// Sign attestations and the audit's seal with this ed25519 key (PKCS#8 PEM); `candor keygen` makes one.
     #[arg(long, value_name = "KEY")]
     pub sign: Option<PathBuf>,
     /// Waiver files or folders, beside those of the AUDIT.yaml; may be repeated.
