@@ -11,6 +11,7 @@ use super::conclude::conclude;
 use super::config::{AuditConfig, BaselineConfig};
 use super::plan::Plan;
 use super::record::{self, digest};
+use super::rescore::Again;
 use crate::archive::Archive;
 use crate::digest::sha256_of;
 use crate::evidence::Unmeasured;
@@ -74,17 +75,24 @@ struct KeptBaseline {
 }
 
 impl Judging {
-    /// Opens what an audit names, for these models and suites.
+    /// Opens what an audit names.
     ///
     /// # Errors
-    /// A file is missing or malformed, or the approved report cannot be compared with this audit.
-    pub fn open(config: &AuditConfig, models: &[&str], suites: &[&str]) -> Result<Self> {
+    /// A file is missing or malformed.
+    pub fn open(config: &AuditConfig) -> Result<Self> {
         let baseline = config.baseline.as_ref();
-        let judging = Self::read(&config.rules, &config.waivers, baseline, config.fail_on)?;
-        if let Some((approved, terms)) = &judging.approved {
-            approved.check(models, suites, terms)?;
+        Self::read(&config.rules, &config.waivers, baseline, config.fail_on)
+    }
+
+    /// Whether an audit of these models and suites can be held against the approved report.
+    ///
+    /// # Errors
+    /// The reports share no model or no suite.
+    pub fn fits(&self, models: &[&str], suites: &[&str]) -> Result<()> {
+        match &self.approved {
+            Some((approved, terms)) => approved.check(models, suites, terms),
+            None => Ok(()),
         }
-        Ok(judging)
     }
 
     fn read(
@@ -93,29 +101,59 @@ impl Judging {
         baseline: Option<&BaselineConfig>,
         fail_on: Severity,
     ) -> Result<Self> {
-        let rules = RulePack::open(rules)?;
-        let waivers = Waivers::open(waivers)?;
-        let approved = baseline.map(|baseline| {
-            let approved = Approved::open(&baseline.report)?;
-            Ok((approved, baseline.terms.clone()))
-        });
-        Ok(Self {
-            rule_files: rules
-                .files
-                .iter()
-                .map(|file| digest(&file.path))
-                .collect::<Result<_>>()?,
-            waiver_files: waivers
-                .files
-                .iter()
-                .map(|file| digest(file))
-                .collect::<Result<_>>()?,
-            rules,
-            waivers,
-            approved: approved.transpose()?,
+        let mut judging = Self {
+            rules: RulePack::default(),
+            rule_files: Vec::new(),
+            waivers: Waivers::default(),
+            waiver_files: Vec::new(),
+            approved: None,
             fail_on,
             kept: BTreeMap::new(),
-        })
+        };
+        judging.set_rules(rules)?;
+        judging.set_waivers(waivers)?;
+        if let Some(baseline) = baseline {
+            judging.set_baseline(baseline)?;
+        }
+        Ok(judging)
+    }
+
+    fn set_rules(&mut self, paths: &[PathBuf]) -> Result<()> {
+        self.rules = RulePack::open(paths)?;
+        let files = self.rules.files.iter().map(|file| digest(&file.path));
+        self.rule_files = files.collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn set_waivers(&mut self, paths: &[PathBuf]) -> Result<()> {
+        self.waivers = Waivers::open(paths)?;
+        let files = self.waivers.files.iter().map(|file| digest(file));
+        self.waiver_files = files.collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn set_baseline(&mut self, baseline: &BaselineConfig) -> Result<()> {
+        let approved = Approved::open(&baseline.report)?;
+        self.approved = Some((approved, baseline.terms.clone()));
+        Ok(())
+    }
+
+    /// The same, but for what is given.
+    ///
+    /// # Errors
+    /// A file is missing or malformed.
+    pub fn by(mut self, again: &Again) -> Result<Self> {
+        if !again.rules.is_empty() {
+            self.set_rules(&again.rules)?;
+        }
+        if !again.waivers.is_empty() {
+            self.set_waivers(&again.waivers)?;
+        }
+        if let Some(baseline) = &again.baseline {
+            self.set_baseline(baseline)?;
+        }
+        self.fail_on = again.fail_on.unwrap_or(self.fail_on);
+        Ok(self)
     }
 
     /// The report that evidence gives.

@@ -26,7 +26,7 @@ pub use config::{AuditConfig, BaselineConfig, ModelConfig};
 pub use judging::Judging;
 pub use plan::Plan;
 pub use record::now;
-pub use rescore::rescore;
+pub use rescore::{Again, rescore};
 pub use seal::{RECORD, SEAL, Signed, seal};
 pub use verify::{Verified, verify};
 

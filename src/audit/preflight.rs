@@ -57,7 +57,9 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
 fn judging(config: &AuditConfig, suites: &[Suite]) -> Result<Judging> {
     let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
-    Judging::open(config, &models, &suites)
+    let judging = Judging::open(config)?;
+    judging.fits(&models, &suites)?;
+    Ok(judging)
 }
 
 fn check_suites(suites: &[Suite]) -> Result<()> {

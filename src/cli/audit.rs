@@ -1,11 +1,13 @@
 //! `candor audit`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, terminal};
-use crate::audit::{self, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal};
+use crate::audit::{
+    self, Again, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal,
+};
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
 use crate::files::prepare;
@@ -30,12 +32,7 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let audited = match &args.rescore {
-        Some(folder) => audit::rescore(
-            folder,
-            &judged_by(args, folder)?,
-            &super::command(),
-            &args.out,
-        )?,
+        Some(folder) => audit::rescore(folder, &again(args)?, &super::command(), &args.out)?,
         None => audited(args, cli)?,
     };
     let source = Source {
@@ -80,23 +77,13 @@ fn audited(args: &AuditArgs, cli: &Cli) -> Result<Audited> {
     )
 }
 
-/// By what stored evidence is judged again: what is given, and the rules of then where none are.
-fn judged_by(args: &AuditArgs, folder: &Path) -> Result<AuditConfig> {
-    let mut rules = args.rules.clone();
-    if rules.is_empty() {
-        rules.push(folder.join(RECORD).join("rules"));
-    }
-    let fail_on = args.fail_on.as_deref().map(str::parse).transpose()?;
-    Ok(AuditConfig {
-        title: String::new(),
-        seed: 0,
-        fail_on: fail_on.unwrap_or(Severity::High),
-        models: Vec::new(),
-        suites: Vec::new(),
-        rules,
-        foreign: Foreign::Refused,
+/// By what stored evidence is judged again.
+fn again(args: &AuditArgs) -> Result<Again> {
+    Ok(Again {
+        rules: args.rules.clone(),
         waivers: args.waivers.clone(),
         baseline: baseline(args, None)?,
+        fail_on: args.fail_on.as_deref().map(str::parse).transpose()?,
     })
 }
 
