@@ -81,8 +81,9 @@ fn rates(model: &BaselineModel) -> Vec<String> {
     let open: Vec<&Comparison> = of(Shows::Worse).chain(of(Shows::CannotTell)).collect();
     // Where every wrong answer is a false one, its rates are the same.
     let alike = |one: &&Comparison, other: &&Comparison| {
-        let place = |of: &Comparison| (of.suite.clone(), of.condition.clone());
-        place(one) == place(other) && one.difference == other.difference && one.now == other.now
+        let counts =
+            |of: &Comparison| (of.suite.clone(), of.condition.clone(), of.worse, of.better);
+        counts(one) == counts(other) && (one.before - other.before).abs() < f64::EPSILON
     };
     let mut lines: Vec<String> = open.chunk_by(alike).filter_map(rate).collect();
     if all.is_empty() {
