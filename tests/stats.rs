@@ -17,7 +17,7 @@
 use candor::stats::{
     Adjustment, Resampling, adjusted, auroc, auroc_interval, cases_needed, clopper_pearson,
     clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of, clustered_mean, detectable,
-    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_power, non_inferiority_sample,
+    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs, non_inferiority_power,
     power_of_share, proportion, proportion_at, quantile, std, trials_for_bound, trials_for_power,
 };
 use proptest::prelude::*;
@@ -99,9 +99,9 @@ fn samples_of_the_published_table() {
     let pairs = cases(&reference, "non_inferiority").iter();
     for (case, expected) in pairs.zip([248, 687, 1546]) {
         let (discordant, margin) = (real(case, "discordant"), real(case, "margin"));
-        let found = non_inferiority_sample(discordant, margin, 0.95, 0.8);
-        assert_eq!((found, count(case, "pairs")), (Some(expected), expected));
-        let power = |n| non_inferiority_power(n, discordant, margin, 0.95);
+        let found = non_inferiority_pairs(discordant, margin, 0.05, 0.8);
+        assert_eq!((found, count(case, "pairs")), (expected as f64, expected));
+        let power = |n: usize| non_inferiority_power(n as f64, discordant, margin, 0.05);
         assert!(power(expected) >= 0.8 && power(expected - 1) < 0.8);
     }
 }
@@ -134,8 +134,8 @@ fn samples_that_show_nothing_say_so() {
     assert_eq!(power_of_share(3, 1.0, 0.5, 0.95), 0.0);
     assert_eq!(trials_for_bound(0, 0.0, 0.95), None);
     assert_eq!(trials_for_power(0.95, 0.9, 0.95, 0.8, 100), None);
-    assert_eq!(non_inferiority_sample(0.1, 0.0, 0.95, 0.8), None);
-    assert_eq!(non_inferiority_power(10, 0.0, 0.05, 0.95), 1.0);
+    assert_eq!(non_inferiority_pairs(0.1, 0.0, 0.05, 0.8), f64::INFINITY);
+    assert_eq!(non_inferiority_power(10.0, 0.0, 0.05, 0.05), 1.0);
     // Everything is at least nothing.
     assert_eq!(detectable(5, 0.0, 0.95, 0.8), Some(0.0));
 }

@@ -198,7 +198,7 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-fn suite_record(suite: &Suite) -> SuiteRecord {
+pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
         path: suite.path.display().to_string(),

@@ -23,10 +23,7 @@ pub use correlation::{pearson, spearman};
 pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
-pub use power::{
-    cases_needed, detectable, non_inferiority_power, non_inferiority_sample, power_of_share,
-    trials_for_bound, trials_for_power,
-};
+pub use power::{cases_needed, detectable, power_of_share, trials_for_bound, trials_for_power};
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
 pub use sparse::{Resamples, SparseScores};

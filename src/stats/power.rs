@@ -4,7 +4,6 @@
     reason = "counts of items are far below 2^52"
 )]
 
-use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::beta::beta_reg;
 
 use super::binomial::beta_quantile;
@@ -89,41 +88,6 @@ pub fn trials_for_power(
         Some(n) if n < most => Some(n + 1),
         Some(_) => None,
     }
-}
-
-/// Pairs that show a model to be no worse than its baseline by `margin`, with probability `power` where it is equally good: the
-/// difference of paired shares, one-sided, where a share `discordant` of pairs differ. `None` for a margin or shares that make no sense.
-#[must_use]
-pub fn non_inferiority_sample(
-    discordant: f64,
-    margin: f64,
-    confidence: f64,
-    power: f64,
-) -> Option<usize> {
-    let normal = Normal::standard();
-    let quantiles = normal.inverse_cdf(confidence) + normal.inverse_cdf(power);
-    let pairs = (discordant * (quantiles / margin).powi(2)).ceil();
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a count below a million"
-    )]
-    let counted = (1.0..=MOST_TRIALS as f64)
-        .contains(&pairs)
-        .then_some(pairs as usize);
-    counted
-}
-
-/// The probability behind [`non_inferiority_sample`] with so many pairs.
-#[must_use]
-pub fn non_inferiority_power(pairs: usize, discordant: f64, margin: f64, confidence: f64) -> f64 {
-    let normal = Normal::standard();
-    let error = (discordant / pairs as f64).sqrt();
-    // Without a pair that differs there is no error, and what is equally good is shown to be.
-    if error == 0.0 {
-        return 1.0;
-    }
-    normal.cdf(margin / error - normal.inverse_cdf(confidence))
 }
 
 /// Beyond this a sample is no plan.
