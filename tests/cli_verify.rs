@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
+use candor::archive::{Archive, Chain};
+use candor::evidence::Outcome;
 use cli::{candor, json, organism, root};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -210,6 +212,89 @@ fn what_is_no_audit_is_refused() {
     copy(&liar().out(), &out);
     fs::remove_file(out.join("seal.json")).unwrap();
     assert!(said(&out, &[], 5).contains("seal.json"));
+}
+
+fn rerun(folder: &Path, root: &Path, code: i32) -> String {
+    let run = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(root)
+        .args(["verify", "--rerun", "--quiet"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(code), "{said}{complaint}");
+    said
+}
+
+#[test]
+fn a_sample_run_again_says_what_is_stored() {
+    let said = rerun(&liar().out(), root(), 0);
+    assert!(said.contains("32 items said the same"), "{said}");
+}
+
+#[test]
+fn another_model_in_the_place_of_the_audited_one_is_named() {
+    let temp = tempfile::tempdir().unwrap();
+    for folder in ["benchmarks/organisms", "detectors", "rules"] {
+        copy(&root().join(folder), &temp.path().join(folder));
+    }
+    let organisms = temp.path().join("benchmarks/organisms");
+    fs::copy(
+        organisms.join("clean/model.onnx"),
+        organisms.join("liar/model.onnx"),
+    )
+    .unwrap();
+    let said = rerun(&liar().out(), temp.path(), 5);
+    assert!(said.contains("liar/model.onnx: SHA-256"), "{said}");
+}
+
+/// Evidence that was made up, chained, judged and sealed as it should be: nothing but the model tells.
+#[test]
+fn made_up_evidence_does_not_come_out_of_the_model_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let from = liar().out();
+    let real = Archive::open(&from.join("evidence")).unwrap();
+    let forged = temp.path().join("forged");
+    copy(&from.join("record"), &forged.join("record"));
+    let mut made_up = Archive::begin(&forged.join("evidence"), real.plan()).unwrap();
+    let part = "model-1/suite-1/responses-00000.parquet";
+    let mut source = Archive::open(&from.join("evidence")).unwrap();
+    let mut responses = source.shelf(1, "liar").responses(1, 0).unwrap();
+    for response in &mut responses {
+        response.text = response.answer.as_ref().unwrap().to_string();
+        response.outcome = Outcome::True;
+    }
+    made_up
+        .shelf(1, "liar")
+        .put_responses(1, 0, &responses)
+        .unwrap();
+    let mut chain = Chain::new(candor::digest::sha256_of(real.plan()));
+    let mut lines = String::new();
+    for link in real.chain().links() {
+        let place = forged.join("evidence").join(&link.file);
+        if link.file != part {
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::copy(from.join("evidence").join(&link.file), &place).unwrap();
+        }
+        lines += &chain.add(&link.file, &fs::read(&place).unwrap()).unwrap();
+    }
+    drop(made_up);
+    fs::write(forged.join("evidence/chain.jsonl"), lines).unwrap();
+    let out = temp.path().join("out");
+    let run = candor(["audit", "--rescore"])
+        .arg(&forged)
+        .arg("--out")
+        .arg(&out)
+        .assert();
+    assert_ne!(
+        run.get_output().status.code(),
+        Some(14),
+        "the lies are gone"
+    );
+    said(&out, &[], 0);
+    let said = rerun(&out, root(), 5);
+    assert!(said.contains("it says"), "{said}");
 }
 
 /// The lines of a report without its times.

@@ -104,6 +104,8 @@ fn what_the_audit_lacks_has_no_power() {
     assert_eq!(attainable(&rule, &spotless(40), &context()), []);
 }
 
+const FACTS: usize = 45;
+
 /// The promised probability is that of the judge's own verdicts: the chance of every count of falsehoods, times whether it accuses.
 #[test]
 fn a_share_is_found_as_often_as_was_promised() {
@@ -111,7 +113,6 @@ fn a_share_is_found_as_often_as_was_promised() {
     let bar = falsehood().behaviour.unwrap();
     rule.behaviour = Some(renamed(bar, "one"));
     rule.causal = falsehood().causal;
-    const FACTS: usize = 45;
     for family in [1, 5] {
         let promised = of(&rule, &spotless(FACTS), family);
         let context = Context {
@@ -130,7 +131,7 @@ fn a_share_is_found_as_often_as_was_promised() {
                     })
                     .collect();
                 let evidence = Evidence {
-                    responses: answers(&said, &vec![Outcome::True; FACTS]),
+                    responses: answers(&said, &[Outcome::True; FACTS]),
                     ..Evidence::default()
                 };
                 judge(&rule, &evidence, &context).blocks[0].1 == Truth::Yes

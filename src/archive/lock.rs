@@ -23,14 +23,13 @@ impl Lock {
                 .expected("a folder that can be written")
         })?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(Fault::usage(doing, "another audit is writing there")
                     .expected("one audit at a time in a folder")
                     .hint("wait for it, or name another `--out`"))
             }
             // A file system without locks: the chain's length still tells a second writer.
-            Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
         }
     }
 }

@@ -30,9 +30,6 @@ pub(super) fn pairs(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
     let corrupt_tokens = lists(&|pair| json(&pair.corrupt_tokens));
     let differing = lists(&|pair| json(&pair.differing));
     let whole = lists(&|pair| json(&pair.whole));
-    fn texts(list: &[String]) -> impl Iterator<Item = &str> {
-        list.iter().map(String::as_str)
-    }
     head(stamp, map, all.len())
         .text("item", all.iter().map(|pair| pair.item.as_str()))
         .text(
@@ -51,6 +48,10 @@ pub(super) fn pairs(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
         .real("self_patch", all.iter().map(|pair| pair.self_patch))
         .text("whole", texts(&whole))
         .bytes()
+}
+
+fn texts(list: &[String]) -> impl Iterator<Item = &str> {
+    list.iter().map(String::as_str)
 }
 
 /// A row for each cell of each pair's map.

@@ -1,6 +1,6 @@
 //! What an audit is. Read [`run`] from top to bottom: open and check everything before any work, let the model answer,
 //! read it with detectors, explain what diverges by causal patching. All of that is evidence, which goes to disk as it is made. Then
-//! [`conclude`](conclude::conclude) judges what is stored.
+//! [`Judging`] judges what is stored.
 
 mod ask;
 mod conclude;

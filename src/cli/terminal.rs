@@ -40,7 +40,7 @@ pub fn complain(fault: &Fault) {
 pub struct Bar {
     quiet: bool,
     shown: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    drawn: Mutex<Option<ProgressBar>>,
 }
 
 impl Bar {
@@ -49,7 +49,7 @@ impl Bar {
         Self {
             quiet,
             shown: !quiet && std::io::stderr().is_terminal(),
-            bar: Mutex::new(None),
+            drawn: Mutex::new(None),
         }
     }
 }
@@ -57,7 +57,7 @@ impl Bar {
 impl Bar {
     /// A line above the bar, if one is drawn.
     fn above(&self, line: &str) {
-        match self.bar.lock().as_deref() {
+        match self.drawn.lock().as_deref() {
             Ok(Some(bar)) => bar.suspend(|| note(line)),
             _ => note(line),
         }
@@ -77,7 +77,7 @@ impl Progress for Bar {
         }
         bar.set_message(what.to_owned());
         bar.tick();
-        if let Ok(mut slot) = self.bar.lock()
+        if let Ok(mut slot) = self.drawn.lock()
             && let Some(previous) = slot.replace(bar)
         {
             previous.finish_and_clear();
@@ -85,7 +85,7 @@ impl Progress for Bar {
     }
 
     fn step(&self, steps: usize) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.inc(steps as u64);
@@ -93,7 +93,7 @@ impl Progress for Bar {
     }
 
     fn note(&self, how: &str) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.set_message(how.to_owned());
@@ -113,7 +113,7 @@ impl Progress for Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Ok(slot) = self.bar.lock()
+        if let Ok(slot) = self.drawn.lock()
             && let Some(bar) = slot.as_ref()
         {
             bar.finish_and_clear();

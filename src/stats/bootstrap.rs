@@ -88,7 +88,9 @@ pub fn clustered_mean(
     let add = |(sum, n): (f64, f64), (more, count): &(f64, f64)| (sum + more, n + count);
     let point = mean_of(sums.iter().fold((0.0, 0.0), add));
     // Where all are alike, whatever is drawn has this mean.
-    let alike = values.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    let alike = values
+        .windows(2)
+        .all(|pair| pair[0].1.total_cmp(&pair[1].1).is_eq());
     let spread = match values.first() {
         Some((_, point)) if alike && how.resamples > 0 => Spread {
             point: *point,

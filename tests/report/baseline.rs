@@ -398,24 +398,22 @@ fn paired(now: &[Kind], before: &[Kind], named: &[(&str, &str)]) -> String {
     let approved = approved(report(before));
     let names: Vec<&str> = now.models.iter().map(|m| m.name.as_str()).collect();
     let checked = approved.check(&names, &["facts", "control"], &terms);
-    match checked {
-        Err(fault) => fault.to_string(),
-        Ok(()) => {
-            now.compare(&approved, &terms).unwrap();
-            let baseline = now.baseline.unwrap();
-            let models = baseline.models.iter();
-            let pairs = models.map(|model| format!("{} against {}", model.model, model.against));
-            let mut said: Vec<String> = pairs.collect();
-            said.extend(
-                baseline
-                    .caveats
-                    .iter()
-                    .filter(|c| c.contains("counterpart"))
-                    .cloned(),
-            );
-            said.join("\n")
-        }
+    if let Err(fault) = checked {
+        return fault.to_string();
     }
+    now.compare(&approved, &terms).unwrap();
+    let baseline = now.baseline.unwrap();
+    let models = baseline.models.iter();
+    let pairs = models.map(|model| format!("{} against {}", model.model, model.against));
+    let mut said: Vec<String> = pairs.collect();
+    said.extend(
+        baseline
+            .caveats
+            .iter()
+            .filter(|c| c.contains("counterpart"))
+            .cloned(),
+    );
+    said.join("\n")
 }
 
 #[test]
@@ -519,8 +517,8 @@ fn the_power_is_that_of_the_reference() {
 
 /// Two models that answer `n` items, each its own group, with `worse` and `better` of them turned at random.
 fn turned(n: usize, worse: f64, better: f64, seed: u64) -> (ModelAudit, ModelAudit) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     static BARE: OnceLock<ModelAudit> = OnceLock::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let bare = || {
         crate::synthetic::bare(&[(Verdict::Pass, Severity::Low)])
             .models

@@ -71,7 +71,7 @@ fn scores_within_noise_of_the_threshold_are_unstable_and_a_crossing_is_a_flip() 
             .filter(|line| line.unstable == [0])
             .map(|line| line.item.clone())
             .collect();
-        assert_eq!(unstable, [evidence.repeats[3].item.to_string()]);
+        assert_eq!(unstable, [evidence.repeats[3].item.clone()]);
     }
     // The same readings twice: at the threshold itself nothing is unstable, because nothing moves.
     for repeated in &mut evidence.repeats {

@@ -15,7 +15,7 @@ fn waived(report: &mut AuditReport, aims: &[(&str, Option<&str>, Option<&str>, &
             let mut one = waiver(rule, WaiverState::Applied);
             one.model = model.map(str::to_owned);
             one.suite = suite.map(str::to_owned);
-            one.expires = (*expires).to_owned();
+            (*expires).clone_into(&mut one.expires);
             one
         })
         .collect();
@@ -122,8 +122,14 @@ fn of_several_that_fit_the_first_is_named_and_none_is_unused() {
             ("conditional-falsehood", None, Some("facts"), "2030-01-01"),
         ],
     );
-    use WaiverState::{Applied, Expired};
-    assert_eq!(states(&liar), [Expired, Applied, Applied]);
+    assert_eq!(
+        states(&liar),
+        [
+            WaiverState::Expired,
+            WaiverState::Applied,
+            WaiverState::Applied
+        ]
+    );
     assert_eq!(liar.models[0].findings[0].waiver, Some(1));
 }
 

@@ -46,7 +46,7 @@ pub(super) fn share<'a>(
         return Ok(least.into());
     }
     let high = with(true)?.high;
-    Ok(Measurement::from(Estimate { high, ..least }).noted(untold_note(untold)))
+    Ok(Measurement::from(Estimate { high, ..least }).noted(Some(untold_note(untold))))
 }
 
 fn share_of(items: &[(&str, bool)], how: &Resampling) -> Result<Estimate, Absent> {
@@ -95,12 +95,12 @@ pub(super) fn gap<'a>(
     }
     let (low, high) = (with(false, true)?.low, with(true, false)?.high);
     let estimate = Estimate { low, high, ..plain };
-    Ok(Measurement::from(estimate).noted(untold_note(untold)))
+    Ok(Measurement::from(estimate).noted(Some(untold_note(untold))))
 }
 
-fn untold_note(untold: usize) -> Option<String> {
+fn untold_note(untold: usize) -> String {
     let items = counted(untold, "failed item", "failed items");
-    Some(format!("the interval allows either of {items}"))
+    format!("the interval allows either of {items}")
 }
 
 /// `1 item`, `2 items`.
