@@ -17,8 +17,9 @@ pub fn request() -> bool {
 /// An interruption was requested.
 pub fn check() -> Result<()> {
     if REQUESTED.load(Ordering::Relaxed) {
-        return Err(Fault::failed("working", "an interruption (Ctrl-C)")
-            .hint("nothing was written; run the command again"));
+        return Err(
+            Fault::failed("working", "an interruption (Ctrl-C)").hint("run the command again")
+        );
     }
     Ok(())
 }

@@ -161,6 +161,24 @@ impl Archive {
         Ok(copy)
     }
 
+    /// What to say of a failure in the middle of the work: with parts there is something to go on with, without any the folder is removed.
+    #[must_use]
+    pub fn given_up(self, fault: Fault) -> Fault {
+        if self.chain.links().is_empty() {
+            if let Err(error) = fs::remove_dir_all(&self.folder) {
+                tracing::warn!("`{}` could not be removed: {error}", self.folder.display());
+            }
+            return fault;
+        }
+        let kept = "what was measured is kept: `--resume` goes on with it";
+        let hint = match fault.hint.as_str() {
+            "" => kept.to_owned(),
+            hint if hint.contains("--resume") => hint.to_owned(),
+            hint => format!("{hint}; {kept}"),
+        };
+        Fault { hint, ..fault }
+    }
+
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

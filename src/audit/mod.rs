@@ -39,6 +39,7 @@ use crate::report::AuditReport;
 use crate::run::Runtime;
 
 use self::judging::Times;
+use self::preflight::Prepared;
 use self::study::Study;
 
 /// Whether evidence may be there already.
@@ -84,19 +85,45 @@ pub fn run(
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
     power::announce(&plan, &prepared, progress);
+    if let Err(fault) = measure(config, &prepared, &runtime, &mut evidence, progress) {
+        return Err(evidence.given_up(fault));
+    }
+    // What is stored is judged with nothing else in memory.
+    let judging = prepared.into_judging();
+    let times = Times {
+        started: &started,
+        finished: &record::now(),
+        command,
+    };
+    let report = judging.report(&evidence, &plan, times)?;
+    Ok(Audited {
+        report,
+        evidence,
+        judging,
+    })
+}
+
+/// Measures every model, as far as it is not measured already.
+fn measure(
+    config: &AuditConfig,
+    prepared: &Prepared,
+    runtime: &Runtime,
+    evidence: &mut Archive,
+    progress: &dyn Progress,
+) -> Result<()> {
     for (bench, number) in prepared.benches.iter().zip(1..) {
         let _span = tracing::info_span!("audit", model = bench.subject.name).entered();
         let mut study = Study {
             config,
-            prepared: &prepared,
+            prepared,
             bench,
             progress,
             shelf: evidence.shelf(number, &bench.subject.name),
         };
-        let said = study.ask(&runtime)?;
+        let said = study.ask(runtime)?;
         let mut engine = None;
         if said.is_some() || !study.is_read() || !study.shelf.has_repeats() {
-            let opened = study.instrument(&runtime)?;
+            let opened = study.instrument(runtime)?;
             if let Some(said) = said {
                 study.compare(&opened, said)?;
             }
@@ -104,17 +131,7 @@ pub fn run(
             study.repeat(&opened)?;
             engine = Some(opened);
         }
-        study.explain(&runtime, engine)?;
+        study.explain(runtime, engine)?;
     }
-    let times = Times {
-        started: &started,
-        finished: &record::now(),
-        command,
-    };
-    let report = prepared.judging.report(&evidence, &plan, times)?;
-    Ok(Audited {
-        report,
-        evidence,
-        judging: prepared.judging,
-    })
+    Ok(())
 }

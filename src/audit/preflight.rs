@@ -19,6 +19,13 @@ pub struct Prepared {
     pub benches: Vec<Bench>,
 }
 
+impl Prepared {
+    /// Lets go of models, detectors and suites.
+    pub fn into_judging(self) -> Judging {
+        self.judging
+    }
+}
+
 /// One model with its detectors.
 pub struct Bench {
     /// The model under audit.
