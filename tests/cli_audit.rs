@@ -236,8 +236,15 @@ fn the_evidence_lies_beside_the_report() {
     for (name, _) in MODELS {
         let evidence = stored(name);
         assert_eq!(evidence.responses.len(), 320 + 128);
-        // A score of each of two probes and two features at the least.
-        assert!(evidence.scores.iter().count() >= 4 * (320 + 128), "{name}");
+        let report = report();
+        let detectors = model(&report, name)["detectors"].as_array().unwrap();
+        assert_eq!(detectors.len(), 3);
+        for detector in detectors {
+            let scores = evidence
+                .scores
+                .of_detector(detector["id"].as_str().unwrap());
+            assert!(scores.count() >= 320 + 128, "{detector}");
+        }
         let explained = !evidence.maps.is_empty() && !evidence.ablations.is_empty();
         assert_eq!(explained, name != "clean", "{name}: nothing to explain");
     }
