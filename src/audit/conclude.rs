@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::power::power;
 use crate::archive::Archive;
 use crate::detect::card::Declares;
-use crate::detect::sae_agreements;
+use crate::detect::{Flags, sae_agreements};
 use crate::evidence::{Evidence, Fit, Name, Unmeasured};
 use crate::fault::Result;
 use crate::report::{
@@ -54,7 +54,7 @@ fn model(
         let fit = fits.find(|fit| fit.detector == detector.id);
         detector.l0 = fit.map(|fit| fit.measured.l0);
         detector.explained_variance = fit.map(|fit| fit.measured.explained_variance);
-        detector.auroc = measured_auroc(evidence, &begun.suites, &detector.id);
+        detector.auroc = measured_auroc(evidence, &begun.suites, detector);
     }
     let context = ExhibitContext {
         detectors: &detectors,
@@ -100,17 +100,25 @@ fn model(
     })
 }
 
-/// AUROC of a probe between the conditions of the first contrast suite.
-fn measured_auroc(evidence: &Evidence, suites: &[SuiteRecord], detector: &str) -> Option<Estimate> {
+/// AUROC of a probe between the conditions of the first contrast suite: how well what it flags tells them apart.
+fn measured_auroc(
+    evidence: &Evidence,
+    suites: &[SuiteRecord],
+    detector: &DetectorRecord,
+) -> Option<Estimate> {
     let mut suites = suites.iter();
     let (suite, contrast) = suites.find_map(|suite| Some((&suite.id, suite.contrast.as_ref()?)))?;
     let scores: Vec<_> = evidence
         .scores
-        .of(detector, None)
+        .of(&detector.id, None)
         .filter(|score| score.suite == suite)
         .filter(|score| score.condition == contrast.tested || score.condition == contrast.against)
         .collect();
-    let values: Vec<f64> = scores.iter().map(|score| score.value).collect();
+    let sign = match detector.flags {
+        Some(Flags::Below) => -1.0,
+        Some(Flags::Above) | None => 1.0,
+    };
+    let values: Vec<f64> = scores.iter().map(|score| sign * score.value).collect();
     let labels: Vec<bool> = scores
         .iter()
         .map(|score| score.condition == contrast.tested)

@@ -142,7 +142,7 @@ pub struct DetectorRecord {
     pub declared_l0: Option<f64>,
     /// Explained variance that its card declares, for an SAE.
     pub declared_explained_variance: Option<f64>,
-    /// AUROC measured in this audit.
+    /// AUROC measured in this audit, tested against baseline items, by the side of the threshold that it flags.
     pub auroc: Option<Estimate>,
     /// Mean number of active features a token on this audit's activations, for an SAE.
     pub l0: Option<f64>,
