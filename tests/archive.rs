@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 
 use candor::archive::Archive;
 use candor::evidence::{Dose, Evidence, Name, Score};
-use candor::fault::Kind as FaultKind;
+use candor::fault::{Fault, Kind as FaultKind};
 use proptest::prelude::*;
 use stored::{fill, stored};
 use synthetic::Kind::{Clean, Decoy, Liar, Mute};
@@ -167,6 +167,23 @@ fn a_folder_that_vanishes_is_told_and_not_made_again() {
     let fault = shelf.put_difference(0.0).unwrap_err();
     insta::assert_snapshot!("archive_vanished", said(&fault, folder.path()));
     assert!(!place.exists());
+}
+
+#[test]
+fn what_is_somebody_elses_is_let_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    fs::write(&notes, "mine").unwrap();
+    let begun = Archive::begin(folder.path(), PLAN).unwrap();
+    let fault = begun.given_up(Fault::failed("asking", "nothing"));
+    assert_eq!(fault.hint, "");
+    assert_eq!(files(folder.path()), [notes.clone()]);
+    drop(stored(folder.path(), &[("liar", &evidence(Liar))]));
+    let fault = Archive::resume(folder.path(), PLAN)
+        .unwrap()
+        .given_up(Fault::failed("asking", "nothing"));
+    assert!(fault.hint.contains("--resume"), "{}", fault.hint);
+    assert_eq!(fs::read_to_string(notes).unwrap(), "mine");
 }
 
 #[test]

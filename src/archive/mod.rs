@@ -161,13 +161,15 @@ impl Archive {
         Ok(copy)
     }
 
-    /// What to say of a failure in the middle of the work: with parts there is something to go on with, without any the folder is removed.
+    /// What to say of a failure in the middle of the work: with parts there is something to go on with, without any what was begun is removed,
+    /// and the folder with it if nothing else is in it.
     #[must_use]
     pub fn given_up(self, fault: Fault) -> Fault {
         if self.chain.links().is_empty() {
-            if let Err(error) = fs::remove_dir_all(&self.folder) {
-                tracing::warn!("`{}` could not be removed: {error}", self.folder.display());
+            for file in [PLAN, CHAIN, LOCK] {
+                let _gone = fs::remove_file(self.folder.join(file));
             }
+            let _gone = fs::remove_dir(&self.folder);
             return fault;
         }
         let kept = "what was measured is kept: `--resume` goes on with it";
@@ -177,12 +179,6 @@ impl Archive {
             hint => format!("{hint}; {kept}"),
         };
         Fault { hint, ..fault }
-    }
-
-    /// The folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// The plan's bytes.
@@ -300,7 +296,9 @@ impl Archive {
             }
             let file = path.strip_prefix(&self.folder).unwrap_or(&path);
             let file = file.to_string_lossy().replace('\\', "/");
-            if ![PLAN, CHAIN, LOCK].contains(&file.as_str()) && !self.holds(&file) {
+            // Files of somebody else's beside the models' folders are let be.
+            let ours = file.starts_with("model-") || file.starts_with(".candor-");
+            if ours && !self.holds(&file) {
                 fs::remove_file(&path).map_err(|error| unwritable(doing, &error))?;
             }
         }

@@ -9,7 +9,7 @@ use super::power::power;
 use crate::archive::Archive;
 use crate::detect::card::Declares;
 use crate::detect::{Flags, sae_agreements};
-use crate::evidence::{Evidence, Fit, Name, Unmeasured};
+use crate::evidence::{Evidence, Fit, Name, Outcome, Response, Unmeasured};
 use crate::fault::Result;
 use crate::report::{
     DetectorRecord, ExhibitContext, Family, Finding, ModelAudit, SuiteRecord, accounts, drawn,
@@ -146,8 +146,11 @@ fn unread(
 ) -> Vec<Unmeasured> {
     let mut all = Vec::new();
     for suite in suites {
-        let of_suite = |response: &&crate::evidence::Response| response.suite == suite.id;
-        let items = evidence.responses.iter().filter(of_suite).count();
+        // Failed items are told of as such.
+        let answered = |response: &&Response| {
+            response.suite == suite.id && response.outcome != Outcome::Failed
+        };
+        let items = evidence.responses.iter().filter(answered).count();
         for detector in detectors {
             let Some(&feature) = evidence.scores.features(&detector.id).first() else {
                 continue;

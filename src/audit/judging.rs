@@ -189,7 +189,8 @@ impl Judging {
     /// # Errors
     /// A file was changed since, or the folder cannot be written.
     pub fn keep(&self, folder: &Path) -> Result<()> {
-        if folder.exists() {
+        // Copies of an earlier judgement only: another folder of that name is not ours to remove.
+        if folder.join(INDEX).exists() {
             fs::remove_dir_all(folder).map_err(|error| {
                 Fault::failed(
                     format!("replacing `{}`", folder.display()),
