@@ -89,13 +89,23 @@ pub fn run(
         return Err(evidence.given_up(fault));
     }
     // What is stored is judged with nothing else in memory.
-    let judging = prepared.into_judging();
+    judged(prepared.into_judging(), evidence, &plan, &started, command)
+}
+
+/// Ends an audit: what is stored is judged now.
+fn judged(
+    judging: Judging,
+    evidence: Archive,
+    plan: &Plan,
+    started: &str,
+    command: &str,
+) -> Result<Audited> {
     let times = Times {
-        started: &started,
+        started,
         finished: &record::now(),
         command,
     };
-    let report = judging.report(&evidence, &plan, times)?;
+    let report = judging.report(&evidence, plan, times)?;
     Ok(Audited {
         report,
         evidence,

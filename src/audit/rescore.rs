@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::config::BaselineConfig;
-use super::judging::{Judging, Times};
+use super::judging::Judging;
 use super::plan::Plan;
 use super::seal::{EVIDENCE, RECORD};
-use super::{Audited, record};
+use super::{Audited, judged, record};
 use crate::archive::Archive;
 use crate::fault::Result;
 use crate::rules::Severity;
@@ -38,15 +38,5 @@ pub fn rescore(folder: &Path, by: &Again, command: &str, into: &Path) -> Result<
     let suites: Vec<&str> = suites.map(|suite| suite.id.as_str()).collect();
     judging.fits(&models, &suites)?;
     let evidence = stored.copy_to(&into.join(EVIDENCE))?;
-    let times = Times {
-        started: &started,
-        finished: &record::now(),
-        command,
-    };
-    let report = judging.report(&evidence, &plan, times)?;
-    Ok(Audited {
-        report,
-        evidence,
-        judging,
-    })
+    judged(judging, evidence, &plan, &started, command)
 }
