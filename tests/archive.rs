@@ -177,7 +177,7 @@ fn what_is_somebody_elses_is_let_be() {
     let begun = Archive::begin(folder.path(), PLAN).unwrap();
     let fault = begun.given_up(Fault::failed("asking", "nothing"));
     assert_eq!(fault.hint, "");
-    assert_eq!(files(folder.path()), [notes.clone()]);
+    assert_eq!(files(folder.path()), std::slice::from_ref(&notes));
     drop(stored(folder.path(), &[("liar", &evidence(Liar))]));
     let fault = Archive::resume(folder.path(), PLAN)
         .unwrap()
