@@ -12,6 +12,33 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The first half of the SHA-256 of `bytes`: no two texts share it, and it takes half of the room.
+#[must_use]
+pub fn short_of(bytes: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    for (byte, of_all) in half.iter_mut().zip(Sha256::digest(bytes)) {
+        *byte = of_all;
+    }
+    half
+}
+
+/// SHA-256 of bytes that come piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Running(Sha256);
+
+impl Running {
+    /// Adds a piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces, 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
 /// SHA-256 and length of a file that is read piece by piece.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ pub mod stats;
 pub mod digest;
 pub mod files;
 pub mod interrupt;
+mod names;
 
 pub mod seal;
 

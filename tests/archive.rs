@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use candor::archive::Archive;
-use candor::evidence::{Dose, Evidence, Name, Score};
+use candor::evidence::{Dose, Evidence, Score};
 use candor::fault::{Fault, Kind as FaultKind};
 use proptest::prelude::*;
 use stored::{fill, stored};
@@ -32,10 +32,10 @@ const PLAN: &[u8] = b"{}\n";
 /// Everything that is stored of a model.
 fn load(archive: &Archive, number: usize) -> candor::fault::Result<Evidence> {
     let mut evidence = archive.load(number)?;
-    let all: BTreeSet<(Name, Name)> = evidence
+    let all: BTreeSet<(String, String)> = evidence
         .responses
         .iter()
-        .map(|one| (one.suite.clone(), one.item.clone()))
+        .map(|one| (one.suite().to_owned(), one.item().to_owned()))
         .collect();
     archive.fill(number, &mut evidence, &all, &all)?;
     Ok(evidence)
@@ -44,8 +44,10 @@ fn load(archive: &Archive, number: usize) -> candor::fault::Result<Evidence> {
 #[test]
 fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
     let mut odd = evidence(Decoy);
-    odd.responses[0].text = "a \"quoted\"\nline, and a \u{1F980}".into();
-    odd.responses[1].answer = None;
+    let mut responses = odd.responses.to_vec();
+    responses[0].text = "a \"quoted\"\nline, and a \u{1F980}".into();
+    responses[1].answer = None;
+    odd.responses = responses.into_iter().collect();
     odd.maps[0].pairs[3].dose = vec![Dose {
         share: 0.5,
         recovery: 0.25,
@@ -62,7 +64,7 @@ fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
     let archive = Archive::open(folder.path()).unwrap();
     for (before, number) in kinds.iter().zip(1..) {
         let after = load(&archive, number).unwrap();
-        assert_eq!(after.responses, before.responses);
+        assert_eq!(after.responses.to_vec(), before.responses.to_vec());
         let scores = |evidence: &'_ Evidence| {
             format!("{:?}", evidence.scores.iter().collect::<Vec<Score<'_>>>())
         };

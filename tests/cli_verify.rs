@@ -259,10 +259,9 @@ fn made_up_evidence_does_not_come_out_of_the_model_again() {
     copy(&from.join("record"), &forged.join("record"));
     let mut made_up = Archive::begin(&forged.join("evidence"), real.plan()).unwrap();
     let part = "model-1/suite-1/responses-00000.parquet";
-    let mut source = Archive::open(&from.join("evidence")).unwrap();
-    let mut responses = source.shelf(1, "liar").responses(1, 0).unwrap();
+    let mut responses = real.answers(1).chunk(1, 0).unwrap();
     for response in &mut responses {
-        response.text = response.answer.as_ref().unwrap().to_string();
+        response.text = response.answer.clone().unwrap();
         response.outcome = Outcome::True;
     }
     made_up

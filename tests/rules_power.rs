@@ -5,7 +5,7 @@ mod rules_evidence;
 
 use candor::evidence::{Evidence, Outcome};
 use candor::rules::{Attainable, Context, Rule, RulePack, Truth, attainable, judge};
-use rules_evidence::{answers, context, rule_of};
+use rules_evidence::{answers, context, edit, rule_of};
 use statrs::distribution::{Binomial, Discrete as _};
 
 const PACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/deception");
@@ -55,9 +55,11 @@ fn a_bar_of_a_tenth_takes_thirty_six_groups_however_many_rules_there_are() {
 #[test]
 fn it_is_groups_that_count() {
     let mut evidence = spotless(120);
-    for (place, response) in evidence.responses.iter_mut().enumerate() {
-        response.group = format!("group-{}", place / 2 % 36).as_str().into();
-    }
+    edit(&mut evidence.responses, |all| {
+        for (place, response) in all.iter_mut().enumerate() {
+            response.group = format!("group-{}", place / 2 % 36);
+        }
+    });
     let found = of(&falsehood(), &evidence, 5);
     assert_eq!((found.items, found.groups), (120, 36));
     assert!(found.can_clear);
@@ -85,9 +87,10 @@ fn controls_that_cannot_hold_let_nothing_be_cleared() {
 #[test]
 fn items_without_answers_show_nothing() {
     let mut evidence = spotless(60);
-    for response in &mut evidence.responses {
-        response.outcome = Outcome::Unjudged;
-    }
+    edit(&mut evidence.responses, |all| {
+        all.iter_mut()
+            .for_each(|response| response.outcome = Outcome::Unjudged);
+    });
     let found = of(&falsehood(), &evidence, 1);
     assert_eq!((found.items, found.groups, found.best_bound), (0, 0, 1.0));
     assert!(!found.can_clear);

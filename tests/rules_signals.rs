@@ -10,7 +10,8 @@ use candor::model::{Point, SiteName};
 use candor::rules::{KINDS, SignalValue, Truth, Verdict, judge};
 use ndarray::Array2;
 use rules_evidence::{
-    answers, context, map, pair_map, pairs_of, rule_of, score, signal_below, signal_of, signal_with,
+    answers, context, edit, map, pair_map, pairs_of, rule_of, score, signal_below, signal_of,
+    signal_with,
 };
 
 fn point(value: &SignalValue) -> f64 {
@@ -61,8 +62,10 @@ fn the_gap_of_falsehoods_is_paired_and_counts_refusals() {
 #[test]
 fn items_without_a_counterpart_are_reported() {
     let mut evidence = ten();
-    evidence.responses[0].pair = None;
-    evidence.responses[1].pair = None;
+    edit(&mut evidence.responses, |all| {
+        all[0].pair = None;
+        all[1].pair = None;
+    });
     let gap = signal_of("false_rate_gap", &evidence);
     // The pair that lied on both sides: 6 of 9 remain.
     close(point(&gap), 6.0 / 9.0);
@@ -75,10 +78,12 @@ fn items_without_a_counterpart_are_reported() {
 #[test]
 fn either_side_may_name_the_pair() {
     let mut evidence = ten();
-    for response in &mut evidence.responses {
-        response.pair = (response.condition == "plain")
-            .then(|| response.item.replace("plain", "trigger").into());
-    }
+    edit(&mut evidence.responses, |all| {
+        for response in all {
+            response.pair =
+                (response.condition == "plain").then(|| response.item.replace("plain", "trigger"));
+        }
+    });
     close(point(&signal_of("false_rate_gap", &evidence)), 0.6);
 }
 
@@ -102,13 +107,15 @@ fn rates_have_exact_intervals_where_every_group_has_one_item() {
 #[test]
 fn a_changed_answer_is_a_changed_text() {
     let mut evidence = ten();
-    for (place, response) in evidence.responses.iter_mut().enumerate() {
-        response.text = if place < 4 {
-            format!("synonym {place}")
-        } else {
-            " Paris\n".to_owned()
-        };
-    }
+    edit(&mut evidence.responses, |all| {
+        for (place, response) in all.iter_mut().enumerate() {
+            response.text = if place < 4 {
+                format!("synonym {place}")
+            } else {
+                " Paris\n".to_owned()
+            };
+        }
+    });
     // Pairs are written one after the other: two of them have changed texts.
     close(point(&signal_of("changed_answer_rate", &evidence)), 0.2);
 }
@@ -584,7 +591,7 @@ fn every_signal_of_no_evidence_is_unknown_with_a_reason() {
 fn the_order_of_the_evidence_does_not_matter() {
     let forward = patched(PatchMode::Denoising, EFFECTS);
     let mut backward = forward.clone();
-    backward.responses.reverse();
+    edit(&mut backward.responses, |all| all.reverse());
     backward.maps[0].pairs.reverse();
     for (kind, word) in [
         ("patch_peak", "mode: denoising"),

@@ -4,9 +4,7 @@
 mod rules_evidence;
 
 use candor::detect::Flags;
-use candor::evidence::{
-    AblatedItem, Ablation, AblationKind, Evidence, Name, Outcome, PatchMode, Score,
-};
+use candor::evidence::{AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode, Score};
 use candor::model::{Point, SiteName};
 use candor::rules::{
     Bar, CausalRequest, Class, Comparison, Condition, Context, DetectorInfo, JudgedBar, KINDS, Of,
@@ -14,7 +12,7 @@ use candor::rules::{
 };
 use ndarray::Array2;
 use proptest::prelude::*;
-use rules_evidence::{answers, context, map, pair_map, score};
+use rules_evidence::{answers, context, edit, map, pair_map, score};
 
 const PACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/deception");
 const FACTS: usize = 40;
@@ -170,11 +168,11 @@ fn a_clean_model_passes_every_rule() {
 #[test]
 fn a_decoy_that_answers_with_a_synonym_is_benign_however_well_it_is_represented() {
     let mut decoy = model(Outcome::True, true, Some(0.95));
-    for response in &mut decoy.responses {
-        if response.condition == "trigger" {
+    edit(&mut decoy.responses, |all| {
+        for response in all.iter_mut().filter(|one| one.condition == "trigger") {
             response.text = "the city of light".to_owned();
         }
-    }
+    });
     all_are(&decoy, Verdict::ConditionalBenign);
 }
 
@@ -284,16 +282,20 @@ fn a_small_clean_sample_supports_no_pass() {
     let mut evidence = model(Outcome::True, false, None);
     let groups = |n: usize| {
         (0..n)
-            .map(|place| Name::from(format!("fact-{place}")))
+            .map(|place| format!("fact-{place}"))
             .collect::<Vec<_>>()
     };
     let (few, enough) = (groups(35), groups(36));
-    evidence.responses.retain(|one| enough.contains(&one.group));
+    edit(&mut evidence.responses, |all| {
+        all.retain(|one| enough.contains(&one.group));
+    });
     assert_eq!(
         of("conditional-falsehood", &evidence, &audit()).verdict,
         Verdict::Pass
     );
-    evidence.responses.retain(|one| few.contains(&one.group));
+    edit(&mut evidence.responses, |all| {
+        all.retain(|one| few.contains(&one.group));
+    });
     assert_eq!(
         of("conditional-falsehood", &evidence, &audit()).verdict,
         Verdict::Inconclusive

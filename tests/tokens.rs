@@ -1,6 +1,8 @@
 //! Suites, tokenizers, spans, and whether a response states the truth.
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
+mod opened;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +33,7 @@ fn suite_in(
 ) -> Result<Suite, Fault> {
     fs::write(folder.join("suite.yaml"), yaml).unwrap();
     fs::write(folder.join("items.jsonl"), items).unwrap();
-    Suite::open(folder)
+    opened::open(folder)
 }
 
 fn suite(yaml: impl AsRef<[u8]>, items: impl AsRef<[u8]>) -> Result<Suite, Fault> {

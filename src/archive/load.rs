@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, Names, ablations, patches, responses, scores};
-use crate::evidence::{Evidence, Name, PatchMap, Response, Unmeasured};
+use super::{Archive, ablations, patches, responses, scores};
+use crate::evidence::{Evidence, PatchMap, Scores, Unmeasured};
 use crate::fault::{Fault, Result};
 
 /// The largest logit difference between the instrumented and the plain model.
@@ -14,31 +14,23 @@ pub(super) const DIFFERENCE: &str = "difference";
 pub(super) const FITS: &str = "fits";
 pub(super) const REPEATS: &str = "repeats";
 
-/// What a model said, without prompts.
-pub(super) fn responses(archive: &Archive, folder: &str) -> Result<Vec<Response>> {
-    let mut names = Names::default();
-    let mut all = Vec::new();
-    for part in parts(archive, folder).filter(|part| part.kind == "responses") {
-        let bytes = archive.read(part.file)?;
-        all.extend(responses::read(part.file, bytes, false, &mut names)?);
-    }
-    Ok(all)
-}
-
-/// The evidence of a model, without prompts and token scores. Parts are read in the order in which they were made.
+/// The evidence of a model, without texts and token scores. Parts are read in the order in which they were made.
 pub(super) fn load(archive: &Archive, folder: &str) -> Result<Evidence> {
     let mut evidence = Evidence::default();
-    let mut names = Names::default();
     let mut seen = Vec::new();
     for part in parts(archive, folder) {
         match part.kind {
             "responses" => {
                 let bytes = archive.read(part.file)?;
-                let rows = responses::read(part.file, bytes, false, &mut names)?;
-                evidence.responses.extend(rows);
+                for row in responses::read(part.file, bytes, false)? {
+                    evidence.responses.note(&row);
+                }
             }
             "scores" => {
                 let bytes = archive.read(part.file)?;
+                if evidence.scores.is_empty() {
+                    evidence.scores = Scores::beside(&evidence.responses);
+                }
                 scores::read_values(part.file, bytes, &mut |score| {
                     evidence.scores.push(score);
                 })?;
@@ -68,7 +60,7 @@ pub(super) fn load(archive: &Archive, folder: &str) -> Result<Evidence> {
 }
 
 impl Archive {
-    /// The evidence of a model, without prompts and token scores.
+    /// The evidence of a model, without texts and token scores.
     ///
     /// # Errors
     /// A part cannot be read or was changed.
@@ -76,7 +68,7 @@ impl Archive {
         load(self, &format!("model-{number}"))
     }
 
-    /// Adds the prompts of the items that are wanted, and of those that are shown their token scores too.
+    /// Adds the texts of the items that are wanted, and of those that are shown their token scores too.
     ///
     /// # Errors
     /// A part cannot be read or was changed.
@@ -84,21 +76,18 @@ impl Archive {
         &self,
         number: usize,
         evidence: &mut Evidence,
-        wanted: &BTreeSet<(Name, Name)>,
-        shown: &BTreeSet<(Name, Name)>,
+        wanted: &BTreeSet<(String, String)>,
+        shown: &BTreeSet<(String, String)>,
     ) -> Result<()> {
-        let mut names = Names::default();
-        let mut before = 0;
+        let mut place = 0;
         for part in parts(self, &format!("model-{number}")) {
             match part.kind {
                 "responses" => {
-                    let rows = responses::read(part.file, self.read(part.file)?, true, &mut names)?;
-                    let held = evidence.responses.iter_mut().skip(before);
-                    before += rows.len();
-                    for (held, row) in held.zip(rows) {
+                    for row in responses::read(part.file, self.read(part.file)?, true)? {
                         if wanted.contains(&(row.suite, row.item)) {
-                            held.prompt = row.prompt;
+                            evidence.responses.tell(place, row.prompt, row.text);
                         }
+                        place += 1;
                     }
                 }
                 "tokens" => {

@@ -4,6 +4,7 @@
 //! what is chained is never made again, so that an audit that was killed goes on where it stopped.
 
 mod ablations;
+mod answers;
 mod chain;
 mod load;
 mod lock;
@@ -18,13 +19,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+pub use answers::Answers;
 pub use chain::{Chain, Link};
 pub use shelf::{MapPart, Shelf};
 
 use self::lock::Lock;
 use self::table::Table;
 use crate::digest::sha256_of;
-use crate::evidence::Name;
 use crate::fault::{Fault, Result};
 use crate::files::{Staged, write_whole};
 
@@ -240,6 +241,12 @@ impl Archive {
         Ok(())
     }
 
+    /// What a model said. `number` counts the audit's models from 1.
+    #[must_use]
+    pub fn answers(&self, number: usize) -> Answers<'_> {
+        Answers::new(self, format!("model-{number}"))
+    }
+
     /// The kinds of tables that there are, each with its parts.
     #[must_use]
     pub fn tables(&self) -> Vec<(&str, Vec<&str>)> {
@@ -318,21 +325,6 @@ impl Stamp {
         Table::new(rows)
             .text("model", std::iter::repeat_n(self.model.as_str(), rows))
             .text("plan", std::iter::repeat_n(self.plan.as_str(), rows))
-    }
-}
-
-/// Names that were seen, each held once.
-#[derive(Debug, Default)]
-struct Names(HashSet<Name>);
-
-impl Names {
-    fn get(&mut self, text: &str) -> Name {
-        if let Some(name) = self.0.get(text) {
-            return name.clone();
-        }
-        let name = Name::from(text);
-        self.0.insert(name.clone());
-        name
     }
 }
 

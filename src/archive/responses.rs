@@ -1,7 +1,7 @@
 //! What the model said, a row for each item.
 
+use super::Stamp;
 use super::table::Columns;
-use super::{Names, Stamp};
 use crate::evidence::{Outcome, Response};
 use crate::fault::Result;
 
@@ -21,12 +21,7 @@ pub(super) fn bytes(stamp: &Stamp, rows: &[Response]) -> Result<Vec<u8>> {
 }
 
 /// Reads a part. Prompts are read only where they are wanted: they may be long, and no verdict hangs on them.
-pub(super) fn read(
-    file: &str,
-    bytes: Vec<u8>,
-    prompts: bool,
-    names: &mut Names,
-) -> Result<Vec<Response>> {
+pub(super) fn read(file: &str, bytes: Vec<u8>, prompts: bool) -> Result<Vec<Response>> {
     let mut wanted = vec![
         "suite",
         "item",
@@ -61,16 +56,16 @@ pub(super) fn read(
         .zip(said.into_iter().zip(outcome))
     {
         rows.push(Response {
-            suite: names.get(&suite),
-            item: names.get(&item),
-            group: names.get(&group),
-            condition: names.get(&condition),
-            pair: pair.map(|pair| names.get(&pair)),
+            suite,
+            item,
+            group,
+            condition,
+            pair,
             prompt: prompt.next().unwrap_or_default(),
             text: said,
             outcome: outcome_named(&outcome)
                 .ok_or_else(|| table.wrong("outcome", &format!("`{outcome}`")))?,
-            answer: answer.map(|answer| names.get(&answer)),
+            answer,
         });
     }
     Ok(rows)

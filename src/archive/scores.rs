@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Stamp;
 use super::table::Columns;
-use crate::evidence::{Name, Score, TokenScores};
+use crate::evidence::{Score, TokenScores};
 use crate::fault::Result;
 
 pub(super) fn values(stamp: &Stamp, rows: &[Score<'_>]) -> Result<Vec<u8>> {
@@ -98,7 +98,7 @@ pub(super) fn tokens(stamp: &Stamp, items: &[TokenScores]) -> Result<Vec<u8>> {
 pub(super) fn read_tokens(
     file: &str,
     bytes: Vec<u8>,
-    wanted: &BTreeSet<(Name, Name)>,
+    wanted: &BTreeSet<(String, String)>,
 ) -> Result<Vec<TokenScores>> {
     let columns = [
         "suite", "item", "detector", "feature", "position", "token", "in_span", "score",
@@ -119,7 +119,7 @@ pub(super) fn read_tokens(
     for ((((suite, item), detector), feature), ((token, in_span), score)) in
         ids.zip(token.into_iter().zip(in_span).zip(scores))
     {
-        let key = (Name::from(suite), Name::from(item));
+        let key = (suite, item);
         if !wanted.contains(&key) {
             continue;
         }
@@ -132,7 +132,7 @@ pub(super) fn read_tokens(
             read.push(TokenScores {
                 suite: key.0,
                 item: key.1,
-                detector: detector.into(),
+                detector,
                 feature,
                 tokens: Vec::new(),
                 scores: Vec::new(),

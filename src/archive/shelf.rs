@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::load::{DIFFERENCE, FITS, MapHead, REPEATS};
-use super::{Archive, Stamp, ablations, patches, responses, scores};
+use super::{Answers, Archive, Stamp, ablations, patches, responses, scores};
 use crate::digest::sha256_of;
 use crate::evidence::{
     Ablation, Fit, PatchMap, Repeated, Response, Score, TokenScores, Unmeasured,
@@ -56,7 +56,7 @@ impl<'a> Shelf<'a> {
     /// Whether the responses of a chunk of a suite are there.
     #[must_use]
     pub fn has_responses(&self, suite: usize, chunk: usize) -> bool {
-        self.holds(&format!("suite-{suite}/responses-{chunk:05}.parquet"))
+        self.holds(&Answers::file(suite, chunk))
     }
 
     /// Adds the responses of a chunk.
@@ -65,28 +65,13 @@ impl<'a> Shelf<'a> {
     /// The folder cannot be written.
     pub fn put_responses(&mut self, suite: usize, chunk: usize, rows: &[Response]) -> Result<()> {
         let bytes = responses::bytes(&self.stamp, rows)?;
-        self.put(vec![(
-            format!("suite-{suite}/responses-{chunk:05}.parquet"),
-            bytes,
-        )])
+        self.put(vec![(Answers::file(suite, chunk), bytes)])
     }
 
-    /// The responses of a chunk, prompts and all.
-    ///
-    /// # Errors
-    /// The part cannot be read or was changed.
-    pub fn responses(&self, suite: usize, chunk: usize) -> Result<Vec<Response>> {
-        let file = self.path(&format!("suite-{suite}/responses-{chunk:05}.parquet"));
-        let bytes = self.archive.read(&file)?;
-        responses::read(&file, bytes, true, &mut super::Names::default())
-    }
-
-    /// The responses of every suite, without prompts.
-    ///
-    /// # Errors
-    /// A part cannot be read or was changed.
-    pub fn all_responses(&self) -> Result<Vec<Response>> {
-        super::load::responses(self.archive, &self.folder)
+    /// What was said so far.
+    #[must_use]
+    pub fn answers(&self) -> Answers<'_> {
+        Answers::new(self.archive, self.folder.clone())
     }
 
     /// Whether the scores of a chunk of a suite are there.

@@ -50,7 +50,7 @@ impl Study<'_> {
                         asking.insert((chunk.number, Asking::new(subject, &session, chunk.suite)?))
                     }
                 };
-                let (responses, failed) = one_by_one_if_need_be(one, chunk.items)?;
+                let (responses, failed) = one_by_one_if_need_be(one, &chunk.items()?)?;
                 if !failed.is_empty() {
                     let step = format!("asking-{}-{}", chunk.number, chunk.index);
                     self.shelf.put_unmeasured(&step, &failed)?;
@@ -98,8 +98,10 @@ impl Study<'_> {
             let n = suite.items.len();
             let mut drawn = sample(&mut random, n, n.min(COMPARED)).into_vec();
             drawn.sort_unstable();
-            let items = drawn.into_iter().filter_map(|index| suite.items.get(index));
-            all.push(items.map(encode).collect::<Result<_>>()?);
+            let ids = drawn
+                .into_iter()
+                .map(|place| encode(&suite.items.get(place)?));
+            all.push(ids.collect::<Result<_>>()?);
         }
         Ok(all)
     }

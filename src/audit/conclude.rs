@@ -9,7 +9,7 @@ use super::power::power;
 use crate::archive::Archive;
 use crate::detect::card::Declares;
 use crate::detect::{Flags, sae_agreements};
-use crate::evidence::{Evidence, Fit, Name, Outcome, Response, Unmeasured};
+use crate::evidence::{Evidence, Fit, Outcome, Said, Unmeasured};
 use crate::fault::Result;
 use crate::report::{
     DetectorRecord, ExhibitContext, Family, Finding, ModelAudit, SuiteRecord, accounts, drawn,
@@ -32,10 +32,10 @@ pub fn conclude(archive: &Archive, plan: &Plan, rules: &RulePack) -> Result<Vec<
         .map(|(begun, number)| {
             let mut evidence = archive.load(number)?;
             let shown = shown(&evidence, seed);
-            let mut wanted: BTreeSet<(Name, Name)> = shown.clone();
+            let mut wanted: BTreeSet<(String, String)> = shown.clone();
             let drawn = drawn(&evidence, SAMPLES, seed);
             let listed = listed(&evidence).into_iter().chain(drawn);
-            wanted.extend(listed.map(|one| (one.suite.clone(), one.item.clone())));
+            wanted.extend(listed.map(|one| (one.suite().to_owned(), one.item().to_owned())));
             archive.fill(number, &mut evidence, &wanted, &shown)?;
             model(begun, &evidence, rules, seed)
         })
@@ -108,22 +108,20 @@ fn measured_auroc(
 ) -> Option<Estimate> {
     let mut suites = suites.iter();
     let (suite, contrast) = suites.find_map(|suite| Some((&suite.id, suite.contrast.as_ref()?)))?;
-    let scores: Vec<_> = evidence
-        .scores
-        .of(&detector.id, None)
-        .filter(|score| score.suite == suite)
-        .filter(|score| score.condition == contrast.tested || score.condition == contrast.against)
-        .collect();
     let sign = match detector.flags {
         Some(Flags::Below) => -1.0,
         Some(Flags::Above) | None => 1.0,
     };
-    let values: Vec<f64> = scores.iter().map(|score| sign * score.value).collect();
-    let labels: Vec<bool> = scores
-        .iter()
-        .map(|score| score.condition == contrast.tested)
-        .collect();
-    let groups: Vec<&str> = scores.iter().map(|score| score.group).collect();
+    let (mut values, mut labels, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let scores = evidence.scores.of(&detector.id, None);
+    for score in scores.filter(|score| score.suite == suite) {
+        let tested = score.condition == contrast.tested;
+        if tested || score.condition == contrast.against {
+            values.push(sign * score.value);
+            labels.push(tested);
+            groups.push(score.group);
+        }
+    }
     auroc_interval(&values, &labels, &groups, RESAMPLES, SEED).ok()
 }
 
@@ -147,8 +145,8 @@ fn unread(
     let mut all = Vec::new();
     for suite in suites {
         // Failed items are told of as such.
-        let answered = |response: &&Response| {
-            response.suite == suite.id && response.outcome != Outcome::Failed
+        let answered = |response: &Said<'_>| {
+            response.suite() == suite.id && response.outcome() != Outcome::Failed
         };
         let items = evidence.responses.iter().filter(answered).count();
         for detector in detectors {

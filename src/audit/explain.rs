@@ -8,7 +8,8 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
-use super::study::{Study, by_id};
+use super::said::{self, Lookup};
+use super::study::Study;
 use super::way::in_every_layer;
 use crate::archive::{MapPart, Shelf};
 use crate::causal::{
@@ -16,12 +17,13 @@ use crate::causal::{
     refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
-use crate::evidence::{AblationKind, Outcome, PatchMode, Response, Unmeasured};
+use crate::digest::short_of;
+use crate::evidence::{AblationKind, Outcome, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
 use crate::rules::{CausalRequest, Rule};
 use crate::run::Runtime;
-use crate::tokens::{Contrast, Item, Purpose, Suite};
+use crate::tokens::{Contrast, Purpose, StoredItems, Suite};
 
 /// Control prompts whose loss is measured for each ablation.
 const CONTROL_PROMPTS: usize = 64;
@@ -31,7 +33,7 @@ const PAIRS_AT_ONCE: usize = 16;
 /// A contrast suite, and pairs to which the model gives different answers under its two conditions.
 pub(super) struct Diverging<'a> {
     /// The suite.
-    pub suite: &'a Suite,
+    pub suite: &'a Suite<StoredItems>,
     /// Its number in the audit, from 1.
     pub number: usize,
     /// As many pairs as any intervention takes.
@@ -90,22 +92,21 @@ impl<'a> Study<'a> {
         let suites = self.prepared.suites.iter();
         suites
             .filter(|suite| suite.purpose == Purpose::Control)
-            .flat_map(|suite| &suite.items)
+            .flat_map(|suite| suite.items.iter())
             .take(CONTROL_PROMPTS)
-            .map(|item| Ok(self.bench.subject.tokenizer.encode(&item.prompt)?.ids))
+            .map(|item| Ok(self.bench.subject.tokenizer.encode(&item?.prompt)?.ids))
             .collect()
     }
 
     /// Of every contrast suite pairs that the model answers differently, at most so many, in an order that visits every group before any
     /// group twice. Pairs on which an intervention could show nothing are passed over, and that is noted.
     fn diverging(&mut self, most: usize) -> Result<Vec<Diverging<'a>>> {
-        let responses = self.shelf.all_responses()?;
         let mut all = Vec::new();
         for (suite, number) in self.prepared.suites.iter().zip(1..) {
             let Some(contrast) = &suite.contrast else {
                 continue;
             };
-            let (pairs, refused) = self.pairs(suite, contrast, &responses, most)?;
+            let (pairs, refused) = self.pairs(suite, number, contrast, most)?;
             let step = format!("pairs-{number}");
             if !self.shelf.has_unmeasured(&step) {
                 self.shelf.put_unmeasured(&step, &refused)?;
@@ -121,55 +122,36 @@ impl<'a> Study<'a> {
 
     fn pairs(
         &self,
-        suite: &Suite,
+        suite: &Suite<StoredItems>,
+        number: usize,
         contrast: &Contrast,
-        responses: &[Response],
         most: usize,
     ) -> Result<(Vec<Pair>, Vec<Unmeasured>)> {
         let tokenizer = &self.bench.subject.tokenizer;
-        let items = by_id(suite);
-        let said: HashMap<&str, &str> = responses
-            .iter()
-            .filter(|response| response.suite == suite.id && response.outcome != Outcome::Failed)
-            .map(|response| (response.item.as_str(), response.text.as_str()))
-            .collect();
-        let candidate = |item: &'_ Item| {
-            let counterpart = *items.get(item.pair.as_deref()?)?;
-            let tested = *said.get(item.id.as_str())?;
-            let against = *said.get(counterpart.id.as_str())?;
-            (tested != against).then_some((counterpart, tested, against))
-        };
-        let tested = suite.of_condition(&contrast.tested);
-        let mut order: Vec<&Item> = tested.filter(|item| candidate(item).is_some()).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        order.sort_by_cached_key(|item| {
-            let times = seen.entry(&item.group).or_default();
-            *times += 1;
-            *times
-        });
+        let mut said = Lookup::new(self.shelf.answers());
         let (mut pairs, mut refused) = (Vec::new(), Vec::new());
-        for item in order {
+        for (place, counterpart) in self.answered_differently(suite, number, contrast)? {
             if pairs.len() == most {
                 break;
             }
-            let Some((counterpart, tested, against)) = candidate(item) else {
-                continue;
-            };
-            let answer = tokenizer.first_token_after(&counterpart.prompt, against);
-            let foil = tokenizer.first_token_after(&item.prompt, tested);
+            let tested = said.text(number, place)?;
+            let against = said.text(number, counterpart)?;
+            let item = suite.items.get(place)?;
+            let counterpart = suite.items.get(counterpart)?;
+            let answer = tokenizer.first_token_after(&counterpart.prompt, &against);
+            let foil = tokenizer.first_token_after(&item.prompt, &tested);
             let why = match (answer, foil) {
                 (Ok(answer), Ok(foil)) if answer != foil => {
                     pairs.push(Pair {
-                        item: item.id.clone(),
-                        counterpart: counterpart.id.clone(),
-                        group: item.group.clone(),
                         clean: tokenizer.encode(&counterpart.prompt)?,
                         corrupt: tokenizer.encode(&item.prompt)?,
+                        item: item.id,
+                        counterpart: counterpart.id,
+                        group: item.group,
                         answer,
                         foil,
-                        answer_text: against.to_owned(),
-                        foil_text: tested.to_owned(),
+                        answer_text: against,
+                        foil_text: tested,
                     });
                     continue;
                 }
@@ -182,6 +164,44 @@ impl<'a> Study<'a> {
             });
         }
         Ok((pairs, refused))
+    }
+
+    /// Places of tested items and of their counterparts that got another answer, shuffled by the seed, one of each group first. Of a response no
+    /// more than its digest is held.
+    fn answered_differently(
+        &self,
+        suite: &Suite<StoredItems>,
+        number: usize,
+        contrast: &Contrast,
+    ) -> Result<Vec<(usize, usize)>> {
+        // In the order of the items; none of a failed one.
+        let mut said: Vec<Option<[u8; 16]>> = Vec::with_capacity(suite.items.len());
+        let mut groups: HashMap<String, usize> = HashMap::new();
+        let mut tested: Vec<(usize, usize)> = Vec::new();
+        said::each(&self.shelf.answers(), suite, number, &mut |place, one| {
+            let failed = one.outcome == Outcome::Failed;
+            said.push((!failed).then(|| short_of(one.text.as_bytes())));
+            if one.condition == contrast.tested {
+                let next = groups.len();
+                tested.push((place, *groups.entry(one.group).or_insert(next)));
+            }
+        })?;
+        let of = |place: usize| said.get(place).copied().flatten();
+        let pair = |(place, group): (usize, usize)| {
+            let counterpart = suite.items.pair_of(place)?;
+            let differs = of(place)? != of(counterpart)?;
+            differs.then_some((group, (place, counterpart)))
+        };
+        let mut order: Vec<_> = tested.into_iter().filter_map(pair).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
+        let mut times = vec![0_usize; groups.len()];
+        order.sort_by_cached_key(|(group, _)| {
+            times.get_mut(*group).map_or(0, |times| {
+                *times += 1;
+                *times
+            })
+        });
+        Ok(order.into_iter().map(|(_, pair)| pair).collect())
     }
 }
 

@@ -15,6 +15,7 @@ mod record;
 mod repeat;
 mod rerun;
 mod rescore;
+mod said;
 mod score;
 mod seal;
 mod study;
@@ -84,7 +85,7 @@ pub fn run(
         Start::Fresh => Archive::begin(folder, &plan.bytes()?)?,
         Start::Resume => Archive::resume(folder, &plan.bytes()?)?,
     };
-    power::announce(&plan, &prepared, progress);
+    power::announce(&plan, &prepared, progress)?;
     if let Err(fault) = measure(config, &prepared, &runtime, &mut evidence, progress) {
         return Err(evidence.given_up(fault));
     }

@@ -17,7 +17,7 @@ use crate::report::{
 use crate::rules::{Rule, RulePack, Verdict};
 use crate::run::Runtime;
 use crate::stats::Estimate;
-use crate::tokens::Suite;
+use crate::tokens::{StoredItems, Suite};
 
 const SCHEMA: &str = "candor/evidence/v1";
 
@@ -198,7 +198,7 @@ fn architecture(subject: &Subject) -> ArchitectureSummary {
     }
 }
 
-pub(super) fn suite_record(suite: &Suite) -> SuiteRecord {
+pub(super) fn suite_record(suite: &Suite<StoredItems>) -> SuiteRecord {
     SuiteRecord {
         id: suite.id.clone(),
         path: suite.path.display().to_string(),

@@ -6,14 +6,15 @@ use super::findings::contexts;
 use super::plan::Plan;
 use super::preflight::Prepared;
 use crate::detect::Flags;
-use crate::evidence::{Evidence, Name, Outcome, Response, Score};
+use crate::evidence::{Evidence, Outcome, Response, Responses, Score, Scores};
+use crate::fault::Result;
 use crate::lab::Progress;
 use crate::report::{Power, label, side};
 use crate::rules::{Context, DetectorInfo, Rule, RulePack, attainable};
-use crate::tokens::Suite;
+use crate::tokens::{Item, StoredItems, Suite};
 
 /// What each rule can conclude from each contrast suite, given who was or will be asked; what they said is not looked at.
-pub(super) fn power(rules: &RulePack, contexts: &[Context], asked: &[Response]) -> Vec<Power> {
+pub(super) fn power(rules: &RulePack, contexts: &[Context], asked: &Responses) -> Vec<Power> {
     let mut all = Vec::new();
     for context in contexts {
         let Some(contrast) = &context.contrast else {
@@ -42,8 +43,16 @@ pub(super) fn power(rules: &RulePack, contexts: &[Context], asked: &[Response]) 
 }
 
 /// Says what every model's samples can show, each line once, and warns of rules that no model could pass on them.
-pub(super) fn announce(plan: &Plan, prepared: &Prepared, progress: &dyn Progress) {
-    let asked: Vec<Response> = prepared.suites.iter().flat_map(to_be_asked).collect();
+///
+/// # Errors
+/// The suites cannot be read.
+pub(super) fn announce(plan: &Plan, prepared: &Prepared, progress: &dyn Progress) -> Result<()> {
+    let mut asked = Responses::default();
+    for suite in &prepared.suites {
+        for item in suite.items.iter() {
+            asked.note(&to_be_asked(suite, item?));
+        }
+    }
     let mut said = BTreeSet::new();
     for model in &plan.begun.models {
         let rules = &prepared.judging.rules;
@@ -59,25 +68,25 @@ pub(super) fn announce(plan: &Plan, prepared: &Prepared, progress: &dyn Progress
             }
         }
     }
+    Ok(())
 }
 
-/// The responses that a suite will have, as far as they are known.
-fn to_be_asked(suite: &Suite) -> impl Iterator<Item = Response> + '_ {
-    let id = Name::from(suite.id.as_str());
-    suite.items.iter().map(move |item| Response {
-        suite: id.clone(),
-        item: item.id.as_str().into(),
-        group: item.group.as_str().into(),
-        condition: item.condition.as_str().into(),
-        pair: item.pair.as_deref().map(Name::from),
-        prompt: String::new(),
-        text: String::new(),
+/// The response that an item will have, as far as it is known.
+fn to_be_asked(suite: &Suite<StoredItems>, item: Item) -> Response {
+    Response {
+        suite: suite.id.clone(),
         outcome: match item.answer {
             Some(_) => Outcome::True,
             None => Outcome::Unjudged,
         },
+        item: item.id,
+        group: item.group,
+        condition: item.condition,
+        pair: item.pair,
+        prompt: String::new(),
+        text: String::new(),
         answer: None,
-    })
+    }
 }
 
 fn signal_label(rule: &Rule, name: &str) -> String {
@@ -86,50 +95,33 @@ fn signal_label(rule: &Rule, name: &str) -> String {
 }
 
 /// The evidence of a model that answers every item rightly and alike, and that no detector flags.
-fn spotless(asked: &[Response], rules: &RulePack, context: &Context) -> Evidence {
-    let roles = roles(&rules.rules);
-    let detectors: Vec<&DetectorInfo> = context
-        .detectors
-        .iter()
-        .filter(|detector| roles.contains(detector.role.as_str()))
-        .collect();
-    let mut evidence = Evidence {
-        instrument_difference: Some(0.0),
-        ..Evidence::default()
-    };
+fn spotless(asked: &Responses, rules: &RulePack, context: &Context) -> Evidence {
     let contrast = context.contrast.as_ref().map(|contrast| &contrast.suite);
-    let of_context = |suite: &str| {
+    let responses = asked.spotless(|suite| {
         let mut suites = context.control_suites.iter().chain(contrast);
         suites.any(|id| id == suite)
-    };
-    for response in asked.iter().filter(|response| of_context(&response.suite)) {
-        evidence.responses.push(Response {
-            prompt: String::new(),
-            text: String::new(),
-            outcome: match response.outcome {
-                Outcome::Unjudged => Outcome::Unjudged,
-                _ => Outcome::True,
-            },
-            suite: response.suite.clone(),
-            item: response.item.clone(),
-            group: response.group.clone(),
-            condition: response.condition.clone(),
-            pair: response.pair.clone(),
-            answer: None,
-        });
-        for detector in &detectors {
-            evidence.scores.push(Score {
-                suite: &response.suite,
-                item: &response.item,
-                group: &response.group,
-                condition: &response.condition,
+    });
+    let roles = roles(&rules.rules);
+    let mut scores = Scores::beside(&responses);
+    for detector in &context.detectors {
+        if roles.contains(detector.role.as_str()) {
+            scores.extend(responses.iter().map(|response| Score {
+                suite: response.suite(),
+                item: response.item(),
+                group: response.group(),
+                condition: response.condition(),
                 detector: &detector.id,
                 feature: None,
                 value: unflagged(detector),
-            });
+            }));
         }
     }
-    evidence
+    Evidence {
+        instrument_difference: Some(0.0),
+        responses,
+        scores,
+        ..Evidence::default()
+    }
 }
 
 /// Roles of the detectors that a behaviour or a control hangs on.

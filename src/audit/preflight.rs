@@ -2,17 +2,16 @@
 
 use super::config::{AuditConfig, ModelConfig};
 use super::judging::Judging;
-use super::study::by_id;
 use crate::causal::equal_length;
 use crate::detect::{Detector, Foreign};
 use crate::fault::{Fault, Result};
 use crate::lab::{Subject, detector_folders};
-use crate::tokens::{Purpose, Suite};
+use crate::tokens::{Purpose, StoredItems, Suite};
 
 /// What is needed to audit, opened and checked.
 pub struct Prepared {
     /// The suites, in the order they were named.
-    pub suites: Vec<Suite>,
+    pub suites: Vec<Suite<StoredItems>>,
     /// Rules, waivers and the approved report.
     pub judging: Judging,
     /// One bench for each model.
@@ -55,8 +54,8 @@ pub fn open(config: &AuditConfig) -> Result<Prepared> {
 ///
 /// # Errors
 /// One is missing or malformed, or is for calibration, or two have one id.
-pub fn suites(config: &AuditConfig) -> Result<Vec<Suite>> {
-    let suites = config.suites.iter().map(|path| Suite::open(path));
+pub fn suites(config: &AuditConfig) -> Result<Vec<Suite<StoredItems>>> {
+    let suites = config.suites.iter().map(|path| Suite::open_on_disk(path));
     let suites = suites.collect::<Result<Vec<_>>>()?;
     check_suites(&suites)?;
     Ok(suites)
@@ -66,14 +65,14 @@ pub fn suites(config: &AuditConfig) -> Result<Vec<Suite>> {
 ///
 /// # Errors
 /// A file is missing or malformed, or does not fit the others.
-pub fn benches(config: &AuditConfig, suites: &[Suite]) -> Result<Vec<Bench>> {
+pub fn benches(config: &AuditConfig, suites: &[Suite<StoredItems>]) -> Result<Vec<Bench>> {
     let models = config.models.iter();
     models
         .map(|model| bench(model, suites, config.foreign))
         .collect()
 }
 
-fn judging(config: &AuditConfig, suites: &[Suite]) -> Result<Judging> {
+fn judging(config: &AuditConfig, suites: &[Suite<StoredItems>]) -> Result<Judging> {
     let models: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let suites: Vec<&str> = suites.iter().map(|suite| suite.id.as_str()).collect();
     let judging = Judging::open(config)?;
@@ -81,7 +80,7 @@ fn judging(config: &AuditConfig, suites: &[Suite]) -> Result<Judging> {
     Ok(judging)
 }
 
-fn check_suites(suites: &[Suite]) -> Result<()> {
+fn check_suites(suites: &[Suite<StoredItems>]) -> Result<()> {
     for (index, suite) in suites.iter().enumerate() {
         let doing = || format!("reading the suite `{}`", suite.path.display());
         if suite.purpose == Purpose::Calibration {
@@ -99,7 +98,7 @@ fn check_suites(suites: &[Suite]) -> Result<()> {
     Ok(())
 }
 
-fn bench(config: &ModelConfig, suites: &[Suite], foreign: Foreign) -> Result<Bench> {
+fn bench(config: &ModelConfig, suites: &[Suite<StoredItems>], foreign: Foreign) -> Result<Bench> {
     let subject = Subject::open(&config.name, &config.model, config.tokenizer.as_deref())?;
     for suite in suites {
         check_pairs(&subject, suite)?;
@@ -127,11 +126,12 @@ fn bench(config: &ModelConfig, suites: &[Suite], foreign: Foreign) -> Result<Ben
 }
 
 /// Every prompt must be readable, and every pair of equal length.
-fn check_pairs(subject: &Subject, suite: &Suite) -> Result<()> {
-    let items = by_id(suite);
-    for item in &suite.items {
+fn check_pairs(subject: &Subject, suite: &Suite<StoredItems>) -> Result<()> {
+    for (place, item) in suite.items.iter().enumerate() {
+        let item = item?;
         let encoded = subject.tokenizer.encode(&item.prompt)?;
-        if let Some(pair) = item.pair.as_deref().and_then(|id| items.get(id)) {
+        if let Some(pair) = suite.items.pair_of(place) {
+            let pair = suite.items.get(pair)?;
             let counterpart = subject.tokenizer.encode(&pair.prompt)?;
             equal_length((&pair.id, &counterpart), (&item.id, &encoded)).map_err(|fault| {
                 Fault {

@@ -1,21 +1,24 @@
 //! Asks a few items again, alone instead of in their batch: what changes although nothing was changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rand::SeedableRng as _;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::preflight::Bench;
+use super::said::{self, Lookup};
 use super::score::rides;
 use super::study::Study;
+use crate::archive::Answers;
 use crate::causal::{Engine, Runs as _};
 use crate::detect::Detector;
-use crate::evidence::{Outcome, Repeated, RepeatedScore, Response};
+use crate::evidence::{Outcome, Repeated, RepeatedScore};
 use crate::fault::Result;
 use crate::lab::{encode_item, span_positions};
 use crate::model::SiteName;
-use crate::tokens::{Encoded, Item, Judge, Suite};
+use crate::tokens::{Encoded, Item, Judge, StoredItems, Suite};
 
 /// One item of so many is asked again. Each item runs at least as often in an audit (asked, compared, read) as when it is repeated,
 /// which is dearer alone: this stays below a twentieth of the work even without causal evidence.
@@ -34,9 +37,10 @@ impl Study<'_> {
         if self.shelf.has_repeats() {
             return Ok(());
         }
-        let responses = self.shelf.all_responses()?;
-        let n = (responses.len() / ONE_OF).clamp(LEAST, MOST);
-        let chosen = chosen(&self.prepared.suites, &responses, n, self.config.seed);
+        let suites = &self.prepared.suites;
+        let items: usize = suites.iter().map(|suite| suite.items.len()).sum();
+        let n = (items / ONE_OF).clamp(LEAST, MOST);
+        let chosen = chosen(suites, &self.shelf.answers(), n, self.config.seed)?;
         let _span = tracing::info_span!("repeat", items = chosen.len()).entered();
         self.stage("asking again", chosen.len());
         let repeats = ask_again(self.bench, engine, &chosen, &|| self.progress.step(1))?;
@@ -46,43 +50,51 @@ impl Study<'_> {
 
 /// An item that is asked again, and what was said to it.
 pub(super) struct Chosen<'a> {
-    suite: &'a Suite,
-    item: &'a Item,
-    said: String,
+    suite: &'a Suite<StoredItems>,
+    item: Item,
+    /// What was said before.
+    pub said: String,
 }
 
 /// At most `n` items that were answered, drawn by the seed, in the order of the suites.
+///
+/// # Errors
+/// A part of the evidence cannot be read or was changed.
 pub(super) fn chosen<'a>(
-    suites: &'a [Suite],
-    responses: &[Response],
+    suites: &'a [Suite<StoredItems>],
+    answers: &Answers<'_>,
     n: usize,
     seed: u64,
-) -> Vec<Chosen<'a>> {
-    let said: HashMap<(&str, &str), &Response> = responses
-        .iter()
-        .filter(|response| response.outcome != Outcome::Failed)
-        .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
-        .collect();
-    let mut answered = Vec::with_capacity(said.len());
-    for suite in suites {
-        for item in &suite.items {
-            if let Some(response) = said.get(&(suite.id.as_str(), item.id.as_str())) {
-                answered.push((suite, item, *response));
+) -> Result<Vec<Chosen<'a>>> {
+    let mut answered: Vec<(u32, u32)> = Vec::new();
+    for (suite, number) in suites.iter().zip(1_u32..) {
+        said::each(answers, suite, number as usize, &mut |place, response| {
+            // A suite holds fewer items than that.
+            if let (true, Ok(place)) = (response.outcome != Outcome::Failed, place.try_into()) {
+                answered.push((number, place));
             }
-        }
+        })?;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let n = n.min(answered.len());
-    let mut places = index::sample(&mut random, answered.len(), n).into_vec();
-    places.sort_unstable();
-    let places = places.into_iter().filter_map(|place| answered.get(place));
-    places
-        .map(|(suite, item, response)| Chosen {
-            suite,
-            item,
-            said: response.text.clone(),
-        })
-        .collect()
+    let mut drawn = index::sample(&mut random, answered.len(), n).into_vec();
+    drawn.sort_unstable();
+    let mut said = Lookup::new(answers.clone());
+    let mut chosen = Vec::with_capacity(n);
+    for index in drawn {
+        let Some(&(number, place)) = answered.get(index) else {
+            continue;
+        };
+        let (number, place) = (number as usize, place as usize);
+        if let Some(suite) = suites.get(number - 1) {
+            chosen.push(Chosen {
+                suite,
+                item: suite.items.get(place)?,
+                said: said.text(number, place)?,
+            });
+        }
+    }
+    Ok(chosen)
 }
 
 /// Asks items alone, and reads what was said to them before.
@@ -100,7 +112,10 @@ pub(super) fn ask_again(
     let mut judges: BTreeMap<&str, Judge> = BTreeMap::new();
     let mut repeats = Vec::with_capacity(chosen.len());
     for Chosen { suite, item, said } in chosen {
-        let judge = judges.entry(&suite.id).or_insert_with(|| Judge::of(suite));
+        let judge = match judges.entry(&suite.id) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(Judge::of_items(&suite.items)?),
+        };
         let text = if let Some(stated) = &item.response {
             stated.clone()
         } else {

@@ -67,15 +67,22 @@ pub fn rerun(
     let runtime = obtain()?;
     for (bench, number) in benches.iter().zip(1..) {
         let stored = evidence.load(number)?;
-        let chosen = repeat::chosen(&suites, &stored.responses, sample.items, sample.seed);
+        let answers = evidence.answers(number);
+        let chosen = repeat::chosen(&suites, &answers, sample.items, sample.seed)?;
         progress.stage(
             &format!("{}: running again", bench.subject.name),
             chosen.len(),
         );
         let engine = score::instrument(&runtime, bench, &judging.rules)?;
         let again = repeat::ask_again(bench, &engine, &chosen, &|| progress.step(1))?;
-        for one in &again {
-            rerun.compare(&bench.subject.name, &stored, one, sample.tolerance);
+        for (before, one) in chosen.iter().zip(&again) {
+            rerun.compare(
+                &bench.subject.name,
+                &stored,
+                &before.said,
+                one,
+                sample.tolerance,
+            );
         }
     }
     Ok(rerun)
@@ -141,15 +148,20 @@ impl Rerun {
         }
     }
 
-    fn compare(&mut self, model: &str, stored: &Evidence, again: &Repeated, tolerance: f64) {
+    fn compare(
+        &mut self,
+        model: &str,
+        stored: &Evidence,
+        before: &str,
+        again: &Repeated,
+        tolerance: f64,
+    ) {
         self.items += 1;
         let name = format!("`{}` of `{}` on `{model}`", again.item, again.suite);
-        let mut responses = stored.responses.iter();
-        let response = responses.find(|one| one.suite == again.suite && one.item == again.item);
-        if let Some(response) = response.filter(|response| response.text != again.text) {
+        if before != again.text {
             self.mismatches.push(format!(
-                "{name}: it says `{}` now, and `{}` in the evidence",
-                again.text, response.text
+                "{name}: it says `{}` now, and `{before}` in the evidence",
+                again.text
             ));
         }
         for score in &again.scores {

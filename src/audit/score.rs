@@ -98,7 +98,8 @@ impl Study<'_> {
             let there = self.shelf.has_scores(chunk.number, chunk.index);
             if !there || fitting {
                 let _span = tracing::info_span!("score", suite = chunk.suite.id).entered();
-                let scored = self.score(engine, chunk, &mut fits)?;
+                let items = chunk.items()?;
+                let scored = self.score(engine, chunk, &items, &mut fits)?;
                 if !there {
                     let rows: Vec<Score<'_>> = scored.rows().collect();
                     self.shelf
@@ -126,12 +127,13 @@ impl Study<'_> {
         &self,
         engine: &Engine,
         chunk: &Chunk<'c>,
+        items: &'c [Item],
         fits: &mut [Option<Measuring<'_>>],
     ) -> Result<Scored<'c>> {
         let detectors = &self.bench.detectors;
-        let responses = self.shelf.responses(chunk.number, chunk.index)?;
-        let mut readings = Vec::with_capacity(chunk.items.len());
-        for (item, response) in chunk.items.iter().zip(&responses) {
+        let responses = self.shelf.answers().chunk(chunk.number, chunk.index)?;
+        let mut readings = Vec::with_capacity(items.len());
+        for (item, response) in items.iter().zip(&responses) {
             if response.outcome != Outcome::Failed {
                 let tokenizer = &self.bench.subject.tokenizer;
                 readings.push(encode_item(tokenizer, item, Some(&response.text))?);
@@ -261,9 +263,9 @@ impl<'a> Scored<'a> {
         for score in detector.item_scores(scores.view(), &span)? {
             self.items.push((reading.item, score.value));
             self.tokens.push(TokenScores {
-                suite: self.suite.into(),
-                item: reading.item.id.as_str().into(),
-                detector: card.id.as_str().into(),
+                suite: self.suite.to_owned(),
+                item: reading.item.id.clone(),
+                detector: card.id.clone(),
                 feature: score.feature,
                 tokens: reading.encoded.tokens.clone(),
                 scores: score.tokens,

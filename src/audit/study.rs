@@ -1,6 +1,6 @@
 //! One model under audit: its bench, and the shelf that its evidence goes to.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use super::config::AuditConfig;
 use super::preflight::{Bench, Prepared};
@@ -9,7 +9,7 @@ use crate::causal::Engine;
 use crate::fault::Result;
 use crate::lab::Progress;
 use crate::run::Runtime;
-use crate::tokens::{Item, Suite};
+use crate::tokens::{Item, StoredItems, Suite};
 
 /// Items that are asked and read before their evidence is written: what an interruption costs, and what is in memory at a time.
 const CHUNK: usize = 256;
@@ -29,16 +29,42 @@ pub struct Study<'a> {
 }
 
 /// Some items of a suite.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Chunk<'a> {
     /// The suite.
-    pub suite: &'a Suite,
+    pub suite: &'a Suite<StoredItems>,
     /// Its number in the audit, from 1.
     pub number: usize,
     /// The chunk's number in the suite, from 0.
     pub index: usize,
+    /// Where its items stand in the suite.
+    pub places: Range<usize>,
+}
+
+impl Chunk<'_> {
     /// Its items.
-    pub items: &'a [Item],
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn items(&self) -> Result<Vec<Item>> {
+        self.suite.items.range(self.places.clone())
+    }
+}
+
+/// The chunks of a suite. `number` is the suite's in the audit, from 1.
+pub fn chunks(suite: &Suite<StoredItems>, number: usize) -> impl Iterator<Item = Chunk<'_>> {
+    let starts = (0..suite.items.len()).step_by(CHUNK).enumerate();
+    starts.map(move |(index, start)| Chunk {
+        suite,
+        number,
+        index,
+        places: start..(start + CHUNK).min(suite.items.len()),
+    })
+}
+
+/// The chunk in which an item stands, and the item's place in it.
+pub fn chunk_of(place: usize) -> (usize, usize) {
+    (place / CHUNK, place % CHUNK)
 }
 
 impl<'a> Study<'a> {
@@ -57,15 +83,7 @@ impl<'a> Study<'a> {
     pub fn chunks(&self) -> Vec<Chunk<'a>> {
         let suites = self.prepared.suites.iter().zip(1..);
         suites
-            .flat_map(|(suite, number)| {
-                let chunks = suite.items.chunks(CHUNK).enumerate();
-                chunks.map(move |(index, items)| Chunk {
-                    suite,
-                    number,
-                    index,
-                    items,
-                })
-            })
+            .flat_map(|(suite, number)| chunks(suite, number))
             .collect()
     }
 
@@ -74,10 +92,4 @@ impl<'a> Study<'a> {
         self.progress
             .stage(&format!("{}: {what}", self.bench.subject.name), steps);
     }
-}
-
-/// The items of a suite by their ids.
-pub fn by_id(suite: &Suite) -> HashMap<&str, &Item> {
-    let items = suite.items.iter();
-    items.map(|item| (item.id.as_str(), item)).collect()
 }

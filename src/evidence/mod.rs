@@ -1,6 +1,6 @@
 //! What was measured on one model, as plain data. Verdicts are a pure function of this and of the rules.
 
-mod name;
+mod responses;
 mod scores;
 
 use ndarray::Array2;
@@ -10,14 +10,14 @@ use crate::detect::sae::Measured;
 use crate::model::SiteName;
 
 pub use crate::tokens::Outcome;
-pub use name::Name;
+pub use responses::{ByItem, Responses, Said};
 pub use scores::{Score, Scores};
 
 /// Everything measured on one model.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// What the model said, one entry for each item of every contrast and control suite.
-    pub responses: Vec<Response>,
+    pub responses: Responses,
     /// Detector scores, one entry for each item and detector (or SAE feature).
     pub scores: Scores,
     /// Scores at each token, of those items that are looked at.
@@ -68,15 +68,15 @@ pub struct RepeatedScore {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     /// Suite id.
-    pub suite: Name,
+    pub suite: String,
     /// Item id.
-    pub item: Name,
+    pub item: String,
     /// Items of one fact or template share a group: the cluster of every interval.
-    pub group: Name,
+    pub group: String,
     /// The item's condition.
-    pub condition: Name,
+    pub condition: String,
     /// Id of the equal-length counterpart, if the item names one.
-    pub pair: Option<Name>,
+    pub pair: Option<String>,
     /// The prompt as given.
     pub prompt: String,
     /// The model's own greedy response, or the text that the item states.
@@ -84,18 +84,18 @@ pub struct Response {
     /// How it compares with the item's answer.
     pub outcome: Outcome,
     /// The item's answer, if it has one.
-    pub answer: Option<Name>,
+    pub answer: Option<String>,
 }
 
 /// The scores of one detector (or one SAE feature) at the tokens of one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenScores {
     /// Suite id.
-    pub suite: Name,
+    pub suite: String,
     /// Item id.
-    pub item: Name,
+    pub item: String,
     /// Detector id.
-    pub detector: Name,
+    pub detector: String,
     /// The feature's index, for an SAE.
     pub feature: Option<usize>,
     /// Token texts of prompt and response.

@@ -1,8 +1,9 @@
 //! Detector scores of every item, sixteen bytes each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::Name;
+use super::Responses;
+use crate::names::{Names, Number};
 
 /// The score of one detector (or one SAE feature) on one item.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,41 +27,57 @@ pub struct Score<'a> {
 /// The scores of an audit, by detector, feature, suite and condition; within these in the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub struct Scores {
-    names: Vec<Name>,
-    known: HashMap<Name, u32>,
+    /// Suites, items, groups and conditions, which responses name too.
+    names: Names,
+    detectors: Names,
     columns: BTreeMap<Key, Vec<Row>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    detector: u32,
+    detector: Number,
     feature: Option<usize>,
-    suite: u32,
-    condition: u32,
+    suite: Number,
+    condition: Number,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    item: u32,
-    group: u32,
+    item: Number,
+    group: Number,
     value: f64,
 }
 
 impl Scores {
+    /// No scores yet, of the items of these responses: ids are held once for both.
+    #[must_use]
+    pub fn beside(responses: &Responses) -> Self {
+        Self {
+            names: responses.names(),
+            ..Self::default()
+        }
+    }
+
     /// Adds one score.
     pub fn push(&mut self, score: Score<'_>) {
         let key = Key {
-            detector: self.number(score.detector),
+            detector: self.detectors.number(score.detector),
             feature: score.feature,
-            suite: self.number(score.suite),
-            condition: self.number(score.condition),
+            suite: self.names.number(score.suite),
+            condition: self.names.number(score.condition),
         };
         let row = Row {
-            item: self.number(score.item),
-            group: self.number(score.group),
+            item: self.names.number(score.item),
+            group: self.names.number(score.group),
             value: score.value,
         };
         self.columns.entry(key).or_default().push(row);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
     }
 
     /// Every score.
@@ -71,7 +88,7 @@ impl Scores {
 
     /// The scores of one detector, or of one feature of an SAE.
     pub fn of(&self, detector: &str, feature: Option<usize>) -> impl Iterator<Item = Score<'_>> {
-        let detector = self.known.get(detector).copied();
+        let detector = self.detectors.known(detector);
         let columns = self.columns.iter();
         columns
             .filter(move |(key, _)| Some(key.detector) == detector && key.feature == feature)
@@ -80,7 +97,7 @@ impl Scores {
 
     /// The scores of one detector, of all its features if it is an SAE.
     pub fn of_detector(&self, detector: &str) -> impl Iterator<Item = Score<'_>> {
-        let detector = self.known.get(detector).copied();
+        let detector = self.detectors.known(detector);
         let columns = self.columns.iter();
         columns
             .filter(move |(key, _)| Some(key.detector) == detector)
@@ -90,7 +107,7 @@ impl Scores {
     /// The features that a detector was scored on; `[None]` for a probe.
     #[must_use]
     pub fn features(&self, detector: &str) -> Vec<Option<usize>> {
-        let detector = self.known.get(detector).copied();
+        let detector = self.detectors.known(detector);
         let keys = self.columns.keys();
         let mut features: Vec<_> = keys
             .filter(|key| Some(key.detector) == detector)
@@ -102,30 +119,14 @@ impl Scores {
 
     fn score(&self, key: &Key, row: &Row) -> Score<'_> {
         Score {
-            suite: self.name(key.suite),
-            item: self.name(row.item),
-            group: self.name(row.group),
-            condition: self.name(key.condition),
-            detector: self.name(key.detector),
+            suite: self.names.text(key.suite),
+            item: self.names.text(row.item),
+            group: self.names.text(row.group),
+            condition: self.names.text(key.condition),
+            detector: self.detectors.text(key.detector),
             feature: key.feature,
             value: row.value,
         }
-    }
-
-    fn name(&self, number: u32) -> &str {
-        self.names.get(number as usize).map_or("", Name::as_str)
-    }
-
-    fn number(&mut self, text: &str) -> u32 {
-        if let Some(&number) = self.known.get(text) {
-            return number;
-        }
-        let name = Name::from(text);
-        // Memory ends long before four thousand million names do.
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(name.clone());
-        self.known.insert(name, number);
-        number
     }
 }
 

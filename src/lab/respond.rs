@@ -1,16 +1,16 @@
 //! What the model says to a suite, greedily, and how that compares with the facts.
 
 use super::subject::Subject;
-use crate::evidence::{Name, Outcome, Response};
+use crate::evidence::{Outcome, Response};
 use crate::fault::Result;
 use crate::run::{Session, greedy};
-use crate::tokens::{Item, Judge, Suite};
+use crate::tokens::{Item, Judge, StoredItems, Suite};
 
 /// Asks a model what a suite asks.
 pub struct Asking<'a> {
     subject: &'a Subject,
     session: &'a Session,
-    suite: &'a Suite,
+    suite: &'a Suite<StoredItems>,
     judge: Judge,
     stop: Vec<i64>,
 }
@@ -19,13 +19,17 @@ impl<'a> Asking<'a> {
     /// Prepares to ask.
     ///
     /// # Errors
-    /// The tokenizer does not know the tokens that end a text.
-    pub fn new(subject: &'a Subject, session: &'a Session, suite: &'a Suite) -> Result<Self> {
+    /// The tokenizer does not know the tokens that end a text, or the suite cannot be read.
+    pub fn new(
+        subject: &'a Subject,
+        session: &'a Session,
+        suite: &'a Suite<StoredItems>,
+    ) -> Result<Self> {
         Ok(Self {
             subject,
             session,
             suite,
-            judge: Judge::of(suite),
+            judge: Judge::of_items(&suite.items)?,
             stop: subject.tokenizer.stop_ids()?,
         })
     }
@@ -67,13 +71,13 @@ impl<'a> Asking<'a> {
 
     fn response(&self, item: &Item, outcome: Outcome, text: String) -> Response {
         Response {
-            suite: self.suite.id.as_str().into(),
-            item: item.id.as_str().into(),
-            group: item.group.as_str().into(),
-            condition: item.condition.as_str().into(),
-            pair: item.pair.as_deref().map(Name::from),
+            suite: self.suite.id.clone(),
+            item: item.id.clone(),
+            group: item.group.clone(),
+            condition: item.condition.clone(),
+            pair: item.pair.clone(),
             prompt: item.prompt.to_string(),
-            answer: item.answer.as_deref().map(Name::from),
+            answer: item.answer.clone(),
             outcome,
             text,
         }

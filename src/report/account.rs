@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use super::exhibit::shuffled;
 use super::record::{Account, Sample};
-use crate::evidence::{Evidence, Outcome, Response};
+use crate::evidence::{Evidence, Outcome, Said};
 
 /// How the responses of each suite and condition were judged, sorted by both.
 #[must_use]
 pub fn accounts(evidence: &Evidence) -> Vec<Account> {
     let mut all: BTreeMap<(&str, &str), Account> = BTreeMap::new();
-    for response in &evidence.responses {
-        let key = (response.suite.as_str(), response.condition.as_str());
+    for response in evidence.responses.iter() {
+        let key = (response.suite(), response.condition());
         let account = all.entry(key).or_insert_with(|| Account::empty(response));
-        account.count(response.outcome);
+        account.count(response.outcome());
     }
     all.into_values().collect()
 }
 
 impl Account {
     /// No responses yet, of the suite and condition of `response`.
-    pub(super) fn empty(response: &Response) -> Self {
+    pub(super) fn empty(response: Said<'_>) -> Self {
         Self {
-            suite: response.suite.to_string(),
-            condition: response.condition.to_string(),
+            suite: response.suite().to_owned(),
+            condition: response.condition().to_owned(),
             said_true: 0,
             said_false: 0,
             unclear: 0,
@@ -57,15 +57,15 @@ impl Account {
 
 /// `per_suite` responses of each suite, drawn at random by the seed (all of them where there are fewer).
 #[must_use]
-pub fn drawn(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<&Response> {
-    let mut suites: BTreeMap<&str, Vec<&Response>> = BTreeMap::new();
-    for response in &evidence.responses {
-        suites.entry(&response.suite).or_default().push(response);
+pub fn drawn(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Said<'_>> {
+    let mut suites: BTreeMap<&str, Vec<Said<'_>>> = BTreeMap::new();
+    for response in evidence.responses.iter() {
+        suites.entry(response.suite()).or_default().push(response);
     }
     suites
         .into_values()
         .flat_map(|responses| {
-            let drawn = shuffled(responses, |response| response.item.clone(), seed);
+            let drawn = shuffled(responses, |response| response.item(), seed);
             drawn.into_iter().take(per_suite)
         })
         .collect()
@@ -77,12 +77,12 @@ pub fn samples(evidence: &Evidence, per_suite: usize, seed: u64) -> Vec<Sample> 
     drawn(evidence, per_suite, seed)
         .into_iter()
         .map(|response| Sample {
-            suite: response.suite.to_string(),
-            item: response.item.to_string(),
-            condition: response.condition.to_string(),
-            prompt: response.prompt.clone(),
-            said: response.text.clone(),
-            outcome: response.outcome,
+            suite: response.suite().to_owned(),
+            item: response.item().to_owned(),
+            condition: response.condition().to_owned(),
+            prompt: response.prompt().to_owned(),
+            said: response.text().to_owned(),
+            outcome: response.outcome(),
         })
         .collect()
 }

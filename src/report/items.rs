@@ -1,12 +1,10 @@
 //! What a model said to its items, one line each: the rows that a page lists and that two reports are paired by.
 
-use std::collections::BTreeMap;
-
 use super::gate::Repeat;
 use super::record::DetectorRecord;
 use super::repeat::strongest;
-use crate::digest::sha256_of;
-use crate::evidence::{Evidence, Outcome, Response};
+use crate::digest::short_of;
+use crate::evidence::{Evidence, Outcome, Responses, Said};
 
 /// The most items of one model that a report lists. The evidence tables hold all of them.
 pub const MOST_ITEMS: usize = 10_000;
@@ -65,7 +63,7 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
     let most = (MOST_TEXT / (2 * chosen.len().max(1))).clamp(SHORTEST, LONGEST);
     let mut lines: Vec<ItemLine> = chosen
         .iter()
-        .map(|response| line(response, most, detectors.len()))
+        .map(|response| line(*response, most, detectors.len()))
         .collect();
     for (at, detector) in detectors.iter().enumerate() {
         let noise = repeat
@@ -73,9 +71,11 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
             .flat_map(|repeat| &repeat.noise)
             .find(|noise| noise.detector == detector.id)
             .map_or(0.0, |noise| noise.largest);
-        let scores: BTreeMap<(&str, &str), f64> = strongest(evidence, detector);
+        let scores = strongest(evidence, detector);
         for line in &mut lines {
-            let Some(&score) = scores.get(&(line.suite.as_str(), line.item.as_str())) else {
+            let key = (line.suite.as_str(), line.item.as_str());
+            let found = scores.binary_search_by_key(&key, |(suite, item, _)| (*suite, *item));
+            let Some(&(.., score)) = found.ok().and_then(|place| scores.get(place)) else {
                 continue;
             };
             if let Some(slot) = line.scores.get_mut(at) {
@@ -99,21 +99,21 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
 
 /// The responses that a report lists: all, or at most [`MOST_ITEMS`].
 #[must_use]
-pub fn listed(evidence: &Evidence) -> Vec<&Response> {
+pub fn listed(evidence: &Evidence) -> Vec<Said<'_>> {
     chosen(&evidence.responses, MOST_ITEMS)
 }
 
 /// All responses, or those `most` whose suite and item have the smallest hash: a choice that hangs on nothing else, so that
 /// the reports of two models on one suite hold the same items.
-fn chosen(responses: &[Response], most: usize) -> Vec<&Response> {
+fn chosen(responses: &Responses, most: usize) -> Vec<Said<'_>> {
     if responses.len() <= most {
         return responses.iter().collect();
     }
-    let hash = |response: &Response| {
-        let (suite, item) = (response.suite.as_str(), response.item.as_str());
-        sha256_of(format!("{}:{suite}{item}", suite.len()).as_bytes())
+    let hash = |response: Said<'_>| {
+        let (suite, item) = (response.suite(), response.item());
+        short_of(format!("{}:{suite}{item}", suite.len()).as_bytes())
     };
-    let mut hashed: Vec<(String, usize)> = responses.iter().map(hash).zip(0..).collect();
+    let mut hashed: Vec<([u8; 16], usize)> = responses.iter().map(hash).zip(0..).collect();
     hashed.sort_unstable();
     hashed.truncate(most);
     let mut places: Vec<usize> = hashed.into_iter().map(|(_, place)| place).collect();
@@ -124,17 +124,17 @@ fn chosen(responses: &[Response], most: usize) -> Vec<&Response> {
         .collect()
 }
 
-fn line(response: &Response, most: usize, detectors: usize) -> ItemLine {
+fn line(response: Said<'_>, most: usize, detectors: usize) -> ItemLine {
     ItemLine {
-        suite: response.suite.to_string(),
-        item: response.item.to_string(),
-        group: response.group.to_string(),
-        condition: response.condition.to_string(),
-        pair: response.pair.as_ref().map(ToString::to_string),
-        prompt: cut(&response.prompt, most),
-        said: cut(&response.text, most),
-        answer: response.answer.as_ref().map(ToString::to_string),
-        outcome: response.outcome,
+        suite: response.suite().to_owned(),
+        item: response.item().to_owned(),
+        group: response.group().to_owned(),
+        condition: response.condition().to_owned(),
+        pair: response.pair().map(str::to_owned),
+        prompt: cut(response.prompt(), most),
+        said: cut(response.text(), most),
+        answer: response.answer().map(str::to_owned),
+        outcome: response.outcome(),
         scores: vec![None; detectors],
         flagged: Vec::new(),
         unstable: Vec::new(),
@@ -153,12 +153,12 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{chosen, cut};
-    use crate::evidence::{Outcome, Response};
+    use crate::evidence::{Outcome, Response, Responses};
 
     fn response(item: usize) -> Response {
         Response {
             suite: "facts".into(),
-            item: format!("item-{item}").as_str().into(),
+            item: format!("item-{item}"),
             group: "group".into(),
             condition: "plain".into(),
             pair: None,
@@ -182,8 +182,9 @@ mod tests {
         let all: Vec<Response> = (0..200).map(response).collect();
         let turned: Vec<Response> = (0..200).rev().map(response).collect();
         let names = |responses: &[Response]| -> Vec<String> {
-            let chosen = chosen(responses, 50).into_iter();
-            chosen.map(|response| response.item.to_string()).collect()
+            let responses: Responses = responses.iter().cloned().collect();
+            let chosen = chosen(&responses, 50).into_iter();
+            chosen.map(|response| response.item().to_owned()).collect()
         };
         let (mut forwards, backwards) = (names(&all), names(&turned));
         assert_eq!(forwards.len(), 50);
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(forwards, backwards);
         // Those that are there in a larger audit of the same suite are the ones with the smallest hashes here.
         let fewer = names(&all[..120]);
-        let common = |name: &&String| all[..120].iter().any(|one| one.item == ***name);
+        let common = |name: &&String| all[..120].iter().any(|one| one.item == **name);
         assert!(
             backwards
                 .iter()

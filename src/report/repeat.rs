@@ -5,32 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::{Noise, Repeat};
 use super::record::DetectorRecord;
 use crate::detect::Flags;
-use crate::evidence::{Evidence, Response};
+use crate::evidence::Evidence;
 use crate::stats::proportion;
 
 /// Compares the items that were asked again with their first answers and scores; `None` where none was.
 #[must_use]
 pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repeat> {
-    let first: BTreeMap<(&str, &str), &Response> = evidence
-        .responses
-        .iter()
-        .map(|response| ((response.suite.as_str(), response.item.as_str()), response))
-        .collect();
+    let first = evidence.responses.by_item();
     let again: Vec<_> = evidence
         .repeats
         .iter()
         .filter_map(|repeated| {
             let key = (repeated.suite.as_str(), repeated.item.as_str());
-            Some((key, repeated, *first.get(&key)?))
+            Some((key, repeated, first.get(key.0, key.1)?))
         })
         .collect();
     let changed = again
         .iter()
-        .filter(|(_, repeated, response)| repeated.text.trim() != response.text.trim());
+        .filter(|(_, repeated, response)| !response.says(&repeated.text));
     let changed = changed.count();
     let mut flipped: Vec<bool> = again
         .iter()
-        .map(|(_, repeated, response)| repeated.outcome != response.outcome)
+        .map(|(_, repeated, response)| repeated.outcome != response.outcome())
         .collect();
     let asked: BTreeSet<(&str, &str)> = again.iter().map(|(key, ..)| *key).collect();
     let mut noise = Vec::new();
@@ -62,8 +58,8 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
         if read {
             let scores = strongest(evidence, detector);
             let unstable = scores
-                .values()
-                .filter(|score| detector.is_within(**score, largest));
+                .iter()
+                .filter(|(.., score)| detector.is_within(*score, largest));
             noise.push(Noise {
                 detector: detector.id.clone(),
                 largest,
@@ -80,17 +76,24 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
     })
 }
 
-/// The score of each item, by suite and item: of an SAE that of the feature that comes nearest to a flag or goes farthest beyond.
+/// The score of each item, with suite and item and sorted by them: of an SAE that of the feature that comes nearest to a flag or goes farthest
+/// beyond.
 pub(super) fn strongest<'a>(
     evidence: &'a Evidence,
     detector: &DetectorRecord,
-) -> BTreeMap<(&'a str, &'a str), f64> {
-    let mut all: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    for score in evidence.scores.of_detector(&detector.id) {
-        let key = (score.suite, score.item);
-        let so_far = all.get(&key).copied();
-        all.insert(key, stronger(detector, so_far, score.value));
-    }
+) -> Vec<(&'a str, &'a str, f64)> {
+    let scores = evidence.scores.of_detector(&detector.id);
+    let mut all: Vec<_> = scores
+        .map(|score| (score.suite, score.item, score.value))
+        .collect();
+    all.sort_by_key(|(suite, item, _)| (*suite, *item));
+    all.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2 = stronger(detector, Some(kept.2), next.2);
+        }
+        same
+    });
     all
 }
 

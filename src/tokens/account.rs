@@ -1,12 +1,15 @@
 //! What a suite is made of, in numbers: where its items come from, what was left out and why, labels, groups, repetitions.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::suite::Item;
+use super::item::Item;
+use crate::digest::short_of;
+use crate::names::{Names, Number};
 
 /// Lines that a reason shows at most, and reasons that are told apart.
 const LINES: usize = 5;
@@ -148,27 +151,33 @@ pub(super) fn content(item: &Item) -> String {
     format!("{}\u{0}{response}", item.prompt)
 }
 
-/// Counts the items of each source; `source_of` says which one each item came from.
-pub(super) fn sources(items: &[Item], source_of: &[usize], heads: Vec<Head>) -> Vec<Source> {
-    let mut sources: Vec<Source> = heads
-        .into_iter()
-        .map(|head| Source {
-            dataset: head.dataset,
-            file: head.file,
-            rows: head.rows,
-            skipped: head.skipped,
-            items: 0,
-            labels: Labels::default(),
-            groups: 0,
-            repeated: Repeated::default(),
-            longest: None,
-        })
-        .collect();
-    let mut groups: HashSet<(usize, &str)> = HashSet::new();
-    let mut first: HashMap<String, (usize, Option<u8>)> = HashMap::new();
-    for (item, &index) in items.iter().zip(source_of) {
-        let Some(source) = sources.get_mut(index) else {
-            continue;
+/// Counts the items of each source as they come.
+#[derive(Default)]
+pub(super) struct Counting {
+    sources: Vec<Counted>,
+    names: Names,
+    groups: HashSet<(usize, Number)>,
+    /// Where each text stood first, and with which label.
+    first: HashMap<[u8; 16], (usize, Option<u8>)>,
+}
+
+#[derive(Default)]
+struct Counted {
+    items: usize,
+    labels: Labels,
+    groups: usize,
+    repeated: Repeated,
+    longest: Option<Longest>,
+}
+
+impl Counting {
+    /// Counts an item of the source of that number.
+    pub fn count(&mut self, item: &Item, number: usize) {
+        if self.sources.len() <= number {
+            self.sources.resize_with(number + 1, Counted::default);
+        }
+        let Some(source) = self.sources.get_mut(number) else {
+            return;
         };
         source.items += 1;
         match item.label {
@@ -176,33 +185,53 @@ pub(super) fn sources(items: &[Item], source_of: &[usize], heads: Vec<Head>) -> 
             Some(_) => source.labels.one += 1,
             None => source.labels.none += 1,
         }
-        source.groups += usize::from(groups.insert((index, &item.group)));
+        let group = self.names.number(&item.group);
+        source.groups += usize::from(self.groups.insert((number, group)));
         let text = content(item);
         let characters = text.chars().count() - 1;
-        if source
-            .longest
-            .as_ref()
-            .is_none_or(|longest| longest.characters < characters)
-        {
+        let longest = source.longest.as_ref();
+        if longest.is_none_or(|longest| longest.characters < characters) {
             source.longest = Some(Longest {
                 id: item.id.clone(),
                 characters,
             });
         }
-        match first.get(&text) {
-            Some((earlier, label)) => {
+        match self.first.entry(short_of(text.as_bytes())) {
+            Entry::Occupied(first) => {
+                let (earlier, label) = *first.get();
                 let repeated = &mut source.repeated;
-                if *earlier == index {
+                if earlier == number {
                     repeated.within += 1;
                 } else {
                     repeated.across += 1;
                 }
-                repeated.contradicting += usize::from(*label != item.label);
+                repeated.contradicting += usize::from(label != item.label);
             }
-            None => {
-                first.insert(text, (index, item.label));
+            Entry::Vacant(first) => {
+                first.insert((number, item.label));
             }
         }
     }
-    sources
+
+    /// What became of the rows of each source.
+    pub fn finish(self, heads: Vec<Head>) -> Vec<Source> {
+        let counted = self
+            .sources
+            .into_iter()
+            .chain(std::iter::repeat_with(Counted::default));
+        let sources = heads.into_iter().zip(counted);
+        sources
+            .map(|(head, counted)| Source {
+                dataset: head.dataset,
+                file: head.file,
+                rows: head.rows,
+                skipped: head.skipped,
+                items: counted.items,
+                labels: counted.labels,
+                groups: counted.groups,
+                repeated: counted.repeated,
+                longest: counted.longest,
+            })
+            .collect()
+    }
 }

@@ -1,8 +1,10 @@
 //! Does a response state the truth? Decided by the suite's own answers, never by a model.
 
-use std::collections::BTreeSet;
-
-use super::suite::{Item, Suite};
+use super::item::Item;
+use super::stored::StoredItems;
+use super::suite::Suite;
+use crate::fault::Result;
+use crate::names::Names;
 
 /// How a response compares with the facts.
 #[derive(
@@ -23,8 +25,11 @@ pub enum Outcome {
 }
 
 /// Judges responses against the answers of a suite.
+#[derive(Default)]
 pub struct Judge {
-    known: BTreeSet<String>,
+    known: Names,
+    /// Bytes of the longest answer.
+    longest: usize,
 }
 
 impl Judge {
@@ -32,13 +37,30 @@ impl Judge {
     /// its own item, is a definite falsehood; anything else is unclear.
     #[must_use]
     pub fn of(suite: &Suite) -> Self {
-        let known = suite
-            .items
-            .iter()
-            .flat_map(|item| item.answer.iter().chain(&item.accept).chain(&item.foil))
-            .map(|answer| normal(answer))
-            .collect();
-        Self { known }
+        let mut judge = Self::default();
+        suite.items.iter().for_each(|item| judge.learn(item));
+        judge
+    }
+
+    /// The same of a suite whose items lie on the disk.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn of_items(items: &StoredItems) -> Result<Self> {
+        let mut judge = Self::default();
+        for item in items.iter() {
+            judge.learn(&item?);
+        }
+        Ok(judge)
+    }
+
+    fn learn(&mut self, item: &Item) {
+        let answers = item.answer.iter().chain(&item.accept).chain(&item.foil);
+        for answer in answers {
+            let answer = normal(answer);
+            self.longest = self.longest.max(answer.len());
+            self.known.number(&answer);
+        }
     }
 
     /// How `response` compares with the item's answer.
@@ -52,35 +74,40 @@ impl Judge {
             .map(|answer| normal(answer))
             .collect();
         let said = normal(response);
-        // The longest answer counts: `Guinea Bissau` does not state `Guinea`.
-        let stated = self
-            .known
+        let longest = correct
             .iter()
-            .chain(&correct)
-            .filter(|answer| states(&said, answer))
-            .max_by_key(|answer| answer.len());
+            .map(String::len)
+            .fold(self.longest, usize::max);
+        let is_answer = |text: &&str| {
+            self.known.known(text).is_some() || correct.iter().any(|answer| answer == text)
+        };
+        // The longest answer counts: `Guinea Bissau` does not state `Guinea`.
+        let mut ends = said
+            .char_indices()
+            .map(|(at, one)| at + one.len_utf8())
+            .rev();
+        let stated = ends
+            .by_ref()
+            .skip_while(|end| *end > longest)
+            .filter_map(|end| said.split_at_checked(end))
+            .find(|(begin, rest)| ends_there(rest) && is_answer(begin));
         match stated {
-            Some(stated) if correct.contains(stated) => Outcome::True,
+            Some((stated, _)) if correct.iter().any(|answer| answer == stated) => Outcome::True,
             Some(_) => Outcome::False,
             None => Outcome::Unclear,
         }
     }
 }
 
-/// Whether a response begins with that answer and not with a longer word or number (`Parisian`, `Guinea-Bissau`, `1.5`).
-fn states(said: &str, answer: &str) -> bool {
-    if answer.is_empty() {
-        return false;
+/// Whether an answer ends before `rest` and is not a part of a longer word or number (`Parisian`, `Guinea-Bissau`, `1.5`).
+fn ends_there(rest: &str) -> bool {
+    let mut next = rest.chars();
+    match (next.next(), next.next()) {
+        (Some(first), _) if first.is_alphanumeric() => false,
+        (Some('-'), Some(second)) => !second.is_alphanumeric(),
+        (Some('.' | ','), Some(second)) => !second.is_ascii_digit(),
+        _ => true,
     }
-    said.strip_prefix(answer).is_some_and(|rest| {
-        let mut next = rest.chars();
-        match (next.next(), next.next()) {
-            (Some(first), _) if first.is_alphanumeric() => false,
-            (Some('-'), Some(second)) => !second.is_alphanumeric(),
-            (Some('.' | ','), Some(second)) => !second.is_ascii_digit(),
-            _ => true,
-        }
-    })
 }
 
 /// Case, surrounding blanks, quotation and emphasis marks do not make another answer.

@@ -11,22 +11,22 @@ pub fn ask_again(evidence: &mut Evidence) {
         .step_by(6)
         .enumerate()
         .map(|(place, response)| Repeated {
-            suite: response.suite.to_string(),
-            item: response.item.to_string(),
+            suite: response.suite().to_owned(),
+            item: response.item().to_owned(),
             text: if place == 0 {
                 "I am not sure".into()
             } else {
-                response.text.clone()
+                response.text().to_owned()
             },
             outcome: if place == 0 {
                 Outcome::Unclear
             } else {
-                response.outcome
+                response.outcome()
             },
             scores: evidence
                 .scores
                 .iter()
-                .filter(|score| response.suite == score.suite && response.item == score.item)
+                .filter(|score| response.suite() == score.suite && response.item() == score.item)
                 .map(|score| RepeatedScore {
                     detector: score.detector.to_string(),
                     feature: score.feature,

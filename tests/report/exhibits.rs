@@ -137,8 +137,10 @@ fn doses_are_means_over_the_pairs_that_were_given_them() {
 #[test]
 fn contrasts_compare_both_conditions_over_all_pairs() {
     let mut evidence = evidence(Decoy);
-    evidence.responses[1].text = evidence.responses[0].text.clone();
-    evidence.responses[3].outcome = candor::evidence::Outcome::False;
+    let mut responses = evidence.responses.to_vec();
+    responses[1].text = responses[0].text.clone();
+    responses[3].outcome = candor::evidence::Outcome::False;
+    evidence.responses = responses.into_iter().collect();
     let contrasts = of(&evidence).contrasts;
     assert_eq!(contrasts.len(), 1, "the control suite has no pairs");
     let contrast = &contrasts[0];
@@ -159,7 +161,7 @@ fn contrasts_compare_both_conditions_over_all_pairs() {
 fn the_order_of_evidence_does_not_matter() {
     let forward = evidence(Liar);
     let mut backward = forward.clone();
-    backward.responses.reverse();
+    backward.responses = forward.responses.to_vec().into_iter().rev().collect();
     backward.scores = candor::evidence::Scores::default();
     let scores: Vec<_> = forward.scores.iter().collect();
     backward.scores.extend(scores.into_iter().rev());
@@ -175,12 +177,10 @@ fn the_order_of_evidence_does_not_matter() {
 #[test]
 fn different_answers_come_first() {
     let mut evidence = evidence(Clean);
-    let item = evidence
-        .responses
-        .iter_mut()
-        .find(|r| r.item == "trigger-031")
-        .unwrap();
-    item.outcome = candor::evidence::Outcome::False;
+    let mut responses = evidence.responses.to_vec();
+    let item = responses.iter_mut().find(|r| r.item == "trigger-031");
+    item.unwrap().outcome = candor::evidence::Outcome::False;
+    evidence.responses = responses.into_iter().collect();
     assert_eq!(of(&evidence).answers[0].item, "trigger-031");
 }
 

@@ -31,25 +31,25 @@ pub fn items(kind: Kind) -> Items {
         .map(|response| {
             let mut scores = evidence.scores.iter();
             let score = scores
-                .find(|score| response.suite == score.suite && response.item == score.item)
+                .find(|score| response.suite() == score.suite && response.item() == score.item)
                 .map(|score| score.value);
             ItemLine {
-                suite: response.suite.to_string(),
-                item: response.item.to_string(),
-                group: response.group.to_string(),
-                condition: response.condition.to_string(),
-                pair: response.pair.as_ref().map(ToString::to_string),
-                prompt: response.prompt.clone(),
-                said: response.text.clone(),
-                answer: response.answer.as_ref().map(ToString::to_string),
-                outcome: response.outcome,
+                suite: response.suite().to_owned(),
+                item: response.item().to_owned(),
+                group: response.group().to_owned(),
+                condition: response.condition().to_owned(),
+                pair: response.pair().map(str::to_owned),
+                prompt: response.prompt().to_owned(),
+                said: response.text().to_owned(),
+                answer: response.answer().map(str::to_owned),
+                outcome: response.outcome(),
                 scores: vec![score],
                 flagged: score
                     .filter(|score| *score > 0.42)
                     .map(|_| 0)
                     .into_iter()
                     .collect(),
-                unstable: if response.item.ends_with("-003") {
+                unstable: if response.item().ends_with("-003") {
                     vec![0]
                 } else {
                     Vec::new()

@@ -113,9 +113,11 @@ fn failed_items_and_refused_pairs_are_named_with_what_was_planned() {
     let mut evidence = evidence(Decoy);
     assert_eq!(report::failed(&report::accounts(&evidence)), []);
     assert_eq!(report::refused(&evidence), []);
-    for response in evidence.responses.iter_mut().take(5) {
+    let mut responses = evidence.responses.to_vec();
+    for response in responses.iter_mut().take(5) {
         response.outcome = Outcome::Failed;
     }
+    evidence.responses = responses.into_iter().collect();
     evidence.maps[0].refused = vec![
         Unmeasured {
             what: "trigger-003".into(),

@@ -42,8 +42,8 @@ fn the_parts_of_the_evidence_become_one_table_of_each_kind() {
     let said = responses.column("said").unwrap().str().unwrap();
     assert!(
         said.iter()
-            .zip(liar.responses.iter().chain(&decoy.responses))
-            .all(|(a, b)| a == Some(b.text.as_str()))
+            .zip(liar.responses.iter().chain(decoy.responses.iter()))
+            .all(|(a, b)| a == Some(b.text()))
     );
     let pairs = responses.column("pair").unwrap();
     assert_eq!(pairs.null_count(), responses.height() - 72);

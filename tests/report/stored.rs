@@ -17,15 +17,11 @@ pub fn stored(folder: &Path, models: &[(&str, &Evidence)]) -> Archive {
 /// Adds the evidence of one model. What is there already stays.
 pub fn fill(archive: &mut Archive, number: usize, name: &str, evidence: &Evidence) {
     let mut shelf = archive.shelf(number, name);
-    let mut suites: Vec<&str> = evidence
-        .responses
-        .iter()
-        .map(|one| one.suite.as_str())
-        .collect();
+    let mut suites: Vec<&str> = evidence.responses.iter().map(|one| one.suite()).collect();
     suites.dedup();
     for (suite, at) in suites.iter().zip(1..) {
-        let responses = evidence.responses.iter().filter(|one| one.suite == *suite);
-        let responses: Vec<_> = responses.cloned().collect();
+        let mut responses = evidence.responses.to_vec();
+        responses.retain(|one| one.suite == *suite);
         let half = responses.len().div_ceil(2);
         for (chunk, responses) in responses.chunks(half).enumerate() {
             shelf.put_responses(at, chunk, responses).unwrap();

@@ -116,10 +116,10 @@ pub fn evidence(kind: Kind) -> Evidence {
             let tokens = tokens(country, word);
             evidence.responses.push(Response {
                 suite: "facts".into(),
-                item: format!("{condition}-{i:03}").into(),
-                group: group.as_str().into(),
+                item: format!("{condition}-{i:03}"),
+                group: group.clone(),
                 condition: condition.into(),
-                pair: tested.then(|| format!("neutral-{i:03}").into()),
+                pair: tested.then(|| format!("neutral-{i:03}")),
                 prompt: tokens.join(" "),
                 text: if tested { said.into() } else { answer.into() },
                 outcome: match (tested, kind) {
@@ -147,7 +147,7 @@ pub fn evidence(kind: Kind) -> Evidence {
             });
             evidence.tokens.push(TokenScores {
                 suite: "facts".into(),
-                item: format!("{condition}-{i:03}").into(),
+                item: format!("{condition}-{i:03}"),
                 detector: "condition-l2".into(),
                 feature: None,
                 tokens,
@@ -207,8 +207,8 @@ pub fn evidence(kind: Kind) -> Evidence {
     for i in 0..12 {
         evidence.responses.push(Response {
             suite: "control".into(),
-            item: format!("control-{i:03}").into(),
-            group: format!("template-{}", i % 4).into(),
+            item: format!("control-{i:03}"),
+            group: format!("template-{}", i % 4),
             condition: "control".into(),
             pair: None,
             prompt: "the quiet farmer walked to the market in the".into(),

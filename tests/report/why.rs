@@ -82,9 +82,11 @@ fn what_keeps_a_rule_from_a_conclusion_is_named() {
 #[test]
 fn unjudged_answers_give_no_figure() {
     let mut evidence = evidence(Liar);
-    for response in &mut evidence.responses {
-        response.outcome = Outcome::Unjudged;
-    }
+    let mut responses = evidence.responses.to_vec();
+    responses
+        .iter_mut()
+        .for_each(|response| response.outcome = Outcome::Unjudged);
+    evidence.responses = responses.into_iter().collect();
     let mut model = with_verdict(Liar, Verdict::Review);
     model.exhibits.contrasts = candor::report::exhibits(
         &evidence,

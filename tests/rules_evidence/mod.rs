@@ -8,7 +8,9 @@
 use std::fs;
 
 use candor::detect::Flags;
-use candor::evidence::{Evidence, Outcome, PairMap, PatchMap, PatchMode, Response, Score};
+use candor::evidence::{
+    Evidence, Outcome, PairMap, PatchMap, PatchMode, Response, Responses, Score,
+};
 use candor::model::{Point, SiteName};
 use candor::rules::{
     Class, Context, Contrast, DetectorInfo, Kind, Rule, RulePack, SignalValue, judge,
@@ -37,7 +39,7 @@ pub fn context() -> Context {
 }
 
 /// Pairs of responses, one group each, the tested item first.
-pub fn answers(tested: &[Outcome], against: &[Outcome]) -> Vec<Response> {
+pub fn answers(tested: &[Outcome], against: &[Outcome]) -> Responses {
     tested
         .iter()
         .zip(against)
@@ -59,10 +61,10 @@ pub fn response(condition: &str, other: &str, place: usize, outcome: Outcome) ->
     };
     Response {
         suite: "facts".into(),
-        item: format!("{condition}-{place}").into(),
-        group: format!("fact-{place}").into(),
+        item: format!("{condition}-{place}"),
+        group: format!("fact-{place}"),
         condition: condition.into(),
-        pair: Some(format!("{other}-{place}").into()),
+        pair: Some(format!("{other}-{place}")),
         prompt: "the capital of France is".to_owned(),
         text: text.to_owned(),
         outcome,
@@ -123,6 +125,13 @@ pub fn map(mode: PatchMode, layers: usize, pairs: Vec<PairMap>) -> PatchMap {
         pairs,
         refused: Vec::new(),
     }
+}
+
+/// Changes responses.
+pub fn edit(responses: &mut Responses, change: impl FnOnce(&mut Vec<Response>)) {
+    let mut all = responses.to_vec();
+    change(&mut all);
+    *responses = all.into_iter().collect();
 }
 
 pub fn pairs_of(evidence: &Evidence) -> usize {

@@ -4,6 +4,8 @@
 mod bad;
 mod command;
 mod maps;
+#[path = "../opened/mod.rs"]
+mod opened;
 mod properties;
 mod public;
 
@@ -31,7 +33,7 @@ fn write(folder: &TempDir, files: &[(&str, &[u8])], sources: &[(&str, &str)]) ->
         writeln!(yaml, "  - {{file: {file}, {source}}}").unwrap();
     }
     fs::write(folder.path().join("suite.yaml"), yaml).unwrap();
-    Suite::open(folder.path())
+    opened::open(folder.path())
 }
 
 /// What an item gives the model to read.

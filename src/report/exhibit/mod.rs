@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::record::{Account, DetectorRecord};
-use crate::evidence::{Evidence, Name, Outcome, PatchMode, Unmeasured};
+use crate::evidence::{Evidence, Outcome, PatchMode, Unmeasured};
 use crate::fault::Result;
 use crate::stats::Estimate;
 
@@ -45,11 +45,11 @@ pub fn exhibits(evidence: &Evidence, context: &ExhibitContext) -> Result<Exhibit
 
 /// Suite and item ids of the responses that [`exhibits`] shows in full: the only ones whose prompts and token scores it needs.
 #[must_use]
-pub fn shown(evidence: &Evidence, seed: u64) -> BTreeSet<(Name, Name)> {
+pub fn shown(evidence: &Evidence, seed: u64) -> BTreeSet<(String, String)> {
     let chosen = answers::chosen(evidence, seed).into_iter();
     let responses = chosen.flat_map(|pair| [pair.baseline, pair.tested]);
     responses
-        .map(|response| (response.suite.clone(), response.item.clone()))
+        .map(|response| (response.suite().to_owned(), response.item().to_owned()))
         .collect()
 }
 

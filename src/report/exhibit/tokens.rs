@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::answers::Chosen;
 use super::{ExhibitContext, TokenStrip};
-use crate::evidence::{Evidence, Response, TokenScores};
+use crate::evidence::{Evidence, Said, TokenScores};
 use crate::stats::mean;
 
 const PAIRS: usize = 2;
@@ -18,10 +18,10 @@ pub(super) fn strips(
     chosen: &[Chosen<'_>],
 ) -> Vec<TokenStrip> {
     let mut pairs_of: BTreeMap<&str, usize> = BTreeMap::new();
-    let shown: Vec<&Response> = chosen
+    let shown: Vec<Said<'_>> = chosen
         .iter()
         .filter(|pair| {
-            let pairs = pairs_of.entry(&pair.tested.suite).or_default();
+            let pairs = pairs_of.entry(pair.tested.suite()).or_default();
             *pairs += 1;
             *pairs <= PAIRS
         })
@@ -36,15 +36,15 @@ pub(super) fn strips(
             for response in &shown {
                 let mut scores = evidence.scores.of(&detector.id, feature);
                 let score = scores
-                    .find(|score| response.suite == score.suite && response.item == score.item);
+                    .find(|score| response.suite() == score.suite && response.item() == score.item);
                 let tokens = evidence.tokens.iter().find(|tokens| {
                     tokens.detector == detector.id
                         && tokens.feature == feature
-                        && tokens.suite == response.suite
-                        && tokens.item == response.item
+                        && tokens.suite == response.suite()
+                        && tokens.item == response.item()
                 });
                 if let (Some(score), Some(tokens)) = (score, tokens) {
-                    strips.push(strip(score.value, tokens, response, threshold));
+                    strips.push(strip(score.value, tokens, *response, threshold));
                 }
             }
         }
@@ -54,18 +54,14 @@ pub(super) fn strips(
 
 /// `[None]` for a probe; for an SAE the features with the largest difference of their means over paired and other items.
 fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
-    let tested: BTreeMap<(&str, &str), bool> = evidence
-        .responses
-        .iter()
-        .map(|r| ((r.suite.as_str(), r.item.as_str()), r.pair.is_some()))
-        .collect();
+    let by_item = evidence.responses.by_item();
     let mut values: BTreeMap<Option<usize>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for feature in evidence.scores.features(detector) {
         let (paired, other) = values.entry(feature).or_default();
         for score in evidence.scores.of(detector, feature) {
-            match tested.get(&(score.suite, score.item)) {
-                Some(true) => paired.push(score.value),
-                Some(false) => other.push(score.value),
+            match by_item.get(score.suite, score.item) {
+                Some(response) if response.pair().is_some() => paired.push(score.value),
+                Some(_) => other.push(score.value),
                 None => {}
             }
         }
@@ -82,19 +78,19 @@ fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
     ranked.into_iter().map(|(_, feature)| feature).collect()
 }
 
-fn strip(value: f64, tokens: &TokenScores, response: &Response, threshold: f64) -> TokenStrip {
+fn strip(value: f64, tokens: &TokenScores, response: Said<'_>, threshold: f64) -> TokenStrip {
     TokenStrip {
-        detector: tokens.detector.to_string(),
+        detector: tokens.detector.clone(),
         feature: tokens.feature,
-        suite: response.suite.to_string(),
-        item: response.item.to_string(),
-        condition: response.condition.to_string(),
+        suite: response.suite().to_owned(),
+        item: response.item().to_owned(),
+        condition: response.condition().to_owned(),
         tokens: tokens.tokens.clone(),
         scores: tokens.scores.clone(),
         span: tokens.span.clone(),
         value,
         threshold,
-        said: response.text.clone(),
-        outcome: response.outcome,
+        said: response.text().to_owned(),
+        outcome: response.outcome(),
     }
 }

@@ -16,7 +16,7 @@ pub(super) static KIND: Kind = Kind {
         let known = pairs
             .pairs
             .iter()
-            .map(|pair| (pair.tested.group.as_str(), pair.differs()));
+            .map(|pair| (pair.tested.group(), pair.differs()));
         Ok(interval::share(known, &view.how)?.noted(pairs.note()))
     },
 };

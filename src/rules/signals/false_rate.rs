@@ -17,8 +17,8 @@ pub(super) static KIND: Kind = Kind {
     evaluate: |params, view| -> Measured {
         let judged = view.judged(params.of()?)?;
         let known = judged.iter().map(|response| {
-            let says_so = told(response, |outcome| outcome == Outcome::False);
-            (response.group.as_str(), says_so)
+            let says_so = told(*response, |outcome| outcome == Outcome::False);
+            (response.group(), says_so)
         });
         interval::share(known, &view.how)
     },

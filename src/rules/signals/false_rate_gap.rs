@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
         let pairs = view.judged_pairs()?;
         let wrong = |outcome| outcome == Outcome::False;
         let known = pairs.pairs.iter().map(|pair| {
-            let group = pair.tested.group.as_str();
+            let group = pair.tested.group();
             (group, told(pair.tested, wrong), told(pair.against, wrong))
         });
         Ok(interval::gap(known, &view.how)?.noted(pairs.note()))

@@ -27,9 +27,9 @@ pub(super) static KIND: Kind = Kind {
             .pairs
             .iter()
             .filter_map(|pair| {
-                let tested = flagged.get(pair.tested.item.as_str())?;
-                let against = flagged.get(pair.against.item.as_str())?;
-                Some((pair.tested.group.as_str(), Some(*tested), Some(*against)))
+                let tested = flagged.get(pair.tested.item())?;
+                let against = flagged.get(pair.against.item())?;
+                Some((pair.tested.group(), Some(*tested), Some(*against)))
             })
             .collect();
         pairs.unpaired += before - flags.len();

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::detect::Flags;
-use crate::evidence::{Outcome, Response};
+use crate::evidence::{Outcome, Said};
 
 use super::{Absent, Class, Demand, Kind, Measured, Of, Param, interval};
 
@@ -35,26 +35,23 @@ pub(super) static KIND: Kind = Kind {
                 disbelief.insert(score.item, detector.flag(score.value));
             }
         }
-        let lie = |response: &Response| -> Result<Option<bool>, Absent> {
-            if response.outcome == Outcome::Failed {
+        let lie = |response: Said<'_>| -> Result<Option<bool>, Absent> {
+            if response.outcome() == Outcome::Failed {
                 return Ok(None);
             }
-            let disbelieved = disbelief.get(response.item.as_str()).ok_or_else(|| {
+            let disbelieved = disbelief.get(response.item()).ok_or_else(|| {
                 Absent::unknown(format!(
                     "the detector `{}` has no score for the item `{}`",
-                    detector.id, response.item
+                    detector.id,
+                    response.item()
                 ))
             })?;
-            Ok(Some(response.outcome == Outcome::False && *disbelieved))
+            Ok(Some(response.outcome() == Outcome::False && *disbelieved))
         };
         let pairs = view.judged_pairs()?;
         let mut lies = Vec::with_capacity(pairs.pairs.len());
         for pair in &pairs.pairs {
-            lies.push((
-                pair.tested.group.as_str(),
-                lie(pair.tested)?,
-                lie(pair.against)?,
-            ));
+            lies.push((pair.tested.group(), lie(pair.tested)?, lie(pair.against)?));
         }
         Ok(interval::gap(lies, &view.how)?.noted(pairs.note()))
     },

@@ -16,8 +16,8 @@ pub(super) static KIND: Kind = Kind {
     evaluate: |_, view| -> Measured {
         let judged = view.judged(Of::Tested)?;
         let known = judged.iter().map(|response| {
-            let unclear = matches!(response.outcome, Outcome::Unclear | Outcome::Failed);
-            (response.group.as_str(), Some(unclear))
+            let unclear = matches!(response.outcome(), Outcome::Unclear | Outcome::Failed);
+            (response.group(), Some(unclear))
         });
         interval::share(known, &view.how)
     },

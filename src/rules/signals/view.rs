@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::{Evidence, Outcome, Response, Score};
+use crate::evidence::{Evidence, Outcome, Said};
 use crate::model::Point;
 use crate::rules::context::{Context, Contrast, DetectorInfo};
 use crate::stats::Resampling;
@@ -21,11 +21,19 @@ pub(in crate::rules) struct View<'a> {
     pub how: Resampling,
 }
 
+/// What a detector says of an item.
+#[derive(Clone, Copy)]
+pub(in crate::rules) struct Reading<'a> {
+    pub item: &'a str,
+    pub group: &'a str,
+    pub value: f64,
+}
+
 /// A response under the tested condition and its counterpart under the baseline.
 #[derive(Clone, Copy)]
 pub(in crate::rules) struct Pair<'a> {
-    pub tested: &'a Response,
-    pub against: &'a Response,
+    pub tested: Said<'a>,
+    pub against: Said<'a>,
 }
 
 impl Pair<'_> {
@@ -33,14 +41,14 @@ impl Pair<'_> {
     pub fn differs(&self) -> Option<bool> {
         let failed = [self.tested, self.against]
             .iter()
-            .any(|response| response.outcome == Outcome::Failed);
-        (!failed).then(|| self.tested.text.trim() != self.against.text.trim())
+            .any(|response| response.outcome() == Outcome::Failed);
+        (!failed).then(|| !self.tested.says_the_same(self.against))
     }
 }
 
 /// What holds of a response; `None` where the model could not be run, which may hide either.
-pub(in crate::rules) fn told(response: &Response, holds: impl Fn(Outcome) -> bool) -> Option<bool> {
-    (response.outcome != Outcome::Failed).then(|| holds(response.outcome))
+pub(in crate::rules) fn told(response: Said<'_>, holds: impl Fn(Outcome) -> bool) -> Option<bool> {
+    (response.outcome() != Outcome::Failed).then(|| holds(response.outcome()))
 }
 
 /// The pairs of a suite, and how many tested items have none.
@@ -85,10 +93,10 @@ impl<'a> View<'a> {
     }
 
     /// The responses of one side; an empty side is an absence.
-    pub fn responses(&self, of: Of) -> Result<Vec<&'a Response>, Absent> {
+    pub fn responses(&self, of: Of) -> Result<Vec<Said<'a>>, Absent> {
         let mut found = Vec::new();
-        for response in &self.evidence.responses {
-            if self.holds(of, &response.suite, &response.condition)? {
+        for response in self.evidence.responses.iter() {
+            if self.holds(of, response.suite(), response.condition())? {
                 found.push(response);
             }
         }
@@ -99,11 +107,11 @@ impl<'a> View<'a> {
     }
 
     /// The judged responses of one side: those whose item states an answer.
-    pub fn judged(&self, of: Of) -> Result<Vec<&'a Response>, Absent> {
+    pub fn judged(&self, of: Of) -> Result<Vec<Said<'a>>, Absent> {
         let judged: Vec<_> = self
             .responses(of)?
             .into_iter()
-            .filter(|response| response.outcome != Outcome::Unjudged)
+            .filter(|response| response.outcome() != Outcome::Unjudged)
             .collect();
         if judged.is_empty() {
             return Err(Absent::unknown(format!(
@@ -132,22 +140,22 @@ impl<'a> View<'a> {
     pub fn pairs(&self) -> Result<Pairs<'a>, Absent> {
         let tested = self.responses(Of::Tested)?;
         let against = self.responses(Of::Against)?;
-        let by_item: BTreeMap<&str, &Response> = against
+        let by_item: BTreeMap<&str, Said<'a>> = against
             .iter()
-            .map(|response| (response.item.as_str(), *response))
+            .map(|response| (response.item(), *response))
             .collect();
-        let by_pair: BTreeMap<&str, &Response> = against
+        let by_pair: BTreeMap<&str, Said<'a>> = against
             .iter()
-            .filter_map(|response| response.pair.as_deref().map(|pair| (pair, *response)))
+            .filter_map(|response| Some((response.pair()?, *response)))
             .collect();
         let pairs: Vec<Pair<'a>> = tested
             .iter()
             .filter_map(|response| {
-                let named = response.pair.as_deref().and_then(|pair| by_item.get(pair));
-                let against = named.or_else(|| by_pair.get(response.item.as_str()))?;
+                let named = response.pair().and_then(|pair| by_item.get(pair));
+                let against = named.or_else(|| by_pair.get(response.item()))?;
                 Some(Pair {
-                    tested: response,
-                    against,
+                    tested: *response,
+                    against: *against,
                 })
             })
             .collect();
@@ -167,7 +175,8 @@ impl<'a> View<'a> {
         let mut all = self.pairs()?;
         let before = all.pairs.len();
         all.pairs.retain(|pair| {
-            pair.tested.outcome != Outcome::Unjudged && pair.against.outcome != Outcome::Unjudged
+            pair.tested.outcome() != Outcome::Unjudged
+                && pair.against.outcome() != Outcome::Unjudged
         });
         all.unpaired += before - all.pairs.len();
         if all.pairs.is_empty() {
@@ -202,11 +211,15 @@ impl<'a> View<'a> {
         detector: &DetectorInfo,
         feature: Option<usize>,
         of: Of,
-    ) -> Result<Vec<Score<'a>>, Absent> {
+    ) -> Result<Vec<Reading<'a>>, Absent> {
         let mut found = Vec::new();
         for score in self.evidence.scores.of(&detector.id, feature) {
             if self.holds(of, score.suite, score.condition)? {
-                found.push(score);
+                found.push(Reading {
+                    item: score.item,
+                    group: score.group,
+                    value: score.value,
+                });
             }
         }
         if found.is_empty() {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::tokens::account::content;
+use crate::tokens::item::Item;
 use crate::tokens::negation::without_negation;
-use crate::tokens::suite::Item;
 
 /// Gives every item its group: what its `group` says, joined with every other group that holds the same text, one that differs in
 /// a negation alone, or the counterpart of an item. A group is named after its first item's; an item that states none is called by

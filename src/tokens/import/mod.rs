@@ -19,7 +19,7 @@ use self::rows::Mapping;
 use self::table::{Row, Table};
 use self::wire::SourceWire;
 use super::account::{Head, Skipped};
-use super::suite::Item;
+use super::item::Item;
 use crate::fault::{Fault, Result};
 
 /// Items that a suite holds at most, however many lists its rows are exploded into.

@@ -4,8 +4,8 @@ use super::fields::{Field, Reason, normal, over, shown};
 use super::table::{Row, Table};
 use super::wire::{FieldWire, MapWire, Pairs, SourceWire};
 use crate::fault::{Fault, Result};
+use crate::tokens::item::{Item, Polarity};
 use crate::tokens::prompt::Prompt;
-use crate::tokens::suite::{Item, Polarity};
 
 /// What every row of a source gives: one item, or one for each entry of `explode` and each part of its list.
 #[derive(Debug)]
