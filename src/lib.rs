@@ -36,4 +36,6 @@ pub mod lab;
 
 pub mod audit;
 
+pub mod bench;
+
 pub mod cli;

@@ -21,6 +21,7 @@ use crate::digest::short_of;
 use crate::evidence::{AblationKind, Outcome, PatchMode, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
+use crate::names::{Names, Number};
 use crate::rules::{CausalRequest, Rule};
 use crate::run::Runtime;
 use crate::tokens::{Contrast, Purpose, StoredItems, Suite};
@@ -176,30 +177,28 @@ impl<'a> Study<'a> {
     ) -> Result<Vec<(usize, usize)>> {
         // In the order of the items; none of a failed one.
         let mut said: Vec<Option<[u8; 16]>> = Vec::with_capacity(suite.items.len());
-        let mut groups: HashMap<String, usize> = HashMap::new();
-        let mut tested: Vec<(usize, usize)> = Vec::new();
+        let mut groups = Names::default();
+        let mut tested: Vec<(usize, Number)> = Vec::new();
         said::each(&self.shelf.answers(), suite, number, &mut |place, one| {
             let failed = one.outcome == Outcome::Failed;
             said.push((!failed).then(|| short_of(one.text.as_bytes())));
             if one.condition == contrast.tested {
-                let next = groups.len();
-                tested.push((place, *groups.entry(one.group).or_insert(next)));
+                tested.push((place, groups.number(&one.group)));
             }
         })?;
         let of = |place: usize| said.get(place).copied().flatten();
-        let pair = |(place, group): (usize, usize)| {
+        let pair = |(place, group): (usize, Number)| {
             let counterpart = suite.items.pair_of(place)?;
             let differs = of(place)? != of(counterpart)?;
             differs.then_some((group, (place, counterpart)))
         };
         let mut order: Vec<_> = tested.into_iter().filter_map(pair).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
-        let mut times = vec![0_usize; groups.len()];
+        let mut seen: HashMap<Number, usize> = HashMap::new();
         order.sort_by_cached_key(|(group, _)| {
-            times.get_mut(*group).map_or(0, |times| {
-                *times += 1;
-                *times
-            })
+            let times = seen.entry(*group).or_default();
+            *times += 1;
+            *times
         });
         Ok(order.into_iter().map(|(_, pair)| pair).collect())
     }

@@ -94,6 +94,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Make an ed25519 key that signs reports and evidence.
     Keygen(super::keygen::KeygenArgs),
+    /// Measure Candor itself.
+    #[command(subcommand)]
+    Bench(super::bench::BenchCommand),
     /// Check that an audit was not changed, and reach its verdicts again from its evidence.
     Verify(super::verify::VerifyArgs),
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod bench;
 mod capture;
 mod circuit;
 mod detectors;
@@ -65,6 +66,7 @@ fn run(cli: &Cli) -> Result<u8> {
         Command::Patch(args) => patch::run(args, &cli.runtime, cli.quiet)?,
         Command::Monitor(args) => monitor::run(args, &cli.runtime)?,
         Command::Steer(args) => steer::run(args, &cli.runtime)?,
+        Command::Bench(args) => bench::run(args, cli)?,
         Command::Train(args) => train::run(args, cli)?,
         Command::Rules(args) => rules::run(args)?,
         Command::Waivers(args) => waivers::run(args)?,

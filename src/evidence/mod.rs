@@ -11,7 +11,7 @@ use crate::model::SiteName;
 
 pub use crate::tokens::Outcome;
 pub use responses::{ByItem, Responses, Said};
-pub use scores::{Score, Scores};
+pub use scores::{Best, Score, Scores};
 
 /// Everything measured on one model.
 #[derive(Debug, Clone, Default)]

@@ -104,6 +104,35 @@ impl Scores {
             .flat_map(|(key, rows)| rows.iter().map(|row| self.score(key, row)))
     }
 
+    /// One value for each item of a detector: of the features of an SAE what `better` makes of their values.
+    #[must_use]
+    pub fn best(&self, detector: &str, better: &dyn Fn(f64, f64) -> f64) -> Best<'_> {
+        let detector = self.detectors.known(detector);
+        let mut best: Vec<(Number, Number, f64)> = Vec::new();
+        for (key, rows) in self
+            .columns
+            .iter()
+            .filter(|(key, _)| Some(key.detector) == detector)
+        {
+            let before = best.len();
+            for row in rows {
+                let so_far = best.get_mut(..before).unwrap_or_default();
+                match so_far.binary_search_by_key(&(key.suite, row.item), key_of) {
+                    Ok(place) => {
+                        if let Some((.., value)) = so_far.get_mut(place) {
+                            *value = better(*value, row.value);
+                        }
+                    }
+                    Err(_) => best.push((key.suite, row.item, row.value)),
+                }
+            }
+            if best.len() > before {
+                best.sort_by_key(key_of);
+            }
+        }
+        Best { scores: self, best }
+    }
+
     /// The features that a detector was scored on; `[None]` for a probe.
     #[must_use]
     pub fn features(&self, detector: &str) -> Vec<Option<usize>> {
@@ -127,6 +156,33 @@ impl Scores {
             feature: key.feature,
             value: row.value,
         }
+    }
+}
+
+/// One value for each item, sorted by suite and item.
+#[derive(Debug, Clone)]
+pub struct Best<'a> {
+    scores: &'a Scores,
+    best: Vec<(Number, Number, f64)>,
+}
+
+fn key_of((suite, item, _): &(Number, Number, f64)) -> (Number, Number) {
+    (*suite, *item)
+}
+
+impl Best<'_> {
+    /// The value of an item.
+    #[must_use]
+    pub fn get(&self, suite: &str, item: &str) -> Option<f64> {
+        let names = &self.scores.names;
+        let key = (names.known(suite)?, names.known(item)?);
+        let place = self.best.binary_search_by_key(&key, key_of).ok()?;
+        self.best.get(place).map(|(.., value)| *value)
+    }
+
+    /// Every value.
+    pub fn values(&self) -> impl Iterator<Item = f64> {
+        self.best.iter().map(|(.., value)| *value)
     }
 }
 

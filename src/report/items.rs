@@ -73,9 +73,7 @@ pub fn items(evidence: &Evidence, detectors: &[DetectorRecord], repeat: Option<&
             .map_or(0.0, |noise| noise.largest);
         let scores = strongest(evidence, detector);
         for line in &mut lines {
-            let key = (line.suite.as_str(), line.item.as_str());
-            let found = scores.binary_search_by_key(&key, |(suite, item, _)| (*suite, *item));
-            let Some(&(.., score)) = found.ok().and_then(|place| scores.get(place)) else {
+            let Some(score) = scores.get(&line.suite, &line.item) else {
                 continue;
             };
             if let Some(slot) = line.scores.get_mut(at) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::{Noise, Repeat};
 use super::record::DetectorRecord;
 use crate::detect::Flags;
-use crate::evidence::Evidence;
+use crate::evidence::{Best, Evidence};
 use crate::stats::proportion;
 
 /// Compares the items that were asked again with their first answers and scores; `None` where none was.
@@ -58,8 +58,8 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
         if read {
             let scores = strongest(evidence, detector);
             let unstable = scores
-                .iter()
-                .filter(|(.., score)| detector.is_within(*score, largest));
+                .values()
+                .filter(|score| detector.is_within(*score, largest));
             noise.push(Noise {
                 detector: detector.id.clone(),
                 largest,
@@ -76,25 +76,13 @@ pub fn repeat(evidence: &Evidence, detectors: &[DetectorRecord]) -> Option<Repea
     })
 }
 
-/// The score of each item, with suite and item and sorted by them: of an SAE that of the feature that comes nearest to a flag or goes farthest
-/// beyond.
-pub(super) fn strongest<'a>(
-    evidence: &'a Evidence,
-    detector: &DetectorRecord,
-) -> Vec<(&'a str, &'a str, f64)> {
-    let scores = evidence.scores.of_detector(&detector.id);
-    let mut all: Vec<_> = scores
-        .map(|score| (score.suite, score.item, score.value))
-        .collect();
-    all.sort_by_key(|(suite, item, _)| (*suite, *item));
-    all.dedup_by(|next, kept| {
-        let same = (next.0, next.1) == (kept.0, kept.1);
-        if same {
-            kept.2 = stronger(detector, Some(kept.2), next.2);
-        }
-        same
-    });
-    all
+/// The score of each item: of an SAE that of the feature that comes nearest to a flag or goes farthest beyond.
+pub(super) fn strongest<'a>(evidence: &'a Evidence, detector: &DetectorRecord) -> Best<'a> {
+    let better = |a: f64, b: f64| match detector.flags.unwrap_or_default() {
+        Flags::Above => a.max(b),
+        Flags::Below => a.min(b),
+    };
+    evidence.scores.best(&detector.id, &better)
 }
 
 fn stronger(detector: &DetectorRecord, so_far: Option<f64>, value: f64) -> f64 {

@@ -55,9 +55,9 @@ pub(super) fn strips(
 /// `[None]` for a probe; for an SAE the features with the largest difference of their means over paired and other items.
 fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
     let by_item = evidence.responses.by_item();
-    let mut values: BTreeMap<Option<usize>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut ranked: Vec<(f64, Option<usize>)> = Vec::new();
     for feature in evidence.scores.features(detector) {
-        let (paired, other) = values.entry(feature).or_default();
+        let (mut paired, mut other) = (Vec::new(), Vec::new());
         for score in evidence.scores.of(detector, feature) {
             match by_item.get(score.suite, score.item) {
                 Some(response) if response.pair().is_some() => paired.push(score.value),
@@ -65,14 +65,9 @@ fn features(evidence: &Evidence, detector: &str) -> Vec<Option<usize>> {
                 None => {}
             }
         }
+        let difference = mean(&paired).unwrap_or(0.0) - mean(&other).unwrap_or(0.0);
+        ranked.push((difference.abs(), feature));
     }
-    let mut ranked: Vec<(f64, Option<usize>)> = values
-        .iter()
-        .map(|(feature, (paired, other))| {
-            let difference = mean(paired).unwrap_or(0.0) - mean(other).unwrap_or(0.0);
-            (difference.abs(), *feature)
-        })
-        .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     ranked.truncate(FEATURES);
     ranked.into_iter().map(|(_, feature)| feature).collect()

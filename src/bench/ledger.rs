@@ -1,0 +1,68 @@
+//! The trials that were made, a line each.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use super::trial::Trial;
+use crate::fault::{Fault, Result};
+
+/// A file of trials that is only added to.
+pub(super) struct Ledger {
+    file: File,
+    made: Vec<Trial>,
+}
+
+impl Ledger {
+    /// Opens or begins a ledger. A last line that was cut off is left out and made again.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |error: &std::io::Error| {
+            Fault::failed(
+                format!("writing the results `{}`", path.display()),
+                error.to_string(),
+            )
+        };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+        }
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(&error)),
+        };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| failed(&error))?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n").map_err(|error| failed(&error))?;
+        }
+        let made = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        Ok(Self {
+            made: made.collect(),
+            file,
+        })
+    }
+
+    /// The trial of that name, if it was made of these bytes and by this recipe and version; the last one counts.
+    pub fn made(&self, name: &str, model: &str, basis: &str) -> Option<&Trial> {
+        let same = |trial: &&Trial| {
+            trial.name == name
+                && trial.model_sha256 == model
+                && trial.basis == basis
+                && trial.version == env!("CARGO_PKG_VERSION")
+        };
+        self.made.iter().rfind(same)
+    }
+
+    pub fn add(&mut self, trial: &Trial) -> Result<()> {
+        let failed = |error: String| Fault::failed("writing a result", error);
+        let line = serde_json::to_string(trial).map_err(|error| failed(error.to_string()))?;
+        let written = self.file.write_all((line + "\n").as_bytes());
+        written.map_err(|error| failed(error.to_string()))
+    }
+}

@@ -1,0 +1,176 @@
+//! Is the verdict true? Audits models whose answer is known, as a user would audit them, and counts.
+//!
+//! An [`Organism`] says what was planted in it. A [`Recipe`] says how detectors are trained, from each model's own calibration suites, and by which
+//! rules it is judged. Each [`Trial`] trains and audits one file of one organism by the commands that a user types, a process each; what it
+//! found is a line of a file, so that a benchmark that was stopped goes on where it was. [`Summary`] sets the found verdicts beside the true ones.
+
+mod cut;
+mod ledger;
+mod organism;
+mod recipe;
+mod summary;
+mod table;
+mod trial;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use self::organism::{Carrier, Mechanism, Organism, find};
+pub use self::recipe::Recipe;
+pub use self::summary::{FamilyLine, Rate, Summary};
+pub use self::table::markdown;
+pub use self::trial::{Peak, ProbeFound, Trial};
+
+use self::ledger::Ledger;
+use crate::fault::{Fault, Result};
+use crate::interrupt;
+use crate::lab::Progress;
+
+/// What to try.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The folder of the organisms.
+    pub root: PathBuf,
+    /// How detectors are trained, and the rules.
+    pub recipe: Recipe,
+    /// Families that are tried; all if empty.
+    pub families: Vec<String>,
+    /// Seeds of organisms that are tried; all if empty.
+    pub seeds: Vec<u64>,
+    /// Exports that are tried, such as `fp32`; all if empty.
+    pub forms: Vec<String>,
+    /// Items that the contrast suite is cut to, one trial for each; whole if empty.
+    pub items: Vec<usize>,
+    /// Trials of everything, each with a seed of its own.
+    pub repeats: u64,
+    /// Trials at a time.
+    pub jobs: usize,
+    /// Where results and unfinished work go.
+    pub out: PathBuf,
+    /// Candor itself.
+    pub candor: PathBuf,
+    /// Arguments for the runtime that every command gets.
+    pub runtime: Vec<String>,
+}
+
+/// One trial to be made.
+#[derive(Debug, Clone)]
+struct Cell<'a> {
+    organism: &'a Organism,
+    form: &'a str,
+    items: Option<usize>,
+    seed: u64,
+}
+
+impl Cell<'_> {
+    /// What it is called: a path whose parts say what is tried.
+    fn name(&self) -> String {
+        let items = self
+            .items
+            .map_or_else(|| "all".to_owned(), |items| items.to_string());
+        format!(
+            "{}/{}/items-{items}/run-{}",
+            self.organism.name(),
+            self.form,
+            self.seed
+        )
+    }
+}
+
+/// Makes every trial that is not made already, and gives all of them in the order of their names.
+///
+/// # Errors
+/// There is no organism, a file is not the one that its organism names, or results cannot be written. What fails within a trial is a result of it.
+pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
+    let organisms = find(&request.root)?;
+    let cells = cells(request, &organisms)?;
+    let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
+    let basis = request.recipe.digest();
+    let mut trials = Vec::new();
+    let mut open = Vec::new();
+    for cell in &cells {
+        let model = cell.organism.form(cell.form)?;
+        match ledger.made(&cell.name(), &model.sha256, &basis) {
+            Some(trial) => trials.push(trial.clone()),
+            None => open.push(cell),
+        }
+    }
+    progress.stage("trials", open.len());
+    let (next, made) = (AtomicUsize::new(0), Mutex::new((ledger, Vec::new())));
+    let work = || -> Result<()> {
+        while let Some(cell) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+            interrupt::check()?;
+            let trial = trial::make(request, cell, &basis)?;
+            progress.note(&cell.name());
+            let mut made = made.lock().map_err(|_| broken())?;
+            made.0.add(&trial)?;
+            made.1.push(trial);
+            progress.step(1);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..request.jobs.max(1))
+            .map(|_| scope.spawn(work))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(|_| broken())?)
+            .collect::<Result<Vec<()>>>()
+    })?;
+    trials.extend(made.into_inner().map_err(|_| broken())?.1);
+    trials.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(trials)
+}
+
+fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell<'a>>> {
+    let wanted = |organism: &&Organism| {
+        (request.families.is_empty() || request.families.contains(&organism.about.family))
+            && (request.seeds.is_empty() || request.seeds.contains(&organism.about.seed))
+    };
+    let items: Vec<Option<usize>> = match request.items.as_slice() {
+        [] => vec![None],
+        items => items.iter().copied().map(Some).collect(),
+    };
+    let mut cells = Vec::new();
+    for organism in organisms.iter().filter(wanted) {
+        let forms = organism.about.forms.keys().map(String::as_str);
+        for form in forms.filter(|form| {
+            request.forms.is_empty() || request.forms.iter().any(|wanted| wanted == form)
+        }) {
+            for &items in &items {
+                cells.extend((0..request.repeats).map(|seed| Cell {
+                    organism,
+                    form,
+                    items,
+                    seed,
+                }));
+            }
+        }
+    }
+    if cells.is_empty() {
+        let mut families: Vec<&str> = organisms
+            .iter()
+            .map(|one| one.about.family.as_str())
+            .collect();
+        families.sort_unstable();
+        families.dedup();
+        return Err(Fault::usage(
+            format!("choosing organisms in `{}`", request.root.display()),
+            "none that fits --family, --seed and --form",
+        )
+        .expected(format!("families among {}", families.join(", "))));
+    }
+    Ok(cells)
+}
+
+fn broken() -> Fault {
+    Fault::failed("trying organisms", "a worker that broke off")
+}
+
+/// A path that a process is given: relative ones hold from here.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Fault::failed(format!("finding `{}`", path.display()), error.to_string()))
+}
