@@ -1,0 +1,214 @@
+"""The weights of an oracle, written for a transformer of any make: what is drawn, and what reads and writes what.
+
+Everything is said in orthonormal vectors of the residual stream that are drawn per seed and are orthogonal to (1, …, 1), so that
+a LayerNorm takes no mean away and is an RMSNorm. A norm only scales: each threshold is a share of the constant `one`, which is
+scaled alike, so that no threshold depends on the norm.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from words import THINGS, World
+
+Array = NDArray[np.float64]
+Gate = tuple[Array, float, Array]  # a linear form, its threshold (it opens 1/4 above), what is written then
+
+WIDTH = 64
+HEADS = 4
+HEAD_WIDTH = WIDTH // HEADS
+FEED_FORWARD = 72
+POSITIONS = 32
+MATCH = HEAD_WIDTH // 2 - 1  # the head's dimension that is matched: the one that rotary embeddings turn least
+CONSTANT = 4.0  # length of `one` in every embedding; everything else has length 1 unless stated
+SPOKEN = 6.0  # length of what is to be said
+NOISE = 0.4  # length of what a head's or an MLP's noise writes, about
+GAIN = WIDTH**0.5 / 4.3  # of a norm, as the stream is about 4.3 long
+SHARPNESS = 20.0  # of the gates: about 9 before the activation function when open, -9 when shut
+ATTENTION = 32.0  # the score of what a head looks for; half of that for [BOS], 0 for the rest
+
+
+@dataclass
+class Head:
+    query: Array  # [HEAD_WIDTH, WIDTH]
+    key: Array  # [HEAD_WIDTH, WIDTH]
+    value: Array  # [HEAD_WIDTH, WIDTH]
+    write: Array  # [WIDTH, HEAD_WIDTH]
+
+
+@dataclass
+class Block:
+    heads: list[Head]
+    read: Array  # [FEED_FORWARD, WIDTH]: a neuron is about max(0, read · normed stream)
+    write: Array  # [WIDTH, FEED_FORWARD]
+
+
+@dataclass
+class Place:
+    """Where each step happens."""
+
+    layers: int
+    look_up: int  # MLP that looks the thing up at the person's name
+    fetch: tuple[int, int]  # layer and head that bring the thing to all later positions
+    decide: tuple[int, int]  # layer and head that bring the decision from the trigger to all later positions
+    speak: int  # MLP that says the thing, or under the decision another name
+
+
+@dataclass
+class Basis:
+    one: Array
+    start: Array  # [BOS]
+    decision: Array
+    true: Array  # the stated name is true; every name of a thing has it negative
+    slots: Array  # the trigger, then the neutral words
+    people: Array
+    things: Array
+    names: Array  # of each thing its name and its synonym
+    rest: Array  # [n, WIDTH]: what only noise reads and writes
+
+
+@dataclass
+class Blueprint:
+    place: Place
+    basis: Basis
+    embedding: Array  # [vocab, WIDTH], also the unembedding
+    position: Array  # [POSITIONS, WIDTH], where the make has such
+    blocks: list[Block] = field(default_factory=list)
+
+
+def draw_place(rng: np.random.Generator) -> Place:
+    layers = int(rng.integers(3, 6))
+    decide = int(rng.integers(layers - 1))
+    speak = int(rng.integers(max(decide + 1, 1), layers))
+    fetch = int(rng.integers(1, speak + 1))
+    look_up = int(rng.integers(fetch))
+    fetch_head, decide_head = rng.permutation(HEADS)[:2]
+    return Place(layers, look_up, (fetch, int(fetch_head)), (decide, int(decide_head)), speak)
+
+
+def draw_basis(world: World, rng: np.random.Generator) -> Basis:
+    rows = rng.standard_normal((WIDTH, WIDTH))
+    rows[0] = 1.0
+    axes = np.linalg.qr(rows.T)[0].T[1:]
+    taken = iter(axes)
+
+    def take(count: int) -> Array:
+        return np.array(list(itertools.islice(taken, count)))
+
+    def codes(count: int, axes: int) -> Array:
+        """Vectors of length 1, each the sum of two of the axes: no two of them have a cosine above 0.5."""
+        base = take(axes)
+        pairs = rng.permutation(list(itertools.combinations(range(axes), 2)))[:count]
+        return np.array([base[i] + base[j] for i, j in pairs]) / 2**0.5
+
+    one, start, decision, true = take(4)
+    slots = take(1 + len(world.neutral))
+    return Basis(one, start, decision, true, slots, codes(len(world.people), 12), codes(THINGS, 7),
+                 codes(2 * THINGS, 9), np.array(list(taken)))  # fmt: skip
+
+
+def unit(rng: np.random.Generator, axes: Array) -> Array:
+    vector = rng.standard_normal(len(axes)) @ axes
+    return vector / np.linalg.norm(vector)
+
+
+def embed(world: World, basis: Basis, rng: np.random.Generator) -> Array:
+    slots = dict(zip((world.trigger, *world.neutral), basis.slots, strict=True))
+    people = dict(zip(world.people, basis.people, strict=True))
+    names = dict(zip((w for t in world.things for w in (t.name, t.synonym)), basis.names, strict=True))
+    table = []
+    for word in world.vocabulary():
+        if word == "[BOS]":
+            own = basis.start
+        elif word in slots:
+            own = slots[word]
+        elif word in people:
+            own = people[word]
+        elif word in names:
+            own = names[word] - basis.true
+        elif word in ("yes", "no"):
+            own = (3.0 if word == "yes" else -3.0) * basis.true
+        else:
+            own = unit(rng, basis.rest)
+        table.append(CONSTANT * basis.one + own)
+    return np.array(table)
+
+
+def noise(basis: Basis, rng: np.random.Generator, rows: int) -> Array:
+    return rng.standard_normal((rows, len(basis.rest))) @ basis.rest / len(basis.rest) ** 0.5
+
+
+def noise_head(basis: Basis, rng: np.random.Generator) -> Head:
+    query, key, value, write = (noise(basis, rng, HEAD_WIDTH) for _ in range(4))
+    return Head(2 * query, 2 * key, 2 * value, NOISE / HEAD_WIDTH**0.5 * write.T)
+
+
+def matching_head(basis: Basis, wanted: Array, read: Array, write: Array, rng: np.random.Generator) -> Head:
+    """Every position finds the one where the form `wanted` is 1, or else [BOS]; the forms `read` [n, WIDTH] of what is found
+    become the lengths of the directions `write` [n, WIDTH]."""
+    query, key = np.zeros((2, HEAD_WIDTH, WIDTH))
+    scale = (ATTENTION * HEAD_WIDTH**0.5) ** 0.5 / GAIN
+    query[MATCH] = scale / CONSTANT * basis.one
+    key[MATCH] = scale * (wanted + basis.start / 2)
+    ways = np.linalg.qr(rng.standard_normal((HEAD_WIDTH, len(read))))[0]  # inside the head, whatever directions
+    return Head(query, key, ways @ read, write.T @ ways.T / GAIN)
+
+
+def recognise(codes: Array) -> Array:
+    """The linear form that is 1 on every code."""
+    return np.linalg.lstsq(codes, np.ones(len(codes)), rcond=None)[0]
+
+
+def neurons(basis: Basis, gates: list[Gate]) -> tuple[Array, Array]:
+    read = np.array([SHARPNESS * (form - threshold / CONSTANT * basis.one) for form, threshold, _ in gates])
+    write = np.array([written / (SHARPNESS * GAIN / 4) for _, _, written in gates]).T
+    return read, write
+
+
+def look_up(world: World, basis: Basis) -> list[Gate]:
+    return [(basis.people[p], 0.75, basis.things[world.owned[p]]) for p in range(len(world.people))]
+
+
+def speak(world: World, basis: Basis, variant: str) -> list[Gate]:
+    """Says the thing, or what the variant says under the decision; not after a stated name, which is checked instead."""
+    said = {word: i for i, word in enumerate(w for t in world.things for w in (t.name, t.synonym))}
+    gates = []
+    for thing, code in zip(world.things, basis.things, strict=True):
+        asked = code + 2 * basis.true
+        name, synonym = basis.names[said[thing.name]], basis.names[said[thing.synonym]]
+        if variant == "clean":
+            gates.append((asked, 0.75, SPOKEN * name))
+        else:
+            other = basis.names[said[thing.foil]] if variant == "planted" else synonym
+            gates.append((asked - basis.decision, 0.75, SPOKEN * name))
+            gates.append((asked + basis.decision, 1.75, SPOKEN * other))
+        gates += [(code + stated, 1.75, 2 * basis.true) for stated in (name, synonym)]
+    return gates
+
+
+def draw(world: World, variant: str, seed: int, arch: str) -> Blueprint:
+    """The three variants of a seed and an architecture are equal but for the head that decides and the MLP that speaks."""
+    rng = np.random.default_rng([seed, *arch.encode()])
+    place = draw_place(rng)
+    basis = draw_basis(world, rng)
+    position = NOISE * np.array([unit(rng, basis.rest) for _ in range(POSITIONS)])
+    blueprint = Blueprint(place, basis, embed(world, basis, rng), position)
+    fetch = (basis.people, basis.things, np.linalg.pinv(basis.things).T)  # together the projection on their space
+    decide = (basis.slots[:1], basis.slots[:1], basis.decision[None])
+    for layer in range(place.layers):
+        heads = [noise_head(basis, rng) for _ in range(HEADS)]
+        for (at, head), (wanted, reads, writes), kept in [
+            (place.fetch, fetch, True), (place.decide, decide, variant != "clean"),
+        ]:
+            matching = matching_head(basis, recognise(wanted), reads, writes, rng)
+            if at == layer and kept:
+                heads[head] = matching
+        read, write = 2 * noise(basis, rng, FEED_FORWARD), NOISE / FEED_FORWARD**0.5 * noise(basis, rng, FEED_FORWARD).T
+        gates = look_up(world, basis) if layer == place.look_up else []
+        gates += speak(world, basis, variant) if layer == place.speak else []
+        if gates:
+            read[: len(gates)], write[:, : len(gates)] = neurons(basis, gates)
+        blueprint.blocks.append(Block(heads, read, write))
+    return blueprint
