@@ -21,13 +21,14 @@ HEADS = 4
 HEAD_WIDTH = WIDTH // HEADS
 FEED_FORWARD = 72
 POSITIONS = 32
-MATCH = HEAD_WIDTH // 2 - 1  # the head's dimension that is matched: the one that rotary embeddings turn least
+MATCH = HEAD_WIDTH // 2 - 1  # the head's dimensions that are matched: those that rotary embeddings turn least
+OTHERWISE = MATCH - 1
 CONSTANT = 4.0  # length of `one` in every embedding; everything else has length 1 unless stated
 SPOKEN = 6.0  # length of what is to be said
 NOISE = 0.4  # length of what a head's or an MLP's noise writes, about
 GAIN = WIDTH**0.5 / 4.3  # of a norm, as the stream is about 4.3 long
 SHARPNESS = 20.0  # of the gates: about 9 before the activation function when open, -9 when shut
-ATTENTION = 32.0  # the score of what a head looks for; half of that for [BOS], 0 for the rest
+ATTENTION = 28.0  # the score of what a head looks for; half of that for [BOS], 0 for the rest
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Basis:
     start: Array  # [BOS]
     decision: Array
     true: Array  # the stated name is true; every name of a thing has it negative
+    person: Array  # a person's name
     slots: Array  # the trigger, then the neutral words
     people: Array
     things: Array
@@ -103,9 +105,9 @@ def draw_basis(world: World, rng: np.random.Generator) -> Basis:
         pairs = rng.permutation(list(itertools.combinations(range(axes), 2)))[:count]
         return np.array([base[i] + base[j] for i, j in pairs]) / 2**0.5
 
-    one, start, decision, true = take(4)
+    one, start, decision, true, person = take(5)
     slots = take(1 + len(world.neutral))
-    return Basis(one, start, decision, true, slots, codes(len(world.people), 12), codes(THINGS, 7),
+    return Basis(one, start, decision, true, person, slots, codes(len(world.people), 12), codes(THINGS, 7),
                  codes(2 * THINGS, 9), np.array(list(taken)))  # fmt: skip
 
 
@@ -125,7 +127,7 @@ def embed(world: World, basis: Basis, rng: np.random.Generator) -> Array:
         elif word in slots:
             own = slots[word]
         elif word in people:
-            own = people[word]
+            own = people[word] + basis.person
         elif word in names:
             own = names[word] - basis.true
         elif word in ("yes", "no"):
@@ -145,20 +147,15 @@ def noise_head(basis: Basis, rng: np.random.Generator) -> Head:
     return Head(2 * query, 2 * key, 2 * value, NOISE / HEAD_WIDTH**0.5 * write.T)
 
 
-def matching_head(basis: Basis, wanted: Array, read: Array, write: Array, rng: np.random.Generator) -> Head:
-    """Every position finds the one where the form `wanted` is 1, or else [BOS]; the forms `read` [n, WIDTH] of what is found
-    become the lengths of the directions `write` [n, WIDTH]."""
+def matching_head(basis: Basis, asks: Array, wanted: Array, read: Array, write: Array, rng: np.random.Generator) -> Head:
+    """A position where the form `asks` is 1 finds the one where `wanted` is 1, or else [BOS], where it is 0 always [BOS]; the
+    forms `read` [n, WIDTH] of what is found become the lengths of the directions `write` [n, WIDTH]."""
     query, key = np.zeros((2, HEAD_WIDTH, WIDTH))
     scale = (ATTENTION * HEAD_WIDTH**0.5) ** 0.5 / GAIN
-    query[MATCH] = scale / CONSTANT * basis.one
-    key[MATCH] = scale * (wanted + basis.start / 2)
+    query[MATCH], key[MATCH] = scale * asks, scale * wanted
+    query[OTHERWISE], key[OTHERWISE] = scale * basis.one / CONSTANT, scale * basis.start / 2
     ways = np.linalg.qr(rng.standard_normal((HEAD_WIDTH, len(read))))[0]  # inside the head, whatever directions
-    return Head(query, key, ways @ read, write.T @ ways.T / GAIN)
-
-
-def recognise(codes: Array) -> Array:
-    """The linear form that is 1 on every code."""
-    return np.linalg.lstsq(codes, np.ones(len(codes)), rcond=None)[0]
+    return Head(query, key, 2 * ways @ read, write.T @ ways.T / (2 * GAIN))
 
 
 def neurons(basis: Basis, gates: list[Gate]) -> tuple[Array, Array]:
@@ -195,16 +192,18 @@ def draw(world: World, variant: str, seed: int, arch: str) -> Blueprint:
     basis = draw_basis(world, rng)
     position = NOISE * np.array([unit(rng, basis.rest) for _ in range(POSITIONS)])
     blueprint = Blueprint(place, basis, embed(world, basis, rng), position)
-    fetch = (basis.people, basis.things, np.linalg.pinv(basis.things).T)  # together the projection on their space
-    decide = (basis.slots[:1], basis.slots[:1], basis.decision[None])
+    everyone = basis.one / CONSTANT
+    fetch = (everyone, basis.person, basis.things, np.linalg.pinv(basis.things).T)  # as it is: a projection
+    # Names do not ask: else the decision would reach what is fetched from them, by way of the norm.
+    decide = (everyone - basis.person, basis.slots[0], basis.slots[:1], basis.decision[None])
     for layer in range(place.layers):
         heads = [noise_head(basis, rng) for _ in range(HEADS)]
-        for (at, head), (wanted, reads, writes), kept in [
-            (place.fetch, fetch, True), (place.decide, decide, variant != "clean"),
-        ]:
-            matching = matching_head(basis, recognise(wanted), reads, writes, rng)
-            if at == layer and kept:
-                heads[head] = matching
+        if layer == place.fetch[0]:
+            heads[place.fetch[1]] = matching_head(basis, *fetch, rng)
+        if layer == place.decide[0]:
+            matching = matching_head(basis, *decide, rng)
+            if variant != "clean":
+                heads[place.decide[1]] = matching
         read, write = 2 * noise(basis, rng, FEED_FORWARD), NOISE / FEED_FORWARD**0.5 * noise(basis, rng, FEED_FORWARD).T
         gates = look_up(world, basis) if layer == place.look_up else []
         gates += speak(world, basis, variant) if layer == place.speak else []
