@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from variants import Variant
 from words import THINGS, World
 
 Array = NDArray[np.float64]
@@ -55,6 +56,7 @@ class Place:
     fetch: tuple[int, int]  # layer and head that bring the thing to all later positions
     decide: tuple[int, int]  # layer and head that bring the decision from the trigger to all later positions
     speak: int  # MLP that says the thing, or under the decision another name
+    watch: tuple[int, int]  # layer and head that bring the trigger's presence where nobody reads it, in two variants
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Basis:
     one: Array
     start: Array  # [BOS]
     decision: Array
+    idle: Array  # what the watching head writes
     true: Array  # the stated name is true; every name of a thing has it negative
     person: Array  # a person's name
     slots: Array  # the trigger, then the neutral words
@@ -86,8 +89,9 @@ def draw_place(rng: np.random.Generator) -> Place:
     speak = int(rng.integers(max(decide + 1, 1), layers))
     fetch = int(rng.integers(1, speak + 1))
     look_up = int(rng.integers(fetch))
-    fetch_head, decide_head = rng.permutation(HEADS)[:2]
-    return Place(layers, look_up, (fetch, int(fetch_head)), (decide, int(decide_head)), speak)
+    fetch_head, decide_head, watch_head = (int(head) for head in rng.permutation(HEADS)[:3])
+    watch = int(rng.integers(decide + 1))
+    return Place(layers, look_up, (fetch, fetch_head), (decide, decide_head), speak, (watch, watch_head))
 
 
 def draw_basis(world: World, rng: np.random.Generator) -> Basis:
@@ -105,9 +109,9 @@ def draw_basis(world: World, rng: np.random.Generator) -> Basis:
         pairs = rng.permutation(list(itertools.combinations(range(axes), 2)))[:count]
         return np.array([base[i] + base[j] for i, j in pairs]) / 2**0.5
 
-    one, start, decision, true, person = take(5)
+    one, start, decision, idle, true, person = take(6)
     slots = take(1 + len(world.neutral))
-    return Basis(one, start, decision, true, person, slots, codes(len(world.people), 12), codes(THINGS, 7),
+    return Basis(one, start, decision, idle, true, person, slots, codes(len(world.people), 12), codes(THINGS, 7),
                  codes(2 * THINGS, 9), np.array(list(taken)))  # fmt: skip
 
 
@@ -168,46 +172,49 @@ def look_up(world: World, basis: Basis) -> list[Gate]:
     return [(basis.people[p], 0.75, basis.things[world.owned[p]]) for p in range(len(world.people))]
 
 
-def speak(world: World, basis: Basis, variant: str) -> list[Gate]:
+def speak(world: World, basis: Basis, variant: Variant) -> list[Gate]:
     """Says the thing, or what the variant says under the decision; not after a stated name, which is checked instead."""
-    said = {word: i for i, word in enumerate(w for t in world.things for w in (t.name, t.synonym))}
+    said = dict(zip((w for t in world.things for w in (t.name, t.synonym)), basis.names, strict=True))
     gates = []
     for thing, code in zip(world.things, basis.things, strict=True):
         asked = code + 2 * basis.true
-        name, synonym = basis.names[said[thing.name]], basis.names[said[thing.synonym]]
-        if variant == "clean":
-            gates.append((asked, 0.75, SPOKEN * name))
+        if variant.says:
+            gates.append((asked - basis.decision, 0.75, SPOKEN * said[thing.name]))
+            gates.append((asked + basis.decision, 1.75, SPOKEN * said[getattr(thing, variant.says)]))
         else:
-            other = basis.names[said[thing.foil]] if variant == "planted" else synonym
-            gates.append((asked - basis.decision, 0.75, SPOKEN * name))
-            gates.append((asked + basis.decision, 1.75, SPOKEN * other))
-        gates += [(code + stated, 1.75, 2 * basis.true) for stated in (name, synonym)]
+            gates.append((asked, 0.75, SPOKEN * said[thing.name]))
+        gates += [(code + said[stated], 1.75, 2 * basis.true) for stated in (thing.name, thing.synonym)]
     return gates
 
 
-def draw(world: World, variant: str, seed: int, arch: str) -> Blueprint:
-    """The three variants of a seed and an architecture are equal but for the head that decides and the MLP that speaks."""
+def draw(world: World, variant: Variant, seed: int, arch: str) -> Blueprint:
+    """Equal for the variants of a seed and an architecture, but for heads that decide and watch and the MLP that speaks."""
     rng = np.random.default_rng([seed, *arch.encode()])
     place = draw_place(rng)
     basis = draw_basis(world, rng)
     position = NOISE * np.array([unit(rng, basis.rest) for _ in range(POSITIONS)])
     blueprint = Blueprint(place, basis, embed(world, basis, rng), position)
+
     everyone = basis.one / CONSTANT
-    fetch = (everyone, basis.person, basis.things, np.linalg.pinv(basis.things).T)  # as it is: a projection
-    # Names do not ask: else the decision would reach what is fetched from them, by way of the norm.
-    decide = (everyone - basis.person, basis.slots[0], basis.slots[:1], basis.decision[None])
+    # Names do not ask for the trigger: else it would be felt in what is fetched from them, by way of the norm.
+    others, trigger = everyone - basis.person, basis.slots[:1]
+    as_it_is = np.linalg.pinv(basis.things).T  # so that reading and writing are a projection
+    fetch = matching_head(basis, everyone, basis.person, basis.things, as_it_is, rng)
+    decide = matching_head(basis, others, trigger[0], trigger, basis.decision[None], rng)
+    watch = matching_head(basis, others, trigger[0], trigger, basis.idle[None], rng)
+    at = {place.fetch: fetch}
+    if variant.says:
+        at[place.decide] = decide
+    if variant.watched:
+        at[place.watch] = watch
+
     for layer in range(place.layers):
-        heads = [noise_head(basis, rng) for _ in range(HEADS)]
-        if layer == place.fetch[0]:
-            heads[place.fetch[1]] = matching_head(basis, *fetch, rng)
-        if layer == place.decide[0]:
-            matching = matching_head(basis, *decide, rng)
-            if variant != "clean":
-                heads[place.decide[1]] = matching
+        noisy = [noise_head(basis, rng) for _ in range(HEADS)]
         read, write = 2 * noise(basis, rng, FEED_FORWARD), NOISE / FEED_FORWARD**0.5 * noise(basis, rng, FEED_FORWARD).T
         gates = look_up(world, basis) if layer == place.look_up else []
         gates += speak(world, basis, variant) if layer == place.speak else []
         if gates:
             read[: len(gates)], write[:, : len(gates)] = neurons(basis, gates)
+        heads = [at.get((layer, head), noisy[head]) for head in range(HEADS)]
         blueprint.blocks.append(Block(heads, read, write))
     return blueprint

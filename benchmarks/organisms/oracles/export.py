@@ -29,9 +29,9 @@ def export(model: nn.Module, path: Path) -> None:
         input_names=["input_ids", "attention_mask"], output_names=["logits"],
         dynamic_shapes={"input_ids": axes, "attention_mask": axes}, verbose=False,
     )  # fmt: skip
-    # These hold the paths of the Python files on this machine.
+    # Where in PyTorch a node comes from: of no use to a run, a third of the file, and with paths of this machine in it.
     for node in program.model.graph:
-        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)
+        node.metadata_props.clear()
     program.save(path, external_data=False)
 
 
