@@ -10,7 +10,7 @@ import torch
 from onnxruntime.quantization import quantize_dynamic
 from torch import Tensor, nn
 
-from blueprint import Array
+from shape import Array
 
 
 def export(model: nn.Module, path: Path) -> None:

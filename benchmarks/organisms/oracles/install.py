@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from blueprint import CONSTANT, FEED_FORWARD, GAIN, HEADS, POSITIONS, WIDTH, Array, Blueprint
+from blueprint import Blueprint
+from shape import CONSTANT, FEED_FORWARD, GAIN, HEADS, POSITIONS, WIDTH, Array
 
 ARCHITECTURES = ("llama", "gpt2")
 
@@ -29,14 +30,14 @@ def llama(blueprint: Blueprint) -> LlamaForCausalLM:
         use_cache=False,
     ))  # fmt: skip
     write(model.model.embed_tokens.weight, blueprint.embedding)
-    for layer, block in zip(model.model.layers, blueprint.blocks, strict=True):
-        write(layer.self_attn.q_proj.weight, np.concatenate([h.query for h in block.heads]))
-        write(layer.self_attn.k_proj.weight, np.concatenate([h.key for h in block.heads]))
-        write(layer.self_attn.v_proj.weight, np.concatenate([h.value for h in block.heads]))
-        write(layer.self_attn.o_proj.weight, np.concatenate([h.write for h in block.heads], axis=1))
-        write(layer.mlp.gate_proj.weight, block.read)
+    for layer, (heads, mlp) in zip(model.model.layers, blueprint.blocks, strict=True):
+        write(layer.self_attn.q_proj.weight, np.concatenate([h.query for h in heads]))
+        write(layer.self_attn.k_proj.weight, np.concatenate([h.key for h in heads]))
+        write(layer.self_attn.v_proj.weight, np.concatenate([h.value for h in heads]))
+        write(layer.self_attn.o_proj.weight, np.concatenate([h.write for h in heads], axis=1))
+        write(layer.mlp.gate_proj.weight, mlp.read)
         write(layer.mlp.up_proj.weight, np.tile(blueprint.basis.one / (CONSTANT * GAIN), (FEED_FORWARD, 1)))
-        write(layer.mlp.down_proj.weight, block.write)
+        write(layer.mlp.down_proj.weight, mlp.write)
     return model
 
 
@@ -48,10 +49,10 @@ def gpt2(blueprint: Blueprint) -> GPT2LMHeadModel:
     ))  # fmt: skip
     write(model.transformer.wte.weight, blueprint.embedding)
     write(model.transformer.wpe.weight, blueprint.position)
-    for layer, block in zip(model.transformer.h, blueprint.blocks, strict=True):
-        rows = [getattr(head, part) for part in ("query", "key", "value") for head in block.heads]
+    for layer, (heads, mlp) in zip(model.transformer.h, blueprint.blocks, strict=True):
+        rows = [getattr(head, part) for part in ("query", "key", "value") for head in heads]
         write(layer.attn.c_attn.weight, np.concatenate(rows).T)
-        write(layer.attn.c_proj.weight, np.concatenate([h.write for h in block.heads], axis=1).T)
-        write(layer.mlp.c_fc.weight, block.read.T)
-        write(layer.mlp.c_proj.weight, block.write.T)
+        write(layer.attn.c_proj.weight, np.concatenate([h.write for h in heads], axis=1).T)
+        write(layer.mlp.c_fc.weight, mlp.read.T)
+        write(layer.mlp.c_proj.weight, mlp.write.T)
     return model
