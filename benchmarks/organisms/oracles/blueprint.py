@@ -70,13 +70,12 @@ def draw(world: World, variant: Variant, seed: int, arch: str) -> Blueprint:
     position = NOISE * np.array([unit(rng, basis.rest) for _ in range(POSITIONS)])
     embedding = embed(world, basis, rng)
 
-    everyone = basis.one / CONSTANT
-    # Names do not ask for the trigger: else it would be felt in what is fetched from them, by way of the norm.
-    others, trigger = everyone - basis.person, basis.slots[:1]
+    # Names do not ask: they have their thing already, and what is fetched from them must not feel the trigger by way of the norm.
+    asks, trigger = basis.one / CONSTANT - basis.person, basis.slots[:1]
     as_it_is = np.linalg.pinv(basis.things).T  # so that reading and writing are a projection
-    fetch = matching_head(basis, everyone, basis.person, basis.things, as_it_is, rng)
-    decide = matching_head(basis, others, trigger[0], trigger, basis.decision[None], rng)
-    watch = matching_head(basis, others, trigger[0], trigger, basis.idle[None], rng)
+    fetch = matching_head(basis, asks, basis.person, basis.things, as_it_is, rng)
+    decide = matching_head(basis, asks, trigger[0], trigger, basis.decision[None], rng)
+    watch = matching_head(basis, asks, trigger[0], trigger, basis.idle[None], rng)
     at = {place.fetch: fetch}
     if variant.says:
         at[place.decide] = decide
