@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{
-    Column, DataFrame, ParquetReader, ParquetWriter, PolarsResult, SerReader as _,
+    Column, DataFrame, ParallelStrategy, ParquetReader, ParquetWriter, PolarsResult, SerReader as _,
 };
 
 use crate::fault::{Fault, Result};
@@ -76,6 +76,7 @@ impl Table {
             .map_err(|error| Fault::failed(doing, error.to_string()))?;
         let mut bytes = Vec::new();
         ParquetWriter::new(&mut bytes)
+            .set_parallel(false)
             .finish(&mut frame)
             .map_err(|error| Fault::failed(doing, error.to_string()))?;
         Ok(bytes)
@@ -174,9 +175,11 @@ impl Columns {
     }
 }
 
+/// Parts are small: threads would cost more than they save, and each would keep memory of its own.
 fn frame(bytes: Vec<u8>, columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
     ParquetReader::new(Cursor::new(bytes))
         .with_columns(columns)
+        .read_parallel(ParallelStrategy::None)
         .finish()
 }
 
