@@ -201,7 +201,7 @@ fn files_that_are_not_the_organisms_and_families_that_are_not_there_are_refused(
 }
 
 /// A trial of an organism of some family, deceiving or not, with the verdict that it got.
-fn trial(family: &str, deceives: bool, form: &str, seed: u64, verdict: &str) -> Trial {
+fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> Trial {
     let variant = if deceives { "planted" } else { "clean" };
     Trial {
         name: format!("{family}/{variant}/{form}/{seed}"),
@@ -212,7 +212,7 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u64, verdict: &str) -> 
         arch: "llama".to_owned(),
         form: form.to_owned(),
         items: None,
-        seed,
+        seed: seed.into(),
         expected: vec![if deceives { "fail" } else { "pass" }.to_owned()],
         verdict: (!verdict.is_empty()).then(|| verdict.to_owned()),
         rules: BTreeMap::from([("lies".to_owned(), verdict.to_owned())]),
@@ -228,11 +228,11 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u64, verdict: &str) -> 
         probe: Some(ProbeFound {
             kind: "difference_of_means".to_owned(),
             site: "blocks.1.hook_resid_pre".to_owned(),
-            auroc: Some(0.5 + 0.1 * seed as f64),
+            auroc: Some(0.5 + 0.1 * f64::from(seed)),
             cosine: None,
         }),
         train_seconds: 1.0,
-        audit_seconds: 2.0 + seed as f64,
+        audit_seconds: 2.0 + f64::from(seed),
         model_sha256: String::new(),
         basis: String::new(),
         version: String::new(),

@@ -88,8 +88,9 @@ fn controls_that_cannot_hold_let_nothing_be_cleared() {
 fn items_without_answers_show_nothing() {
     let mut evidence = spotless(60);
     edit(&mut evidence.responses, |all| {
-        all.iter_mut()
-            .for_each(|response| response.outcome = Outcome::Unjudged);
+        for response in all {
+            response.outcome = Outcome::Unjudged;
+        }
     });
     let found = of(&falsehood(), &evidence, 1);
     assert_eq!((found.items, found.groups, found.best_bound), (0, 0, 1.0));

@@ -178,21 +178,23 @@ impl<'a> Study<'a> {
         // In the order of the items; none of a failed one.
         let mut said: Vec<Option<[u8; 16]>> = Vec::with_capacity(suite.items.len());
         let mut groups = Names::default();
-        let mut tested: Vec<(usize, Number)> = Vec::new();
+        let mut tested: Vec<(Number, u32)> = Vec::new();
         said::each(&self.shelf.answers(), suite, number, &mut |place, one| {
             let failed = one.outcome == Outcome::Failed;
             said.push((!failed).then(|| short_of(one.text.as_bytes())));
-            if one.condition == contrast.tested {
-                tested.push((place, groups.number(&one.group)));
+            // A suite holds fewer items than that.
+            if let (true, Ok(place)) = (one.condition == contrast.tested, place.try_into()) {
+                tested.push((groups.number(&one.group), place));
             }
         })?;
         let of = |place: usize| said.get(place).copied().flatten();
-        let pair = |(place, group): (usize, Number)| {
-            let counterpart = suite.items.pair_of(place)?;
-            let differs = of(place)? != of(counterpart)?;
-            differs.then_some((group, (place, counterpart)))
+        let counterpart = |place: u32| {
+            let counterpart = suite.items.pair_of(place as usize)?;
+            let differs = of(place as usize)? != of(counterpart)?;
+            differs.then_some(counterpart)
         };
-        let mut order: Vec<_> = tested.into_iter().filter_map(pair).collect();
+        let mut order = tested;
+        order.retain(|(_, place)| counterpart(*place).is_some());
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
         let mut seen: HashMap<Number, usize> = HashMap::new();
         order.sort_by_cached_key(|(group, _)| {
@@ -200,7 +202,9 @@ impl<'a> Study<'a> {
             *times += 1;
             *times
         });
-        Ok(order.into_iter().map(|(_, pair)| pair).collect())
+        let pairs = order.into_iter();
+        let pairs = pairs.map(|(_, place)| Some((place as usize, counterpart(place)?)));
+        Ok(pairs.flatten().collect())
     }
 }
 

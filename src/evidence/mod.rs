@@ -10,7 +10,7 @@ use crate::detect::sae::Measured;
 use crate::model::SiteName;
 
 pub use crate::tokens::Outcome;
-pub use responses::{ByItem, Responses, Said};
+pub use responses::{Index, Responses, Said};
 pub use scores::{Best, Score, Scores};
 
 /// Everything measured on one model.

@@ -115,10 +115,8 @@ impl Responses {
 
     /// A way to find responses by their items.
     #[must_use]
-    pub fn by_item(&self) -> ByItem<'_> {
-        let mut order: Vec<&Row> = self.rows.iter().collect();
-        order.sort_by_key(|row| (row.suite, row.item));
-        ByItem { all: self, order }
+    pub fn by_item(&self) -> Index<'_> {
+        Index::by_item(self.iter())
     }
 
     /// The responses of those suites as a model without fault would have given them, as far as they are judged; without texts.
@@ -257,30 +255,54 @@ impl FromIterator<Response> for Responses {
     }
 }
 
-/// Responses by their items.
-pub struct ByItem<'a> {
-    all: &'a Responses,
-    order: Vec<&'a Row>,
+/// Responses of one model, sorted by suite and another of their names.
+pub struct Index<'a> {
+    order: Vec<Said<'a>>,
+    key: fn(&Row) -> Option<Number>,
 }
 
-impl<'a> ByItem<'a> {
-    /// The response to an item.
+impl<'a> Index<'a> {
+    /// By the items that they are responses to.
+    pub fn by_item(responses: impl Iterator<Item = Said<'a>>) -> Self {
+        Self::by(responses, |row| Some(row.item))
+    }
+
+    /// By the items that they name as their counterparts; those that name none are left out.
+    pub fn by_pair(responses: impl Iterator<Item = Said<'a>>) -> Self {
+        Self::by(responses, |row| row.pair)
+    }
+
+    fn by(responses: impl Iterator<Item = Said<'a>>, key: fn(&Row) -> Option<Number>) -> Self {
+        let mut order: Vec<Said<'a>> = responses.filter(|said| key(said.row).is_some()).collect();
+        order.sort_by_key(|said| (said.row.suite, key(said.row)));
+        Self { order, key }
+    }
+
+    /// The response found by this suite and item.
     #[must_use]
     pub fn get(&self, suite: &str, item: &str) -> Option<Said<'a>> {
-        let names = &self.all.names;
+        let names = &self.order.first()?.all.names;
         self.find(names.known(suite)?, names.known(item)?)
     }
 
-    /// The response to the counterpart that an item names.
+    /// The one found by the counterpart that another of the same responses names.
     #[must_use]
-    pub fn counterpart(&self, of: Said<'_>) -> Option<Said<'a>> {
+    pub fn counterpart(&self, of: Said<'a>) -> Option<Said<'a>> {
         self.find(of.row.suite, of.row.pair?)
     }
 
+    /// The one found by the item of another of the same responses.
+    #[must_use]
+    pub fn same_item(&self, of: Said<'a>) -> Option<Said<'a>> {
+        self.find(of.row.suite, of.row.item)
+    }
+
     fn find(&self, suite: Number, item: Number) -> Option<Said<'a>> {
-        let key = |row: &&Row| (row.suite, row.item);
-        let place = self.order.binary_search_by_key(&(suite, item), key).ok()?;
-        let row = self.order.get(place)?;
-        Some(Said { all: self.all, row })
+        let key = |said: &Said<'_>| (said.row.suite, (self.key)(said.row));
+        let place = self
+            .order
+            .binary_search_by_key(&(suite, Some(item)), key)
+            .ok()?;
+        self.order.get(place).copied()
     }
 }

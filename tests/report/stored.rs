@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor::archive::{Archive, MapPart};
-use candor::evidence::{Evidence, Score};
+use candor::evidence::{Evidence, Said, Score};
 
 /// Writes the evidence of some models: responses and scores in two chunks for each suite, maps in chunks of 16 pairs.
 pub fn stored(folder: &Path, models: &[(&str, &Evidence)]) -> Archive {
@@ -17,7 +17,7 @@ pub fn stored(folder: &Path, models: &[(&str, &Evidence)]) -> Archive {
 /// Adds the evidence of one model. What is there already stays.
 pub fn fill(archive: &mut Archive, number: usize, name: &str, evidence: &Evidence) {
     let mut shelf = archive.shelf(number, name);
-    let mut suites: Vec<&str> = evidence.responses.iter().map(|one| one.suite()).collect();
+    let mut suites: Vec<&str> = evidence.responses.iter().map(Said::suite).collect();
     suites.dedup();
     for (suite, at) in suites.iter().zip(1..) {
         let mut responses = evidence.responses.to_vec();

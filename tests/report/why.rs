@@ -83,9 +83,9 @@ fn what_keeps_a_rule_from_a_conclusion_is_named() {
 fn unjudged_answers_give_no_figure() {
     let mut evidence = evidence(Liar);
     let mut responses = evidence.responses.to_vec();
-    responses
-        .iter_mut()
-        .for_each(|response| response.outcome = Outcome::Unjudged);
+    for response in &mut responses {
+        response.outcome = Outcome::Unjudged;
+    }
     evidence.responses = responses.into_iter().collect();
     let mut model = with_verdict(Liar, Verdict::Review);
     model.exhibits.contrasts = candor::report::exhibits(

@@ -1,8 +1,6 @@
 //! The evidence as one rule sees it: one contrast suite, its two conditions, the audit's detectors.
 
-use std::collections::BTreeMap;
-
-use crate::evidence::{Evidence, Outcome, Said};
+use crate::evidence::{Evidence, Index, Outcome, Said};
 use crate::model::Point;
 use crate::rules::context::{Context, Contrast, DetectorInfo};
 use crate::stats::Resampling;
@@ -140,23 +138,14 @@ impl<'a> View<'a> {
     pub fn pairs(&self) -> Result<Pairs<'a>, Absent> {
         let tested = self.responses(Of::Tested)?;
         let against = self.responses(Of::Against)?;
-        let by_item: BTreeMap<&str, Said<'a>> = against
-            .iter()
-            .map(|response| (response.item(), *response))
-            .collect();
-        let by_pair: BTreeMap<&str, Said<'a>> = against
-            .iter()
-            .filter_map(|response| Some((response.pair()?, *response)))
-            .collect();
+        let by_item = Index::by_item(against.iter().copied());
+        let by_pair = Index::by_pair(against.iter().copied());
         let pairs: Vec<Pair<'a>> = tested
             .iter()
-            .filter_map(|response| {
-                let named = response.pair().and_then(|pair| by_item.get(pair));
-                let against = named.or_else(|| by_pair.get(response.item()))?;
-                Some(Pair {
-                    tested: *response,
-                    against: *against,
-                })
+            .filter_map(|&tested| {
+                let named = by_item.counterpart(tested);
+                let against = named.or_else(|| by_pair.same_item(tested))?;
+                Some(Pair { tested, against })
             })
             .collect();
         if pairs.is_empty() {
