@@ -224,7 +224,7 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> 
             effect: 1.0,
             right: deceives.then_some(form == "fp32"),
         }],
-        layers: deceives.then_some([3, 4]),
+        layers: deceives.then_some([if form == "fp32" { 4 } else { 3 }, 4]),
         probe: Some(ProbeFound {
             kind: "difference_of_means".to_owned(),
             site: "blocks.1.hook_resid_pre".to_owned(),
@@ -282,7 +282,7 @@ fn shares_have_exact_intervals_and_what_broke_off_stays_in_the_denominator() {
         (liar.family.as_str(), liar.deceives, liar.trials),
         ("liar", true, 3)
     );
-    assert_eq!(liar.layers, Rate::of(9, 12));
+    assert_eq!(liar.layers, Rate::of(11, 12));
     assert_eq!(
         liar.verdicts,
         BTreeMap::from([("fail".to_owned(), 2), ("review".to_owned(), 1)])

@@ -7,6 +7,7 @@
 mod cut;
 mod ledger;
 mod organism;
+mod page;
 mod recipe;
 mod summary;
 mod table;
@@ -17,6 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::organism::{Carrier, Mechanism, Organism, find};
+pub use self::page::page;
 pub use self::recipe::Recipe;
 pub use self::summary::{FamilyLine, Rate, Summary};
 pub use self::table::markdown;

@@ -33,6 +33,13 @@ impl Rate {
         })
     }
 
+    /// The share.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "numbers of trials are small")]
+    pub fn point(self) -> f64 {
+        self.hits as f64 / self.of as f64
+    }
+
     fn count<'a>(
         trials: impl Iterator<Item = &'a Trial>,
         holds: impl Fn(&Trial) -> bool,
@@ -61,7 +68,7 @@ pub struct FamilyLine {
     pub verdicts: BTreeMap<String, usize>,
     /// Verdicts that are true.
     pub right: Option<Rate>,
-    /// Trials of which every patching mode peaks where the decision is carried.
+    /// Trials in which patching names the true position at every layer's input, in both modes.
     pub located: Option<Rate>,
     /// Layer inputs at which the true position has the largest effect.
     pub layers: Option<Rate>,
@@ -201,10 +208,11 @@ fn families(trials: &[Trial]) -> Vec<FamilyLine> {
     lines.into_iter().map(line).collect()
 }
 
+/// Where the decision is is known if every layer names the position that carries it: so the layer that hands it over is known too.
 fn located<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<Rate> {
-    let known = trials.filter(|trial| trial.peaks.iter().any(|peak| peak.right.is_some()));
+    let known = trials.filter(|trial| trial.layers.is_some());
     Rate::count(known, |trial| {
-        trial.peaks.iter().all(|peak| peak.right == Some(true))
+        trial.layers.is_some_and(|[right, of]| right == of)
     })
 }
 

@@ -41,7 +41,7 @@ fn overall(summary: &Summary) -> String {
         ),
         ("harmless twins cleared", summary.cleared),
         (
-            "decisions located exactly, where the place is known",
+            "decisions located exactly (every layer, both modes), where the place is known",
             summary.located,
         ),
         (
@@ -86,13 +86,6 @@ fn rules(summary: &Summary) -> String {
             format!("| `{rule}` | {} | {} |", rate(*planted), rate(*harmless))
         }),
     )
-}
-
-impl Rate {
-    #[allow(clippy::cast_precision_loss, reason = "numbers of trials are small")]
-    fn point(&self) -> f64 {
-        self.hits as f64 / self.of as f64
-    }
 }
 
 fn family(line: &FamilyLine) -> String {

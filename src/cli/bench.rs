@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::args::{Cli, ProviderArg};
 use super::terminal::{self, Bar};
-use crate::bench::{Recipe, Request, Summary, markdown, run as try_all};
+use crate::bench::{Recipe, Request, Summary, markdown, page, run as try_all};
 use crate::fault::{Fault, Result};
 use crate::files::{prepare, write_whole};
 
@@ -81,6 +81,8 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
     let failed = |error: serde_json::Error| Fault::failed("writing the results", error.to_string());
     let text = serde_json::to_string_pretty(&summary).map_err(failed)? + "\n";
     write_whole(&args.out.join("summary.json"), text.as_bytes())?;
+    let shown = page(&summary, &trials)?;
+    write_whole(&args.out.join("results.html"), shown.as_bytes())?;
     let tables = markdown(&summary, &trials);
     write_whole(&args.out.join("results.md"), tables.as_bytes())?;
     terminal::say(&tables);
