@@ -62,8 +62,8 @@ class Family:
         return f"{kind}-{variant.name}" if own else kind
 
     def handover(self, seed: int) -> int:
-        """The first layer at whose input the last position carries the decision."""
-        return random.Random(f"{self.name} {seed} handover").choice((1, 2))
+        """The first layer at whose input the last position carries the decision: 1 and 2 by turns, from a drawn start."""
+        return 1 + (random.Random(f"{self.name} handover").randrange(2) + seed) % 2
 
 
 def load_family(path: Path) -> Family:
