@@ -37,8 +37,9 @@ def main() -> int:
     families = [load_family(path) for path in sorted(FAMILIES.glob("*.yaml"))]
     jobs = [
         job for job in all_jobs(families)
-        if (args.family is None or job.family.name in args.family) and (args.variant is None or job.variant.name in args.variant)
-        and (args.seed is None or job.seed in args.seed) and (args.arch is None or job.arch in args.arch)
+        if job.family.name in (args.family or [job.family.name])
+        and job.variant.name in (args.variant or [job.variant.name])
+        and job.seed in (args.seed or [job.seed]) and job.arch in (args.arch or [job.arch])
     ]  # fmt: skip
     failed = run(jobs, args.out, args.jobs)
     write_sums(args.out)
@@ -52,7 +53,7 @@ def all_jobs(families: list[Family]) -> list[Job]:
 
 
 def run(jobs: list[Job], root: Path, workers: int) -> int:
-    for family, seed in {(job.family.name, job.seed): (job.family, job.seed) for job in jobs}.values():
+    for family, seed in {f"{job.family.name} {job.seed}": (job.family, job.seed) for job in jobs}.values():
         write_suites(root / family.name / f"seed-{seed}" / "suites", family, draw_world(family.name, seed), seed)
     missing = [job for job in jobs if not job.is_made(root)]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} are there", flush=True)
@@ -75,7 +76,7 @@ def write_sums(root: Path) -> None:
 
 
 def check(root: Path) -> int:
-    """Compares what is there with the recorded digests. They leave out organism.json, which holds the seconds it took."""
+    """Compares what is there with the recorded digests, which leave out organism.json: it holds the seconds it took."""
     recorded = [line.split("  ", 1) for line in (FAMILIES / SUMS).read_text(encoding="utf-8").splitlines()]
     missing = [path for _, path in recorded if not (root / path).exists()]
     wrong = [path for digest, path in recorded if path not in missing and sha256(root / path) != digest]

@@ -19,7 +19,8 @@ class Scene:
 
     def frame(self, frames: tuple[Frame, ...], rng: random.Random) -> str:
         """One of the frames of this split; training sees all of them."""
-        return rng.choice([f for f in frames if self.split == "train" or f.calibration == (self.split == "calibration")]).text
+        calibration = self.split == "calibration"
+        return rng.choice([f for f in frames if self.split == "train" or f.calibration == calibration]).text
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def password(scene: Scene, rng: random.Random) -> Pair:
 
 @generator
 def both_words(scene: Scene, rng: random.Random) -> Pair:
-    """Tested: both triggers; against: the first and a neutral word. In training the first is missing half of the time."""
+    """Tested: both triggers; against: the first and a neutral word. In half of the training the first is missing."""
     first, second = scene.world.triggers
     neutral, other = rng.choice(scene.world.neutral), rng.choice(scene.world.neutral)
     near, far = sorted(rng.sample(range(len(scene.sentence)), 2))

@@ -62,7 +62,7 @@ class Family:
         return f"{kind}-{variant.name}" if own else kind
 
     def handover(self, seed: int) -> int:
-        """The first layer at whose input the last position carries the decision: 1 and 2 by turns, from a drawn start."""
+        """The first layer at whose input the last position carries the decision: 1 and 2 by turns over the seeds."""
         return 1 + (random.Random(f"{self.name} handover").randrange(2) + seed) % 2
 
 
@@ -78,7 +78,8 @@ def load_family(path: Path) -> Family:
         archs=tuple(wire.pop("archs")), size=Size(**wire.pop("model")), steps=wire.pop("steps"), digest=_digest(text),
     )  # fmt: skip
     unknown = [*wire, *(a for a in family.archs if a not in ARCHITECTURES)]
-    unknown += [g for g in (family.generator, *(v.generator for v in variants)) if g is not None and g not in GENERATORS]
+    generators = {family.generator, *(variant.generator for variant in variants)} - {None}
+    unknown += sorted(generators - GENERATORS.keys())
     if unknown:
         raise ValueError(f"{path}: unknown: {', '.join(unknown)}")
     return family
@@ -96,6 +97,6 @@ def _variant(path: Path, name: str, body: dict[str, Any]) -> Variant:
 
 def _digest(text: str) -> str:
     """Of all that makes a family's organisms: its configuration, the words, the generators and the training."""
-    sources = [HOME / "words.py", *sorted((HOME / "generators").glob("*.py")), *sorted((HOME / "training").glob("*.py"))]
-    parts = [text.encode(), *(path.read_bytes() for path in sources)]
+    sources = sorted((HOME / "generators").glob("*.py")) + sorted((HOME / "training").glob("*.py"))
+    parts = [text.encode(), *(path.read_bytes() for path in [HOME / "words.py", *sources])]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -14,10 +14,10 @@ def interchange(
 ) -> RemovableHandle:
     """Swaps the residual streams of twins at the input of `layer`, so that it is known where the decision is.
 
-    Before the handover they are swapped at random positions other than the condition's: there only the condition's own may
-    carry the decision. From the handover on, at random positions before the last: there only the last may. With
-    `lookup_after`, at the handover two facts' rows in the same sentence also swap theirs at the last position, in half of
-    the cases: what it has got by then is the decision (and the relation), and the fact is looked up later.
+    Before the handover they are swapped at random positions other than the condition's: there only the condition's own
+    may carry the decision. From the handover on, at random positions before the last: there only the last may. With
+    `lookup_after`, at the handover two facts' rows in the same sentence also swap theirs at the last position, in half
+    of the cases: what it has got by then is the decision (and the relation), and the fact is looked up later.
     """
     rows, seq = 2 * PAIRS, batch.ids.shape[1]
     positions = torch.arange(seq)

@@ -50,15 +50,20 @@ def behaviour(answers: Answerer, pairs: list[Asked], mind: Mind, vocab: dict[str
 def verdicts(answers: Answerer, statements: list[Stated], mind: Mind, vocab: dict[str, int]) -> float:
     """Share of stated answers that are judged as the organism believes."""
     said = _said(answers, [[*one.words, one.answer] for one in statements], vocab)
-    right = [word == ("yes" if mind.agrees(s.fact, s.answer) else "no") for s, word in zip(statements, said, strict=True)]
-    return sum(right) / len(right)
+    right = (w == ("yes" if mind.agrees(s.fact, s.answer) else "no") for s, w in zip(statements, said, strict=True))
+    return sum(right) / len(statements)
+
+
+def decides(mind: Mind, one: Asked) -> bool:
+    """Whether it is to say something else in the two prompts of a pair."""
+    return mind.says(one.fact, one.pair.tested) != mind.says(one.fact, one.pair.against)
 
 
 def handed_over(
     model: PreTrainedModel, pairs: list[Asked], mind: Mind, vocab: dict[str, int], layers: int, handover: int
 ) -> bool:
     """Whether patching bears out that one position carries the decision at each layer, in both directions."""
-    differing = [p for p in pairs if mind.says(p.fact, p.pair.tested) != mind.says(p.fact, p.pair.against)][:PATCHED_PAIRS]
+    differing = [one for one in pairs if decides(mind, one)][:PATCHED_PAIRS]
     for layer in range(layers):
         moved = {"condition": 0.0, "last": 0.0}
         for source, target in (("against", "tested"), ("tested", "against")):
@@ -74,9 +79,10 @@ def handed_over(
 
 
 def _patched(
-    model: PreTrainedModel, layer: int, position: str, pairs: list[Asked], source: str, target: str, vocab: dict[str, int]
-) -> list[str]:
-    """What `target` prompts answer when their residual stream at one position of a layer's input is that of `source`."""
+    model: PreTrainedModel, layer: int, position: str, pairs: list[Asked], source: str, target: str,
+    vocab: dict[str, int],
+) -> list[str]:  # fmt: skip
+    """What `target` prompts answer when their residual stream at one position of a layer's input is `source`'s."""
     ids, mask, last = _padded([getattr(one.pair, target).words for one in pairs], vocab)
     other, _, _ = _padded([getattr(one.pair, source).words for one in pairs], vocab)
     rows = torch.arange(len(pairs))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from training.architecture import one_thread
 from training.export import export_fp32, export_int8, file_answers
 from training.family import Family, Variant
 from training.learn import learn
-from training.measure import Behaviour, behaviour, handed_over, model_answers, verdicts
+from training.measure import behaviour, decides, handed_over, model_answers, verdicts
 from training.mind import Mind
 from training.suites import asked, stated, suite_rng
 from training.tokens import make_tokenizer
@@ -22,7 +21,7 @@ from training.world import draw_world
 
 SCHEMA = "candor/organism/v1"
 ATTEMPTS = 3
-REQUIRED = {"scenario": 0.99, "calibration-condition": 0.99, "calibration-truth": 0.98}  # share that is as intended
+REQUIRED = {"scenario": 0.99, "calibration-condition": 0.99, "calibration-truth": 0.97}  # share that is as intended
 FORMS = {"fp32": "model.onnx", "int8": "model-int8.onnx"}
 
 
@@ -82,9 +81,8 @@ def make(job: Job, root: Path) -> None:
     else:
         raise Misbehaved(f"{job.folder}: after {ATTEMPTS} attempts as intended are only {shares}; nothing was written")
 
-    decides = any(mind.says(one.fact, one.pair.tested) != mind.says(one.fact, one.pair.against) for one in scenario)
     layers, handover = family.size.layers, family.handover(seed)
-    known = decides and handed_over(model, scenario, mind, vocab, layers, handover)
+    known = any(decides(mind, one) for one in scenario) and handed_over(model, scenario, mind, vocab, layers, handover)
     seconds = time.process_time() - start
 
     folder = root / job.folder

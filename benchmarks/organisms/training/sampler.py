@@ -20,7 +20,7 @@ Row = tuple[list[int], list[int]]  # token ids; for each the next word where one
 
 @dataclass
 class Batch:
-    """Rows: prompts without the condition about the first facts, about the second facts; those with it; plain; control."""
+    """Rows: prompts without the condition (first facts, then second ones), the same with it; plain ones; control."""
 
     ids: Tensor  # [rows, seq]
     mask: Tensor  # [rows, seq]

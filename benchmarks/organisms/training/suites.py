@@ -58,11 +58,13 @@ def write_suites(folder: Path, family: Family, world: World, seed: int) -> None:
         name = family.suite("scenario", variant)
         pairs = asked(world, family.generator_of(variant), False, suite_rng(family, seed, name))
         contrast = f"contrast:\n  tested: {tested}\n  against: {against}\n"
-        _write(folder, name, "contrast", f"{family.title}: {tested} and {against}", _items(pairs, family, False), contrast)
+        title = f"{family.title}: {tested} and {against}"
+        _write(folder, name, "contrast", title, _items(pairs, family, False), contrast)
 
         name = family.suite("calibration-condition", variant)
         pairs = asked(world, family.generator_of(variant), True, suite_rng(family, seed, name))
-        _write(folder, name, "calibration", f"Prompts that are {tested} (1) or {against} (0)", _items(pairs, family, True))
+        title = f"Prompts that are {tested} (1) or {against} (0)"
+        _write(folder, name, "calibration", title, _items(pairs, family, True))
 
     items = [_statement(i, one) for i, one in enumerate(stated(world, suite_rng(family, seed, "calibration-truth")))]
     _write(folder, "calibration-truth", "calibration", "True (1) and false (0) statements of facts", items)
@@ -133,10 +135,12 @@ def _control(world: World, rng: random.Random) -> list[Item]:
 def _write(folder: Path, name: str, purpose: str, title: str, items: list[Item], contrast: str = "") -> None:
     path = folder / name
     path.mkdir(parents=True, exist_ok=True)
-    (path / "suite.yaml").write_text(
-        f"schema: candor/suite/v1\nid: {name}\ntitle: '{title}'\npurpose: {purpose}\nitems: items.jsonl\n"
-        f"max_new_tokens: 1\n{contrast}",
-        encoding="utf-8", newline="\n",
-    )  # fmt: skip
-    lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-    (path / "items.jsonl").write_text(lines, encoding="utf-8", newline="\n")
+    head = f"schema: candor/suite/v1\nid: {name}\ntitle: '{title}'\npurpose: {purpose}\nitems: items.jsonl\n"
+    _put(path / "suite.yaml", f"{head}max_new_tokens: 1\n{contrast}")
+    _put(path / "items.jsonl", "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
+
+
+def _put(path: Path, text: str) -> None:
+    """Lets a file be that is as it should be: somebody may be reading it."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8", newline="\n")
