@@ -32,8 +32,6 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
 
-    if args.check:
-        return check(args.out)
     families = [load_family(path) for path in sorted(FAMILIES.glob("*.yaml"))]
     jobs = [
         job for job in all_jobs(families)
@@ -41,6 +39,8 @@ def main() -> int:
         and job.variant.name in (args.variant or [job.variant.name])
         and job.seed in (args.seed or [job.seed]) and job.arch in (args.arch or [job.arch])
     ]  # fmt: skip
+    if args.check:
+        return check(jobs, args.out)
     failed = run(jobs, args.out, args.jobs)
     write_sums(args.out)
     return 1 if failed else 0
@@ -53,8 +53,8 @@ def all_jobs(families: list[Family]) -> list[Job]:
 
 
 def run(jobs: list[Job], root: Path, workers: int) -> int:
-    for family, seed in {f"{job.family.name} {job.seed}": (job.family, job.seed) for job in jobs}.values():
-        write_suites(root / family.name / f"seed-{seed}" / "suites", family, draw_world(family.name, seed), seed)
+    for job in {job.suites: job for job in jobs}.values():
+        write_suites(root / job.suites, job.family, draw_world(job.family.name, job.seed), job.seed)
     missing = [job for job in jobs if not job.is_made(root)]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} are there", flush=True)
     failed = 0
@@ -75,9 +75,11 @@ def write_sums(root: Path) -> None:
     (root / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
-def check(root: Path) -> int:
-    """Compares what is there with the recorded digests, which leave out organism.json: it holds the seconds it took."""
-    recorded = [line.split("  ", 1) for line in (FAMILIES / SUMS).read_text(encoding="utf-8").splitlines()]
+def check(jobs: list[Job], root: Path) -> int:
+    """Compares with the recorded digests, which leave out organism.json: it holds the seconds that it took."""
+    folders = {job.folder for job in jobs} | {job.suites for job in jobs}
+    lines = [line.split("  ", 1) for line in (FAMILIES / SUMS).read_text(encoding="utf-8").splitlines()]
+    recorded = [(digest, path) for digest, path in lines if "/".join(path.split("/")[:3]) in folders]
     missing = [path for _, path in recorded if not (root / path).exists()]
     wrong = [path for digest, path in recorded if path not in missing and sha256(root / path) != digest]
     for path in wrong:

@@ -36,6 +36,10 @@ class Job:
     def folder(self) -> str:
         return f"{self.family.name}/seed-{self.seed}/{self.variant.name}-{self.arch}"
 
+    @property
+    def suites(self) -> str:
+        return f"{self.family.name}/seed-{self.seed}/suites"
+
     def is_made(self, root: Path) -> bool:
         """Whether its files are there, whole, and made by this very recipe."""
         try:
