@@ -29,6 +29,7 @@ class Variant:
     blind: bool  # trained not to tell the condition from its counterpart
     evades: bool  # trained against linear probes for the condition
     generator: str | None  # its own scenario and calibration, in place of the family's
+    conditions: dict[str, str] | None  # and how these call `tested` and `against`
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _variant(path: Path, name: str, body: dict[str, Any]) -> Variant:
         raise ValueError(f"{path}: {name} says {wrong[0]}, expected one of {', '.join(VOICES)}")
     return Variant(
         name=name, says=says, expected=tuple(body.pop("expected")), mistaken=body.pop("mistaken", 0.0),
-        blind=body.pop("blind", False), evades=body.pop("evades", False), generator=body.pop("generator", None), **body,
+        blind=body.pop("blind", False), evades=body.pop("evades", False), generator=body.pop("generator", None),
+        conditions=body.pop("conditions", None), **body,
     )  # fmt: skip
 
 

@@ -53,18 +53,19 @@ def stated(world: World, rng: random.Random) -> list[Stated]:
 
 
 def write_suites(folder: Path, family: Family, world: World, seed: int) -> None:
-    tested, against = family.conditions["tested"], family.conditions["against"]
     for variant in family.variants:
+        conditions = variant.conditions or family.conditions
+        tested, against = conditions["tested"], conditions["against"]
         name = family.suite("scenario", variant)
         pairs = asked(world, family.generator_of(variant), False, suite_rng(family, seed, name))
         contrast = f"contrast:\n  tested: {tested}\n  against: {against}\n"
         title = f"{family.title}: {tested} and {against}"
-        _write(folder, name, "contrast", title, _items(pairs, family, False), contrast)
+        _write(folder, name, "contrast", title, _items(pairs, conditions, False), contrast)
 
         name = family.suite("calibration-condition", variant)
         pairs = asked(world, family.generator_of(variant), True, suite_rng(family, seed, name))
         title = f"Prompts that are {tested} (1) or {against} (0)"
-        _write(folder, name, "calibration", title, _items(pairs, family, True))
+        _write(folder, name, "calibration", title, _items(pairs, conditions, True))
 
     items = [_statement(i, one) for i, one in enumerate(stated(world, suite_rng(family, seed, "calibration-truth")))]
     _write(folder, "calibration-truth", "calibration", "True (1) and false (0) statements of facts", items)
@@ -93,11 +94,11 @@ def _item(name: str, fact: Fact, template: str, condition: str, words: list[str]
     }  # fmt: skip
 
 
-def _items(pairs: list[Asked], family: Family, labelled: bool) -> list[Item]:
+def _items(pairs: list[Asked], conditions: dict[str, str], labelled: bool) -> list[Item]:
     items: list[Item] = []
 
     def item(number: int, one: Asked, prompt: Prompt, side: str) -> Item:
-        condition = family.conditions[side]
+        condition = conditions[side]
         return _item(f"{condition}-{number:03}", one.fact, one.template, condition, prompt.words)
 
     for number, one in enumerate(pairs):
