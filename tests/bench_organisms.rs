@@ -136,6 +136,16 @@ fn a_command_that_fails_is_a_result_and_clears_nobody() {
         said.contains("| harmless twins cleared | 0 of 1 |"),
         "{said}"
     );
+
+    // It is made again, once what was wrong may have been mended.
+    let mut again = candor(["bench", "organisms"]);
+    again
+        .arg(&root)
+        .arg("--recipe")
+        .arg(temp.path().join("bad.yaml"));
+    again.args(["--form", "fp32", "--quiet", "--out"]).arg(&out);
+    again.assert().success();
+    assert_eq!(trials(&out).len(), 2);
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     }
     progress.stage("trials", open.len());
     let (next, made) = (AtomicUsize::new(0), Mutex::new((ledger, Vec::new())));
-    let work = || -> Result<()> {
+    let work_on = || -> Result<()> {
         while let Some(cell) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
             interrupt::check()?;
             let trial = trial::make(request, cell, &basis)?;
@@ -112,6 +112,8 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
         }
         Ok(())
     };
+    // Where one worker cannot go on, the others end with what they have in hand.
+    let work = || work_on().inspect_err(|_| next.store(open.len(), Ordering::Relaxed));
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..request.jobs.max(1))
             .map(|_| scope.spawn(work))

@@ -15,6 +15,7 @@ use super::{Cell, Request, absolute};
 use crate::detect::Detector;
 use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
+use crate::interrupt;
 use crate::report::{AuditReport, MapExhibit, ModelAudit, PositionClass, json};
 use crate::tokens::{Purpose, Suite};
 
@@ -149,9 +150,10 @@ pub(super) fn make(request: &Request, cell: &Cell<'_>, basis: &str) -> Result<Tr
         basis: basis.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    match bench.work(&mut trial) {
-        Ok(()) => {}
-        Err(fault) => trial.error = Some(fault.to_string()),
+    if let Err(fault) = bench.work(&mut trial) {
+        // What an interruption has cut off is no result.
+        interrupt::check()?;
+        trial.error = Some(fault.to_string());
     }
     // What is right needs no second look; of the rest everything is kept.
     if trial.is_right() {
@@ -303,7 +305,6 @@ impl Bench<'_> {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Fault::failed(doing(), error.to_string()))?;
-        crate::interrupt::check()?;
         if run.status.success() {
             return Ok(());
         }
