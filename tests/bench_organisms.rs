@@ -172,6 +172,7 @@ fn what_is_wrong_with_an_organism_or_a_recipe_is_said() {
         ("another schema", "schema", json!("candor/organism/v9")),
         ("no true verdict", "expected", json!([])),
         ("no forms", "forms", json!(3)),
+        ("a way out", "family", json!("../..")),
     ] {
         let mut bad = good.clone();
         bad[key] = value;

@@ -13,6 +13,8 @@ mod summary;
 mod table;
 mod trial;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,9 +27,11 @@ pub use self::table::markdown;
 pub use self::trial::{Peak, ProbeFound, Trial};
 
 use self::ledger::Ledger;
+use crate::digest::{Running, sha256_of_file};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::lab::Progress;
+use crate::tokens::Suite;
 
 /// What to try.
 #[derive(Debug, Clone)]
@@ -88,22 +92,28 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     let organisms = find(&request.root)?;
     let cells = cells(request, &organisms)?;
     let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
-    let basis = request.recipe.digest();
+    let (candor, _) = sha256_of_file(&request.candor)
+        .map_err(|error| Fault::failed("reading Candor's own binary", error.to_string()))?;
+    let mut bases: BTreeMap<String, String> = BTreeMap::new();
     let mut trials = Vec::new();
     let mut open = Vec::new();
     for cell in &cells {
         let model = cell.organism.form(cell.form)?;
-        match ledger.made(&cell.name(), &model.sha256, &basis) {
+        let basis = match bases.entry(cell.organism.name()) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(basis(request, &candor, cell.organism)?),
+        };
+        match ledger.made(&cell.name(), &model.sha256, basis) {
             Some(trial) => trials.push(trial.clone()),
-            None => open.push(cell),
+            None => open.push((cell, basis.clone())),
         }
     }
     progress.stage("trials", open.len());
     let (next, made) = (AtomicUsize::new(0), Mutex::new((ledger, Vec::new())));
     let work_on = || -> Result<()> {
-        while let Some(cell) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((cell, basis)) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
             interrupt::check()?;
-            let trial = trial::make(request, cell, &basis)?;
+            let trial = trial::make(request, cell, basis)?;
             progress.note(&cell.name());
             let mut made = made.lock().map_err(|_| broken())?;
             made.0.add(&trial)?;
@@ -126,6 +136,18 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     trials.extend(made.into_inner().map_err(|_| broken())?.1);
     trials.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(trials)
+}
+
+/// What a trial hangs on beside the model: SHA-256 over Candor's binary, the recipe with its rules, and the organism's suites.
+fn basis(request: &Request, candor: &str, organism: &Organism) -> Result<String> {
+    let mut digest = Running::default();
+    digest.add(candor.as_bytes());
+    digest.add(request.recipe.digest().as_bytes());
+    let about = &organism.about;
+    for suite in about.suites.iter().chain(about.calibration.values()) {
+        digest.add(Suite::open(&organism.folder.join(suite))?.digest.as_bytes());
+    }
+    Ok(digest.finish())
 }
 
 fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell<'a>>> {

@@ -64,9 +64,6 @@ pub struct Mechanism {
     /// For each layer input the one position that carries the decision.
     #[serde(default)]
     pub carriers: Vec<Carrier>,
-    /// The first layer at whose input the last position carries it.
-    #[serde(default)]
-    pub handover: Option<usize>,
     /// A `.npy` with the decision's direction in the stream, from the organism's folder.
     #[serde(default)]
     pub direction: Option<PathBuf>,
@@ -96,6 +93,17 @@ impl Organism {
         let about: About = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         if about.schema != SCHEMA {
             return Err(wrong(format!("the schema `{}`", about.schema)));
+        }
+        // They name the folder that a trial works in, and that is removed.
+        let names = [&about.family, &about.variant, &about.arch];
+        if let Some(name) = names
+            .into_iter()
+            .chain(about.forms.keys())
+            .find(|name| !is_plain(name))
+        {
+            return Err(wrong(format!("the name `{name}`")).hint(
+                "family, variant, arch and forms are words of letters, digits, `-` and `_`",
+            ));
         }
         if about.expected.is_empty() {
             return Err(wrong("no verdict that is true of it".to_owned()));
@@ -130,6 +138,11 @@ impl Organism {
             .expected(format!("one of {}", known.join(", ")))
         })
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !name.is_empty() && name.chars().all(plain)
 }
 
 /// Every organism below a folder, in the order of their names.

@@ -61,7 +61,7 @@ pub struct Trial {
     pub audit_seconds: f64,
     /// SHA-256 of the model.
     pub model_sha256: String,
-    /// SHA-256 of recipe and rules.
+    /// SHA-256 over what else it hangs on: Candor's binary, recipe, rules, suites.
     pub basis: String,
     /// Version of Candor.
     pub version: String,
