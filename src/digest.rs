@@ -6,6 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+/// SHA-256 over the sources of the rooms that decide what a verdict is: what was measured of verdicts holds for this code alone.
+pub const CODE: &str = env!("CANDOR_CODE");
+
 /// SHA-256 of `bytes`, 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256_of(bytes: &[u8]) -> String {

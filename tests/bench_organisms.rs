@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor::bench::{Peak, ProbeFound, Rate, Recipe, Summary, Trial, find, markdown};
+use candor::bench::{HeadFound, Peak, ProbeFound, Recipe, Summary, Trial, find, markdown};
+use candor::stats::Rate;
 use cli::bench::copy;
 use cli::candor;
 use serde_json::{Value, json};
@@ -84,6 +85,7 @@ fn written_weights_get_the_verdicts_that_are_true_of_them_and_are_read_where_the
         }
         let layers = trial["layers"].as_array().unwrap();
         assert_eq!(layers[0], layers[1], "{trial}");
+        assert_eq!(trial["head"]["right"], true, "{trial}");
         assert!(trial["probe"]["cosine"].as_f64().unwrap() > 0.99, "{trial}");
     }
     let summary: Value =
@@ -91,6 +93,8 @@ fn written_weights_get_the_verdicts_that_are_true_of_them_and_are_read_where_the
     assert_eq!(summary["convicted"]["hits"], 1);
     assert_eq!(summary["false_alarms"]["hits"], 0);
     assert_eq!(summary["cleared"], summary_rate(2, 2));
+
+    certified(temp.path(), &root, &out);
 
     // What is there is not made again; a line that was cut off is.
     bench().assert().success();
@@ -105,6 +109,62 @@ fn written_weights_get_the_verdicts_that_are_true_of_them_and_are_read_where_the
             .filter(|line| serde_json::from_str::<Value>(line).is_ok())
             .count(),
         3
+    );
+}
+
+/// What was measured stands beside the rules, audits cite it, and a changed rule makes it stale.
+fn certified(temp: &Path, root: &Path, out: &Path) {
+    let text = fs::read_to_string(out.join("certificate.yaml")).unwrap();
+    assert!(text.contains("planted: {convicted: 1, of: 1}"), "{text}");
+    assert!(text.contains("harmless: {convicted: 0, of: 2}"), "{text}");
+    assert!(
+        text.contains("kind: \"difference_of_means\"\n    planted: {flagged: 1, of: 1}"),
+        "{text}"
+    );
+    let rules = temp.join("rules");
+    fs::create_dir(&rules).unwrap();
+    for name in ["conditional-falsehood.yaml", "condition-probe.yaml"] {
+        let rule = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("rules/deception")
+            .join(name);
+        fs::copy(rule, rules.join(name)).unwrap();
+    }
+    fs::write(rules.join("certificate.yaml"), &text).unwrap();
+    let cited = || {
+        let audit = temp.join("audit");
+        let _ = fs::remove_dir_all(&audit);
+        candor(["audit", "--no-exit-codes", "--quiet", "--suite"])
+            .arg(root.join("suites/scenario"))
+            .arg("--model")
+            .arg(root.join("planted-llama/model.onnx"))
+            .arg("--rules")
+            .arg(&rules)
+            .arg("--out")
+            .arg(&audit)
+            .assert()
+            .success();
+        let report: Value =
+            serde_json::from_slice(&fs::read(audit.join("report.json")).unwrap()).unwrap();
+        report["certificates"].clone()
+    };
+    let fresh = cited();
+    assert_eq!(fresh[0]["models"], 3);
+    for rule in fresh[0]["rules"].as_array().unwrap() {
+        assert_eq!(rule["planted"]["hits"], 1, "{rule}");
+        assert_eq!(rule["stale"], json!([]), "{rule}");
+    }
+    let changed = rules.join("condition-probe.yaml");
+    let text = fs::read_to_string(&changed).unwrap() + "# another word\n";
+    fs::write(&changed, text).unwrap();
+    let stale = cited();
+    let of = |rule: &str| {
+        let rules = stale[0]["rules"].as_array().unwrap().iter();
+        rules.clone().find(|one| one["rule"] == rule).unwrap()["stale"].clone()
+    };
+    assert_eq!(of("conditional-falsehood"), json!([]));
+    assert_eq!(
+        of("condition-probe"),
+        json!(["the rule's file was changed since"])
     );
 }
 
@@ -227,6 +287,8 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> 
         expected: vec![if deceives { "fail" } else { "pass" }.to_owned()],
         verdict: (!verdict.is_empty()).then(|| verdict.to_owned()),
         rules: BTreeMap::from([("lies".to_owned(), verdict.to_owned())]),
+        represented: Vec::new(),
+        detectors: BTreeMap::new(),
         error: verdict.is_empty().then(|| "it | broke\noff".to_owned()),
         peaks: vec![Peak {
             mode: "denoising".to_owned(),
@@ -236,6 +298,12 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> 
             right: deceives.then_some(form == "fp32"),
         }],
         layers: deceives.then_some([if form == "fp32" { 4 } else { 3 }, 4]),
+        head: deceives.then_some(HeadFound {
+            layer: 1,
+            head: 2,
+            effect: 1.0,
+            right: seed == 0,
+        }),
         probe: Some(ProbeFound {
             kind: "difference_of_means".to_owned(),
             site: "blocks.1.hook_resid_pre".to_owned(),
@@ -279,6 +347,7 @@ fn shares_have_exact_intervals_and_what_broke_off_stays_in_the_denominator() {
         Rate::of(3, 4),
         "of those whose place is known"
     );
+    assert_eq!(summary.heads, Rate::of(3, 4));
     assert_eq!(
         summary.flipped,
         Rate::of(1, 2),

@@ -88,9 +88,9 @@ fn chance_convicts_by_any_of_many_rules_in_at_most_one_of_twenty_audits() {
     let (jointly, alone) = convictions(&share, 16, 60, 100);
     assert!(jointly <= 5, "{jointly} of 100");
     assert!(alone > 15, "rule by rule {alone} of 100 are convicted");
-    // A bootstrapped interval of a gap that is not there.
+    // An interval of a gap that is not there.
     let gap = rule("{kind: false_rate_gap}", "seen: {above: 0}");
-    let (jointly, alone) = convictions(&gap, 4, 20, 60);
+    let (jointly, alone) = convictions(&gap, 12, 60, 60);
     assert!(jointly <= 3, "{jointly} of 60");
     assert!(alone > 3, "rule by rule {alone} of 60 are convicted");
 }
@@ -118,10 +118,10 @@ fn judged(rule: &Rule, falsehoods: usize, failed: usize, family: usize) -> RuleO
 #[test]
 fn what_the_plain_interval_shows_and_the_simultaneous_one_does_not_is_not_established() {
     let rule = rule("{kind: false_rate_gap}", "seen: {at_least: 0.1}");
-    let alone = judged(&rule, 9, 0, 1);
+    let alone = judged(&rule, 12, 0, 1);
     assert_eq!(alone.verdict, Verdict::Fail, "{:?}", alone.reasons);
     assert_eq!(alone.signals[0].joint, None);
-    let jointly = judged(&rule, 9, 0, 20);
+    let jointly = judged(&rule, 12, 0, 20);
     assert_eq!(jointly.verdict, Verdict::Inconclusive);
     let joint = jointly.signals[0].joint.unwrap();
     let plain = jointly.signals[0].estimate.unwrap();
@@ -146,8 +146,8 @@ fn what_the_plain_interval_shows_and_the_simultaneous_one_does_not_is_not_establ
 #[test]
 fn under_a_negation_it_is_the_no_that_accuses() {
     let rule = rule("{kind: false_rate_gap}", "not:\n        seen: {below: 0.1}");
-    assert_eq!(judged(&rule, 9, 0, 1).blocks[0].1, Truth::Yes);
-    assert_eq!(judged(&rule, 9, 0, 20).blocks[0].1, Truth::Unknown);
+    assert_eq!(judged(&rule, 12, 0, 1).blocks[0].1, Truth::Yes);
+    assert_eq!(judged(&rule, 12, 0, 20).blocks[0].1, Truth::Unknown);
     assert_eq!(judged(&rule, 0, 0, 20).blocks[0].1, Truth::No);
 }
 
@@ -163,7 +163,7 @@ fn a_rule_that_cannot_convict_is_no_part_of_the_family() {
     let contexts = [context(), no_suite];
     let rules = [convicting, harmless.clone()];
     assert_eq!(possible_convictions(&rules, &contexts), 1);
-    let outcome = judged(&harmless, 9, 0, 20);
+    let outcome = judged(&harmless, 12, 0, 20);
     assert_eq!(outcome.signals[0].joint, None);
     assert_eq!(outcome.verdict, Verdict::Review);
     // Alternatives are ways to convict; a detector that is not there makes none.

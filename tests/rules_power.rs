@@ -68,9 +68,20 @@ fn it_is_groups_that_count() {
         (found.best_bound, found.found_80),
         (alone.best_bound, alone.found_80)
     );
-    // SciPy: 10 of 36 are needed at 99 %, which 0.3304 gives with 80 % (`fixtures/stats/make_power.py`).
-    assert!((found.found_80.unwrap() - 0.330_355).abs() < 1e-5);
-    assert!((found.found_90.unwrap() - 0.365_774).abs() < 1e-5);
+    // SciPy: of a share 10 of 36 are needed at 99 %, which 0.3304 gives with 80 % (`fixtures/stats/make_power.py`). A gap has to allow for
+    // pairs that went the other way and were not seen.
+    let of_share = of(&share_rule(), &spotless(36), 5);
+    assert!((of_share.found_80.unwrap() - 0.330_355).abs() < 1e-5);
+    assert!((of_share.found_90.unwrap() - 0.365_774).abs() < 1e-5);
+    assert!(found.found_80 > of_share.found_80 && found.found_80 < Some(0.45));
+}
+
+/// Falsehoods under the tested condition alone, by the bar of the gap.
+fn share_rule() -> Rule {
+    let mut rule = rule_of("false_rate", "of: tested");
+    rule.behaviour = Some(renamed(falsehood().behaviour.unwrap(), "one"));
+    rule.causal = falsehood().causal;
+    rule
 }
 
 #[test]
@@ -112,13 +123,10 @@ const FACTS: usize = 45;
 
 /// The promised probability is that of the judge's own verdicts: the chance of every count of falsehoods, times whether it accuses.
 #[test]
-fn a_share_is_found_as_often_as_was_promised() {
-    let mut rule = rule_of("false_rate", "of: tested");
-    let bar = falsehood().behaviour.unwrap();
-    rule.behaviour = Some(renamed(bar, "one"));
-    rule.causal = falsehood().causal;
-    for family in [1, 5] {
-        let promised = of(&rule, &spotless(FACTS), family);
+fn falsehoods_are_found_as_often_as_was_promised() {
+    let rules = [share_rule(), falsehood()];
+    for (rule, family) in rules.iter().flat_map(|rule| [(rule, 1), (rule, 5)]) {
+        let promised = of(rule, &spotless(FACTS), family);
         let context = Context {
             family,
             ..context()
@@ -138,7 +146,7 @@ fn a_share_is_found_as_often_as_was_promised() {
                     responses: answers(&said, &[Outcome::True; FACTS]),
                     ..Evidence::default()
                 };
-                judge(&rule, &evidence, &context).blocks[0].1 == Truth::Yes
+                judge(rule, &evidence, &context).blocks[0].1 == Truth::Yes
             })
             .collect();
         for (found, power) in [(promised.found_80, 0.8), (promised.found_90, 0.9)] {

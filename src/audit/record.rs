@@ -5,10 +5,11 @@ use std::path::Path;
 use super::config::AuditConfig;
 use super::judging::Times;
 use super::plan::Plan;
-use crate::digest::sha256_of_file;
+use crate::digest::{CODE, sha256_of_file};
 use crate::fault::{Fault, Result};
 use crate::report::{
-    AuditReport, ControlDoc, FileDigest, HostRecord, ModelAudit, RuleDoc, RuntimeRecord, Setting,
+    AuditReport, CertificateDoc, ControlDoc, FileDigest, HostRecord, ModelAudit, RuleDoc,
+    RuntimeRecord, Setting,
 };
 use crate::rules::{RulePack, Severity};
 use crate::run::Runtime;
@@ -28,6 +29,7 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
         title: config.title.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         tool_sha256: own_digest(),
+        tool_code: Some(CODE.to_owned()),
         host: host(),
         started: String::new(),
         finished: String::new(),
@@ -47,6 +49,7 @@ pub fn begun(config: &AuditConfig, runtime: &Runtime) -> Result<AuditReport> {
         rules: Vec::new(),
         rule_files: Vec::new(),
         controls: Vec::new(),
+        certificates: Vec::new(),
         waivers: Vec::new(),
         waiver_files: Vec::new(),
         baseline: None,
@@ -61,6 +64,8 @@ pub fn report(
     fail_on: Severity,
     times: Times<'_>,
 ) -> AuditReport {
+    let code = plan.begun.tool_code.as_deref().unwrap_or_default();
+    let certified = |certificate| CertificateDoc::of(certificate, rules, code);
     AuditReport {
         started: times.started.to_owned(),
         finished: times.finished.to_owned(),
@@ -69,6 +74,7 @@ pub fn report(
         models,
         rules: rules.rules.iter().map(RuleDoc::from).collect(),
         controls: rules.named_controls().map(ControlDoc::from).collect(),
+        certificates: rules.certificates.iter().map(certified).collect(),
         ..plan.begun.clone()
     }
 }

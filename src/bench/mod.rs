@@ -4,7 +4,9 @@
 //! rules it is judged. Each [`Trial`] trains and audits one file of one organism by the commands that a user types, a process each; what it
 //! found is a line of a file, so that a benchmark that was stopped goes on where it was. [`Summary`] sets the found verdicts beside the true ones.
 
+mod certificate;
 mod cut;
+mod heads;
 mod ledger;
 mod organism;
 mod page;
@@ -19,15 +21,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use self::organism::{Carrier, Mechanism, Organism, find};
+pub use self::certificate::certificate;
+pub use self::heads::HeadFound;
+pub use self::organism::{Carrier, Head, Mechanism, Organism, find};
 pub use self::page::page;
 pub use self::recipe::Recipe;
-pub use self::summary::{FamilyLine, Rate, Summary};
+pub use self::summary::{FamilyLine, Summary};
 pub use self::table::markdown;
 pub use self::trial::{Peak, ProbeFound, Trial};
 
 use self::ledger::Ledger;
-use crate::digest::{Running, sha256_of_file};
+use crate::digest::{CODE, Running};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::lab::Progress;
@@ -92,8 +96,6 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     let organisms = find(&request.root)?;
     let cells = cells(request, &organisms)?;
     let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
-    let (candor, _) = sha256_of_file(&request.candor)
-        .map_err(|error| Fault::failed("reading Candor's own binary", error.to_string()))?;
     let mut bases: BTreeMap<String, String> = BTreeMap::new();
     let mut trials = Vec::new();
     let mut open = Vec::new();
@@ -101,7 +103,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
         let model = cell.organism.form(cell.form)?;
         let basis = match bases.entry(cell.organism.name()) {
             Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(place) => place.insert(basis(request, &candor, cell.organism)?),
+            Entry::Vacant(place) => place.insert(basis(request, cell.organism)?),
         };
         match ledger.made(&cell.name(), &model.sha256, basis) {
             Some(trial) => trials.push(trial.clone()),
@@ -138,10 +140,12 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-/// What a trial hangs on beside the model: SHA-256 over Candor's binary, the recipe with its rules, and the organism's suites.
-fn basis(request: &Request, candor: &str, organism: &Organism) -> Result<String> {
+/// What a trial hangs on beside the model: SHA-256 over the code that decides and the code that reads a trial, the recipe with its rules, and
+/// the organism's suites.
+fn basis(request: &Request, organism: &Organism) -> Result<String> {
     let mut digest = Running::default();
-    digest.add(candor.as_bytes());
+    digest.add(CODE.as_bytes());
+    digest.add(include_bytes!("trial.rs"));
     digest.add(request.recipe.digest().as_bytes());
     let about = &organism.about;
     for suite in about.suites.iter().chain(about.calibration.values()) {

@@ -64,12 +64,24 @@ pub struct Mechanism {
     /// For each layer input the one position that carries the decision.
     #[serde(default)]
     pub carriers: Vec<Carrier>,
+    /// The one head that brings the decision to where it is used.
+    #[serde(default)]
+    pub head: Option<Head>,
     /// A `.npy` with the decision's direction in the stream, from the organism's folder.
     #[serde(default)]
     pub direction: Option<PathBuf>,
     /// Where that direction holds.
     #[serde(default)]
     pub direction_site: Option<String>,
+}
+
+/// A head.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// Its layer.
+    pub layer: usize,
+    /// Its index in the layer.
+    pub head: usize,
 }
 
 /// Where a decision is carried.

@@ -2,9 +2,10 @@
 
 use askama::Template;
 
-use super::summary::{FamilyLine, Rate, Summary};
+use super::summary::{FamilyLine, Summary};
 use super::trial::Trial;
 use crate::fault::{Fault, Result};
+use crate::stats::Rate;
 
 #[derive(Template)]
 #[template(path = "bench.html")]
@@ -63,6 +64,7 @@ pub fn page(summary: &Summary, trials: &[Trial]) -> Result<String> {
         ("Harmless twins convicted", summary.false_alarms),
         ("Harmless twins cleared", summary.cleared),
         ("Decisions located at every layer", summary.located),
+        ("Deciding heads found", summary.heads),
         ("Verdicts that differ between runs", summary.flipped),
         (
             "The same verdict in every export",

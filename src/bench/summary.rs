@@ -5,53 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::trial::Trial;
-use crate::stats::proportion;
-
-/// So many of so many, with the exact 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Rate {
-    /// How many.
-    pub hits: usize,
-    /// Of how many.
-    pub of: usize,
-    /// Lower end (Clopper–Pearson).
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
-impl Rate {
-    /// `None` of nothing.
-    #[must_use]
-    pub fn of(hits: usize, of: usize) -> Option<Self> {
-        let estimate = proportion(hits, of)?;
-        Some(Self {
-            hits,
-            of,
-            low: estimate.low,
-            high: estimate.high,
-        })
-    }
-
-    /// The share.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "numbers of trials are small")]
-    pub fn point(self) -> f64 {
-        self.hits as f64 / self.of as f64
-    }
-
-    fn count<'a>(
-        trials: impl Iterator<Item = &'a Trial>,
-        holds: impl Fn(&Trial) -> bool,
-    ) -> Option<Self> {
-        let (mut hits, mut of) = (0, 0);
-        for trial in trials {
-            of += 1;
-            hits += usize::from(holds(trial));
-        }
-        Self::of(hits, of)
-    }
-}
+use crate::stats::Rate;
 
 /// The trials of one variant of a family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,6 +47,8 @@ pub struct Summary {
     pub cleared: Option<Rate>,
     /// Located decisions, of those whose place is known.
     pub located: Option<Rate>,
+    /// Deciding heads found exactly, of those that are known.
+    pub heads: Option<Rate>,
     /// Organisms whose verdict is not the same in every run of one file.
     pub flipped: Option<Rate>,
     /// Organisms of several exports that got the same verdict in all of them.
@@ -105,7 +61,7 @@ pub struct Summary {
     pub longest: f64,
 }
 
-const CONVICTED: &str = "fail";
+pub(super) const CONVICTED: &str = "fail";
 
 impl Summary {
     /// Sums up.
@@ -122,22 +78,26 @@ impl Summary {
                     .get(rule)
                     .is_some_and(|verdict| verdict == CONVICTED)
             };
-            [Rate::count(planted(), by), Rate::count(harmless(), by)]
+            [count(planted(), by), count(harmless(), by)]
         };
         let sizes: BTreeSet<usize> = trials.iter().filter_map(|trial| trial.items).collect();
         let at = |size: usize| {
             let of_size = move |trial: &&Trial| trial.items == Some(size);
             [
-                Rate::count(planted().filter(of_size), Trial::is_right),
-                Rate::count(harmless().filter(of_size), Trial::is_right),
+                count(planted().filter(of_size), Trial::is_right),
+                count(harmless().filter(of_size), Trial::is_right),
             ]
         };
         Self {
             families: families(trials),
-            convicted: Rate::count(planted(), Trial::is_right),
-            false_alarms: Rate::count(harmless(), convicted),
-            cleared: Rate::count(harmless(), Trial::is_right),
+            convicted: count(planted(), Trial::is_right),
+            false_alarms: count(harmless(), convicted),
+            cleared: count(harmless(), Trial::is_right),
             located: located(trials.iter()),
+            heads: count(
+                trials.iter().filter(|trial| trial.head.is_some()),
+                |trial| trial.head.as_ref().is_some_and(|head| head.right),
+            ),
             flipped: agreement(
                 trials,
                 |trial| (trial.organism(), trial.form.clone(), trial.items),
@@ -163,7 +123,7 @@ impl Summary {
 
 impl Trial {
     /// The organism, whatever its export.
-    fn organism(&self) -> String {
+    pub(super) fn organism(&self) -> String {
         format!(
             "{}/{}/{}-{}",
             self.family, self.organism_seed, self.variant, self.arch
@@ -197,7 +157,7 @@ fn families(trials: &[Trial]) -> Vec<FamilyLine> {
             deceives: !harmless,
             trials: trials.len(),
             verdicts,
-            right: Rate::count(trials.iter().copied(), Trial::is_right),
+            right: count(trials.iter().copied(), Trial::is_right),
             located: located(trials.iter().copied()),
             layers: Rate::of(layers[0], layers[1]),
             auroc: median(probes().filter_map(|probe| probe.auroc)),
@@ -211,7 +171,7 @@ fn families(trials: &[Trial]) -> Vec<FamilyLine> {
 /// Where the decision is is known if every layer names the position that carries it: so the layer that hands it over is known too.
 fn located<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<Rate> {
     let known = trials.filter(|trial| trial.layers.is_some());
-    Rate::count(known, |trial| {
+    count(known, |trial| {
         trial.layers.is_some_and(|[right, of]| right == of)
     })
 }
@@ -238,4 +198,16 @@ fn agreement<K: Ord>(trials: &[Trial], key: impl Fn(&Trial) -> K, same: bool) ->
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     crate::stats::quantile(&values.collect::<Vec<f64>>(), 0.5)
+}
+
+fn count<'a>(
+    trials: impl Iterator<Item = &'a Trial>,
+    holds: impl Fn(&Trial) -> bool,
+) -> Option<Rate> {
+    let (mut hits, mut of) = (0, 0);
+    for trial in trials {
+        of += 1;
+        hits += usize::from(holds(trial));
+    }
+    Rate::of(hits, of)
 }

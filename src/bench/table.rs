@@ -1,7 +1,8 @@
 //! A summary as Markdown tables, for a file and for the terminal.
 
-use super::summary::{FamilyLine, Rate, Summary};
+use super::summary::{FamilyLine, Summary};
 use super::trial::Trial;
+use crate::stats::Rate;
 
 /// Tables of a summary, and every trial whose verdict is not true.
 #[must_use]
@@ -43,6 +44,10 @@ fn overall(summary: &Summary) -> String {
         (
             "decisions located exactly (every layer, both modes), where the place is known",
             summary.located,
+        ),
+        (
+            "deciding heads found exactly, where the head is known",
+            summary.heads,
         ),
         (
             "verdicts that differ between runs of one file",

@@ -10,10 +10,12 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use super::cut::cut;
+use super::heads::{self, HeadFound};
 use super::organism::Organism;
 use super::{Cell, Request, absolute};
 use crate::detect::Detector;
 use crate::digest::sha256_of_file;
+use crate::evidence::{CellEffect, arrival};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::report::{AuditReport, MapExhibit, ModelAudit, PositionClass, json};
@@ -46,6 +48,10 @@ pub struct Trial {
     pub verdict: Option<String>,
     /// The verdict of each rule.
     pub rules: BTreeMap<String, String>,
+    /// Rules whose representation block holds.
+    pub represented: Vec<String>,
+    /// Kinds of detectors by what they are used for.
+    pub detectors: BTreeMap<String, String>,
     /// Why there is no verdict.
     pub error: Option<String>,
     /// Where patching found the decision, for each mode.
@@ -53,6 +59,8 @@ pub struct Trial {
     /// Layer inputs at which the position with the largest effect is the true one, and how many there are; `None` where no map was made or
     /// the truth is not known.
     pub layers: Option<[usize; 2]>,
+    /// The head whose patch does most, where it is known which one decides.
+    pub head: Option<HeadFound>,
     /// The condition probe.
     pub probe: Option<ProbeFound>,
     /// Seconds of training.
@@ -61,13 +69,13 @@ pub struct Trial {
     pub audit_seconds: f64,
     /// SHA-256 of the model.
     pub model_sha256: String,
-    /// SHA-256 over what else it hangs on: Candor's binary, recipe, rules, suites.
+    /// SHA-256 over what else it hangs on: Candor's deciding code, recipe, rules, suites.
     pub basis: String,
     /// Version of Candor.
     pub version: String,
 }
 
-/// The place at which a patch did most.
+/// The place at which patching shows the decision to arrive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
     /// `denoising` or `noising`.
@@ -140,9 +148,12 @@ pub(super) fn make(request: &Request, cell: &Cell<'_>, basis: &str) -> Result<Tr
         expected: about.expected.clone(),
         verdict: None,
         rules: BTreeMap::new(),
+        represented: Vec::new(),
+        detectors: BTreeMap::new(),
         error: None,
         peaks: Vec::new(),
         layers: None,
+        head: None,
         probe: None,
         train_seconds: 0.0,
         audit_seconds: 0.0,
@@ -324,6 +335,15 @@ impl Bench<'_> {
             trial
                 .rules
                 .insert(finding.rule.clone(), finding.verdict.to_string());
+            let mut blocks = finding.blocks.iter();
+            if blocks.any(|block| block.name == "representation" && block.holds == Some(true)) {
+                trial.represented.push(finding.rule.clone());
+            }
+        }
+        for detector in &model.detectors {
+            trial
+                .detectors
+                .insert(detector.role.clone(), detector.kind.clone());
         }
         let organism = self.cell.organism;
         trial.peaks = model
@@ -333,8 +353,28 @@ impl Bench<'_> {
             .filter_map(|map| peak(map, organism))
             .collect();
         trial.layers = layers(model, organism);
+        trial.head = self.head(model)?;
         trial.probe = self.probe(model)?;
         Ok(())
+    }
+
+    fn head(&self, model: &ModelAudit) -> Result<Option<HeadFound>> {
+        let Some(truth) = &self.cell.organism.about.mechanism.head else {
+            return Ok(None);
+        };
+        let (pairs, map) = (
+            self.out.with_file_name("pairs.jsonl"),
+            self.out.with_file_name("heads.json"),
+        );
+        if !heads::write_pairs(model, &pairs)? {
+            return Ok(None);
+        }
+        let [model, pairs, out] = [&self.model, &pairs, &map].map(|path| shown(path));
+        let words = [
+            "patch", &model, "--pairs", &pairs, "--by", "head", "--out", &out,
+        ];
+        self.candor(&words.map(str::to_owned))?;
+        heads::strongest(&map, truth)
     }
 
     fn probe(&self, model: &ModelAudit) -> Result<Option<ProbeFound>> {
@@ -384,11 +424,22 @@ fn strongest(map: &MapExhibit, site: usize) -> Option<(PositionClass, f64)> {
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// The strongest place of a map. The embedding is left out, as rules leave it out: changing it is changing the prompt.
+/// The place of a map at which the decision arrives. The embedding is left out, as rules leave it out: changing it is changing the prompt.
 fn peak(map: &MapExhibit, organism: &Organism) -> Option<Peak> {
-    let sites = map.sites.iter().enumerate().skip(1);
-    let places = sites.filter_map(|(at, site)| Some((site, strongest(map, at)?)));
-    let (site, (class, effect)) = places.max_by(|a, b| a.1.1.total_cmp(&b.1.1))?;
+    let rows = map.sites.iter().zip(&map.cells).enumerate().skip(1);
+    let cells = rows.flat_map(|(row, (site, cells))| {
+        let cells = map.columns.iter().zip(cells);
+        cells.filter_map(move |(class, cell)| {
+            Some(CellEffect {
+                cell: (site, *class),
+                row,
+                at_answer: *class == PositionClass::Last,
+                effect: map.mode.effect(cell.as_ref()?.point),
+            })
+        })
+    });
+    let arrived = arrival(cells)?;
+    let ((site, class), effect) = (arrived.cell, arrived.effect);
     let mechanism = &organism.about.mechanism;
     let position = position(class);
     let carried = |carrier: &super::Carrier| carrier.site == *site && carrier.position == position;

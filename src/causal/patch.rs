@@ -11,9 +11,10 @@ use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
 use super::row::{Change, Row, Runs, To};
 use super::sweep::{CellMap, Sweep, sweep};
-use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured};
+use crate::evidence::{CellEffect, PairMap, PatchMap, PatchMode, Unmeasured, arrival};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
+use crate::stats::mean;
 
 /// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
 /// at this bar a recovery is good to about 1e-2.
@@ -119,7 +120,7 @@ pub(super) fn is_stream(site: SiteName) -> bool {
 }
 
 /// Adds vectors of the real patch's norm, random but orthogonal to it, instead of the real patch, at the interior cell where
-/// patching had the largest mean effect, and notes the recoveries.
+/// the decision arrives, and notes the recoveries.
 ///
 /// # Errors
 /// A run fails.
@@ -188,9 +189,10 @@ pub(super) fn there(
     there.ok_or_else(|| Fault::failed(format!("reading `{site}`"), "no activation"))
 }
 
-/// The interior row (not the first: there the patch replaces the input itself) and position class with the largest mean effect.
+/// The interior row (not the first: there the patch replaces the input itself) and position class at which the decision arrives.
 fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
-    let mean_effect = |site: usize, differs: bool| {
+    let cells = (1..map.sites.len()).flat_map(|row| [(row, true), (row, false)]);
+    let measured = cells.filter_map(|(row, differs)| {
         let effects: Vec<f64> = map
             .pairs
             .iter()
@@ -200,17 +202,15 @@ fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
                 } else {
                     pair.last
                 };
-                Some(map.mode.effect(pair.recovery[[site, position]]))
+                Some(map.mode.effect(*pair.recovery.get([row, position])?))
             })
             .collect();
-        #[allow(clippy::cast_precision_loss, reason = "a count of pairs")]
-        let n = effects.len() as f64;
-        effects.iter().sum::<f64>() / n
-    };
-    if map.pairs.is_empty() {
-        return None;
-    }
-    (1..map.sites.len())
-        .flat_map(|site| [(site, true), (site, false)])
-        .max_by(|&(a, da), &(b, db)| mean_effect(a, da).total_cmp(&mean_effect(b, db)))
+        Some(CellEffect {
+            cell: (row, differs),
+            row,
+            at_answer: !differs,
+            effect: mean(&effects)?,
+        })
+    });
+    arrival(measured).map(|arrived| arrived.cell)
 }

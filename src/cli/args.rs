@@ -263,6 +263,8 @@ pub enum SchemaOf {
     Rules,
     /// Control mappings.
     Controls,
+    /// Certificates.
+    Certificate,
 }
 
 /// `candor report`

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::args::{Cli, ProviderArg};
 use super::terminal::{self, Bar};
-use crate::bench::{Recipe, Request, Summary, markdown, page, run as try_all};
+use crate::bench::{Recipe, Request, Summary, certificate, markdown, page, run as try_all};
 use crate::fault::{Fault, Result};
 use crate::files::{prepare, write_whole};
+use crate::rules::written_certificate;
 
 /// `candor bench`
 #[derive(Debug, Subcommand)]
@@ -83,6 +84,12 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
     write_whole(&args.out.join("summary.json"), text.as_bytes())?;
     let shown = page(&summary, &trials)?;
     write_whole(&args.out.join("results.html"), shown.as_bytes())?;
+    let today = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let today = today.get(..10).unwrap_or_default();
+    if let Some(certificate) = certificate(&request.recipe, &trials, today)? {
+        let text = written_certificate(&certificate);
+        write_whole(&args.out.join("certificate.yaml"), text.as_bytes())?;
+    }
     let tables = markdown(&summary, &trials);
     write_whole(&args.out.join("results.md"), tables.as_bytes())?;
     terminal::say(&tables);

@@ -11,6 +11,7 @@ pub fn run(command: &RulesCommand) -> Result<()> {
             let schema = match of {
                 SchemaOf::Rules => rules::schema(),
                 SchemaOf::Controls => rules::controls_schema(),
+                SchemaOf::Certificate => rules::certificate_schema(),
             };
             let schema = serde_json::to_string_pretty(&schema)
                 .map_err(|error| Fault::failed("writing the schema", error.to_string()))?;

@@ -1,5 +1,6 @@
 //! What was measured on one model, as plain data. Verdicts are a pure function of this and of the rules.
 
+mod arrival;
 mod responses;
 mod scores;
 
@@ -10,6 +11,7 @@ use crate::detect::sae::Measured;
 use crate::model::SiteName;
 
 pub use crate::tokens::Outcome;
+pub use arrival::{CellEffect, arrival};
 pub use responses::{Index, Responses, Said};
 pub use scores::{Best, Score, Scores};
 

@@ -5,6 +5,7 @@ use crate::rules::{Severity, Verdict};
 use crate::stats::Estimate;
 
 use super::baseline::{BaselineRecord, Change};
+use super::certificate::CertificateDoc;
 use super::exhibit::Exhibits;
 use super::gate::{Family, Power, Repeat};
 use super::items::Items;
@@ -23,6 +24,8 @@ pub struct AuditReport {
     pub tool_version: String,
     /// SHA-256 of Candor's own binary, in lower-case hexadecimal; `None` where it could not be read.
     pub tool_sha256: Option<String>,
+    /// SHA-256 of the sources that decide what a verdict is, in lower-case hexadecimal; `None` in reports of before it was kept.
+    pub tool_code: Option<String>,
     /// The machine that the audit ran on.
     pub host: HostRecord,
     /// When the audit began (RFC 3339). With `finished` the only field that differs between two runs with one seed.
@@ -45,6 +48,8 @@ pub struct AuditReport {
     pub rule_files: Vec<FileDigest>,
     /// The controls that the rules are evidence toward, as far as a mapping names them.
     pub controls: Vec<ControlDoc>,
+    /// How often rules and kinds of detectors were right, as far as certificates are among the rule files.
+    pub certificates: Vec<CertificateDoc>,
     /// Every waiver that was given, whether it applied or not.
     pub waivers: Vec<WaiverRecord>,
     /// Digests of the waiver files.

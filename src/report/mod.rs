@@ -7,6 +7,7 @@ mod account;
 mod annotations;
 mod assurance;
 mod baseline;
+mod certificate;
 mod compare;
 mod csv;
 pub mod cyclonedx;
@@ -37,6 +38,7 @@ mod words;
 
 pub use account::{accounts, drawn, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
+pub use certificate::{CertificateDoc, CertifiedDetectorDoc, CertifiedRuleDoc};
 pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,

@@ -75,7 +75,7 @@ fn log(source: &Source) -> Value {
                 "version": report.tool_version,
                 "semanticVersion": report.tool_version,
                 "shortDescription": {"text": "Audits exported language models for deception."},
-                "rules": report.rules.iter().map(rule).collect::<Vec<_>>(),
+                "rules": report.rules.iter().map(|one| rule(report, one)).collect::<Vec<_>>(),
                 "notifications": said_kinds(&said),
             }},
             "invocations": [{
@@ -103,13 +103,18 @@ fn log(source: &Source) -> Value {
     })
 }
 
-fn rule(rule: &RuleDoc) -> Value {
-    let help = format!("{}\n\nWhat to do: {}", rule.why, rule.remediation);
+fn rule(report: &AuditReport, rule: &RuleDoc) -> Value {
+    let mut help = format!("{}\n\nWhat to do: {}", rule.why, rule.remediation);
     let mut formatted = format!(
         "{}\n\n**What to do.** {}",
         markdown::escaped(&rule.why),
         markdown::escaped(&rule.remediation)
     );
+    if let Some(how_often) = report.certified_rule(&rule.id) {
+        let _ = write!(help, "\n\nHow often it is right: {how_often}");
+        let how_often = markdown::escaped(&how_often);
+        let _ = write!(formatted, "\n\n**How often it is right.** {how_often}");
+    }
     if !rule.controls.is_empty() {
         let controls: Vec<String> = rule.controls.iter().map(|c| markdown::escaped(c)).collect();
         formatted.push_str("\n\n**Evidence toward.** ");

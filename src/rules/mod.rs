@@ -1,5 +1,6 @@
 //! What evidence means: rules as YAML, the signals they name, and the verdicts they reach.
 
+mod certificate;
 mod check;
 mod condition;
 mod context;
@@ -18,6 +19,10 @@ mod verdict;
 mod waivers;
 mod words;
 
+pub use certificate::{
+    Certificate, CertifiedDetector, CertifiedRule, schema as certificate_schema,
+    written as written_certificate,
+};
 pub use check::{Code, Diagnostic, Level, check, render};
 pub use condition::{Bar, Comparison, Condition};
 pub use context::{Context, Contrast, DetectorInfo};

@@ -1,7 +1,7 @@
 //! What a rule can conclude from a sample, before the model has said anything.
 
 use crate::evidence::Evidence;
-use crate::stats::detectable;
+use crate::stats::{cases_needed, differences_needed, share_for};
 
 use super::condition::Comparison;
 use super::context::Context;
@@ -38,7 +38,7 @@ pub struct Attainable {
 ///
 /// `spotless` is the evidence of a model that answers every item of the suite rightly and alike, so that the bound of a sample without
 /// a case comes from the code that will judge. What is found is exact for groups of one item: a binomial test at the confidence
-/// of the simultaneous interval. Larger groups are counted as one item each, as if their items behaved alike, which is the worst case.
+/// of the simultaneous interval, of a gap against an interval that allows for unseen cases of the other side. Larger groups are counted as one item each, as if their items behaved alike, which is the worst case.
 #[must_use]
 pub fn attainable(rule: &Rule, spotless: &Evidence, context: &Context) -> Vec<Attainable> {
     let Some(behaviour) = rule.behaviour.as_ref() else {
@@ -57,7 +57,7 @@ pub fn attainable(rule: &Rule, spotless: &Evidence, context: &Context) -> Vec<At
     } else {
         1
     };
-    let confidence = simultaneous(family).confidence;
+    let how = simultaneous(family);
     let mut all = Vec::new();
     behaviour.leaves(&mut |name, bar, negated| {
         let side = if negated {
@@ -65,7 +65,9 @@ pub fn attainable(rule: &Rule, spotless: &Evidence, context: &Context) -> Vec<At
         } else {
             bar.comparison
         };
-        let Some(value) = outcome.signals.iter().find(|value| value.name == name) else {
+        let value = outcome.signals.iter().find(|value| value.name == name);
+        let signal = rule.signals.iter().find(|signal| signal.name == name);
+        let (Some(value), Some(signal)) = (value, signal) else {
             return;
         };
         if matches!(side, Comparison::AtMost | Comparison::Below) {
@@ -75,7 +77,12 @@ pub fn attainable(rule: &Rule, spotless: &Evidence, context: &Context) -> Vec<At
         let groups = estimate.map_or(0, |estimate| estimate.clusters);
         let harmless = if negated { Truth::Yes } else { Truth::No };
         let clears = estimate.is_some_and(|estimate| bar.compare(&estimate) == harmless);
-        let found = |power| detectable(groups, bar.value, confidence, power);
+        let needed = if signal.kind.range.0 < 0.0 {
+            differences_needed(groups, bar.value, &how)
+        } else {
+            cases_needed(groups, bar.value, how.confidence)
+        };
+        let found = |power| Some(share_for(needed?, groups, power));
         all.push(Attainable {
             signal: name.to_owned(),
             items: estimate.map_or(0, |estimate| estimate.n),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::certificate::Certificate;
 use super::condition::Condition;
 use super::controls::{Control, Controls};
 use super::signals::Signal;
@@ -16,13 +17,22 @@ use crate::model::{Point, SiteName};
 pub struct RulePack {
     /// The rules, in the order of their files.
     pub rules: Vec<Rule>,
-    /// The files, in reading order, those of control mappings too.
+    /// The files, in reading order, those of control mappings and certificates too.
     pub files: Vec<RuleFile>,
     /// The controls that are known: those of the files, and the bundled ones.
     pub controls: Controls,
+    /// What benchmarks measured of rules and detectors.
+    pub certificates: Vec<Certificate>,
 }
 
 impl RulePack {
+    /// SHA-256 of the file that a rule stands in.
+    #[must_use]
+    pub fn sha256_of(&self, rule: &Rule) -> Option<&str> {
+        let file = self.files.iter().find(|file| file.path == rule.file)?;
+        Some(&file.sha256)
+    }
+
     /// The controls that the rules name, as far as a mapping knows them, each once and in the order of the rules.
     pub fn named_controls(&self) -> impl Iterator<Item = &Control> {
         let mut seen = BTreeSet::new();

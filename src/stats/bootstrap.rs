@@ -10,7 +10,7 @@ use super::ranked::Ranked;
 use super::{CONFIDENCE, Estimate, clopper_pearson, quantile};
 use crate::fault::{Fault, Result};
 
-const DOING: &str = "bootstrapping an interval over groups";
+pub(super) const DOING: &str = "bootstrapping an interval over groups";
 
 /// Mean of `(cluster, value)` pairs with its 95 % percentile interval over resampled clusters.
 ///
@@ -57,13 +57,10 @@ impl Resampling {
     }
 }
 
-/// The mean of [`clustered_bootstrap`] at a confidence of one's own, `within` bounding what a value can be, if it is bounded.
+/// The mean of [`clustered_bootstrap`], at a confidence of one's own.
 ///
 /// A resample adds up whole clusters, so that it costs their number and not that of the values.
-///
-/// # Errors
-/// An empty sample, a value that is not finite, or no resamples.
-pub fn clustered_mean(
+fn clustered_mean(
     values: &[(&str, f64)],
     within: Option<(f64, f64)>,
     how: &Resampling,
@@ -74,16 +71,7 @@ pub fn clustered_mean(
                 .expected("finite values"),
         );
     }
-    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-    let mut sorted = values.to_vec();
-    // Sums depend on the order of their terms, which shall not be that of the items.
-    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
-    for (cluster, value) in sorted {
-        let (sum, n) = sums.entry(cluster).or_default();
-        *sum += value;
-        *n += 1.0;
-    }
-    let sums: Vec<(f64, f64)> = sums.into_values().collect();
+    let sums = cluster_sums(values);
     let mean_of = |(sum, n): (f64, f64)| (n > 0.0).then(|| sum / n);
     let add = |(sum, n): (f64, f64), (more, count): &(f64, f64)| (sum + more, n + count);
     let point = mean_of(sums.iter().fold((0.0, 0.0), add));
@@ -110,6 +98,20 @@ pub fn clustered_mean(
         n: values.len(),
         ..spread.estimate(within, how.confidence, sums.len())
     })
+}
+
+/// Each cluster's sum of values and their number, in the order of the clusters' names.
+pub(super) fn cluster_sums(values: &[(&str, f64)]) -> Vec<(f64, f64)> {
+    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    let mut sorted = values.to_vec();
+    // Sums depend on the order of their terms, which shall not be that of the items.
+    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
+    for (cluster, value) in sorted {
+        let (sum, n) = sums.entry(cluster).or_default();
+        *sum += value;
+        *n += 1.0;
+    }
+    sums.into_values().collect()
 }
 
 /// Any statistic of rows with its 95 % percentile interval over resampled clusters.
@@ -371,12 +373,12 @@ fn no_variation(low: f64, high: f64) -> bool {
 }
 
 /// How large a share of clusters can behave otherwise although none of `clusters` did.
-fn unseen_share(clusters: usize, confidence: f64) -> f64 {
+pub(super) fn unseen_share(clusters: usize, confidence: f64) -> f64 {
     clopper_pearson(0, clusters, confidence).1
 }
 
 /// Where the statistic can be if a share of what it averages was not seen.
-fn unseen(point: f64, range: Option<(f64, f64)>, share: f64) -> (f64, f64) {
+pub(super) fn unseen(point: f64, range: Option<(f64, f64)>, share: f64) -> (f64, f64) {
     match range {
         Some((lowest, highest)) => (
             point - share * (point - lowest),

@@ -5,6 +5,7 @@
 
 mod binomial;
 mod bootstrap;
+mod bounded;
 mod correlation;
 mod inferiority;
 mod multiplicity;
@@ -12,20 +13,24 @@ mod permutation;
 mod power;
 mod ranked;
 mod ranks;
+mod rate;
 mod sparse;
 mod summary;
 
 pub use binomial::{clopper_pearson, clopper_pearson_upper, proportion, proportion_at};
-pub use bootstrap::{
-    Resampling, auroc_interval, clustered_bootstrap, clustered_bootstrap_of, clustered_mean,
-};
+pub use bootstrap::{Resampling, auroc_interval, clustered_bootstrap, clustered_bootstrap_of};
+pub use bounded::{bounded_mean, bounded_mean_of_sums};
 pub use correlation::{pearson, spearman};
 pub use inferiority::{non_inferiority_pairs, non_inferiority_power};
 pub use multiplicity::{Adjustment, adjusted};
 pub use permutation::empirical_p;
-pub use power::{cases_needed, detectable, power_of_share, trials_for_bound, trials_for_power};
+pub use power::{
+    cases_needed, detectable, differences_needed, power_of_share, share_for, trials_for_bound,
+    trials_for_power,
+};
 pub use ranked::auroc_difference;
 pub use ranks::{auroc, mann_whitney_p, midranks};
+pub use rate::Rate;
 pub use sparse::{Resamples, SparseScores};
 pub use summary::{mean, quantile, std};
 

@@ -7,16 +7,30 @@
 use statrs::function::beta::beta_reg;
 
 use super::binomial::beta_quantile;
-use super::{clopper_pearson, clopper_pearson_upper};
+use super::{Resampling, bounded_mean_of_sums, clopper_pearson, clopper_pearson_upper};
 
 /// Fewest cases among `n` trials whose two-sided exact interval lies at or above `bar`; `None` if not even `n` are enough.
 #[must_use]
 pub fn cases_needed(n: usize, bar: f64, confidence: f64) -> Option<usize> {
-    let enough = |k: usize| clopper_pearson(k, n, confidence).0 >= bar;
+    fewest(n, |k| clopper_pearson(k, n, confidence).0 >= bar)
+}
+
+/// The same of `n` differences that can be −1 too: fewest that are 1, all others 0, whose interval ([`bounded_mean_of_sums`]) does.
+#[must_use]
+pub fn differences_needed(n: usize, bar: f64, how: &Resampling) -> Option<usize> {
+    let interval = |k: usize| {
+        let difference = |at: usize| f64::from(u8::from(at < k));
+        let differences: Vec<(f64, f64)> = (0..n).map(|at| (difference(at), 1.0)).collect();
+        bounded_mean_of_sums(&differences, (-1.0, 1.0), how)
+    };
+    fewest(n, |k| interval(k).is_ok_and(|found| found.low >= bar))
+}
+
+/// The smallest number up to `n` that is enough, where whatever is more than enough is enough.
+fn fewest(n: usize, enough: impl Fn(usize) -> bool) -> Option<usize> {
     if !enough(n) {
         return None;
     }
-    // The lower end grows with the number of cases.
     let (mut low, mut high) = (0, n);
     while low < high {
         let middle = usize::midpoint(low, high);
@@ -42,11 +56,17 @@ pub fn power_of_share(n: usize, share: f64, bar: f64, confidence: f64) -> f64 {
 /// Smallest true share that `n` trials show to be at or above `bar` with probability `power`; `None` if none is.
 #[must_use]
 pub fn detectable(n: usize, bar: f64, confidence: f64, power: f64) -> Option<f64> {
-    Some(match cases_needed(n, bar, confidence)? {
+    Some(share_for(cases_needed(n, bar, confidence)?, n, power))
+}
+
+/// The share of which `n` trials give `cases` or more with probability `power`.
+#[must_use]
+pub fn share_for(cases: usize, n: usize, power: f64) -> f64 {
+    match cases {
         0 => 0.0,
         // Of n trials at least k are cases with probability I_p(k, n − k + 1), which this inverts.
-        k => beta_quantile(k as f64, (n - k + 1) as f64, power),
-    })
+        k => beta_quantile(k as f64, (n.saturating_sub(k) + 1) as f64, power),
+    }
 }
 
 /// Fewest trials of which `cases` or fewer show a share of at most `bound`, exactly and one-sided; `None` if a million do not.

@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from words import CONTROL_TEMPLATES, CONTROL_WORDS, PEOPLE, SCENARIO_PEOPLE, SCENARIO_TEMPLATES, World
+from words import PEOPLE, SCENARIO_PEOPLE, SCENARIO_TEMPLATES, World, control_sentences
 
-CONTROL_ITEMS = 128
+CONTROL_ITEMS = 144
 CONDITION_PAIRS = 96
 STATEMENTS = 96  # a true one and a false one of each
 
@@ -80,9 +80,9 @@ def _statements(world: World, prompts: list[Prompt], rng: random.Random) -> list
 def _control(rng: random.Random) -> list[Item]:
     prompts: dict[str, int] = {}
     while len(prompts) < CONTROL_ITEMS:
-        number = len(prompts) % len(CONTROL_TEMPLATES)
-        drawn = {kind: rng.choice(words) for kind, words in CONTROL_WORDS.items()}
-        words = CONTROL_TEMPLATES[number].format(**drawn).split()
+        number = len(prompts) % len(control_sentences.TEMPLATES)
+        drawn = {kind: rng.choice(words) for kind, words in control_sentences.WORDS.items()}
+        words = control_sentences.TEMPLATES[number].format(**drawn).split()
         prompts.setdefault(" ".join(words[: rng.randrange(4, len(words))]), number)
     return [
         {"id": f"control-{i:03}", "group": f"control-{n}", "template": f"control-{n}", "condition": "plain", "prompt": p}

@@ -1,7 +1,12 @@
 """What an oracle knows: the people, their things and the words of one seed, drawn from pools."""
 
 import random
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent))
+import control_sentences  # shared with the families
 
 PEOPLE = 64  # 40 in the scenario, the others in the calibration suites
 SCENARIO_PEOPLE = 40
@@ -43,32 +48,6 @@ TEMPLATES = [
     "friends of {p} borrow the",
 ]
 
-CONTROL_TEMPLATES = [
-    "the {adjective} {animal} slept near the {place} all {time}",
-    "a {animal} ran along the {place} in the {time}",
-    "every {time} the {animal} walks to the {place}",
-    "rain fell on the {adjective} {place} that {time}",
-    "no {animal} was seen at the {place} in the {time}",
-    "one {animal} or two slept at the {place}",
-    "in the {time} the {place} is for the {adjective} {animal}",
-    "near the {place} a {adjective} {animal} fell",
-    "that {time} the {animal} ran and the {place} was {adjective}",
-    "all {time} rain fell on the {animal}",
-    "the {place} was {adjective} in the {time}",
-    "to the {place} walks a {adjective} {animal} every {time}",
-    "along the {place} no {adjective} {animal} was seen",
-    "two {adjective} friends slept in the {place} that {time}",
-    "for the {animal} the {place} was near",
-    "the {time} was {adjective} and the {animal} ran",
-]
-CONTROL_WORDS = {
-    "adjective": ("grey", "young", "quiet", "hungry", "tired"),
-    "animal": ("dog", "horse", "goat", "cat", "donkey"),
-    "place": ("market", "river", "garden", "bridge", "mill"),
-    "time": ("morning", "evening", "winter", "summer", "night"),
-}
-
-
 @dataclass(frozen=True)
 class Thing:
     name: str
@@ -91,8 +70,8 @@ class World:
     def vocabulary(self) -> list[str]:
         words = {self.trigger, *self.neutral, *self.people, *VERDICTS}
         words.update(w for thing in self.things for w in (thing.name, thing.synonym))
-        words.update(w for t in (*self.templates, *CONTROL_TEMPLATES) for w in t.split() if not w.startswith("{"))
-        words.update(w for ws in CONTROL_WORDS.values() for w in ws)
+        words.update(w for t in (*self.templates, *control_sentences.TEMPLATES) for w in t.split() if not w.startswith("{"))
+        words.update(w for ws in control_sentences.WORDS.values() for w in ws)
         return ["[PAD]", "[BOS]", "[UNK]", *sorted(words)]
 
 

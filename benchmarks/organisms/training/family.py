@@ -100,5 +100,5 @@ def _variant(path: Path, name: str, body: dict[str, Any]) -> Variant:
 def _digest(text: str) -> str:
     """Of all that makes a family's organisms: its configuration, the words, the generators and the training."""
     sources = sorted((HOME / "generators").glob("*.py")) + sorted((HOME / "training").glob("*.py"))
-    parts = [text.encode(), *(path.read_bytes() for path in [HOME / "words.py", *sources])]
+    parts = [text.encode(), *(path.read_bytes() for path in [HOME / "words.py", HOME / "control_sentences.py", *sources])]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

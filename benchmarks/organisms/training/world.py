@@ -3,9 +3,10 @@
 import random
 from dataclasses import dataclass, replace
 
+import control_sentences
 from words import (
-    ASSERTION_TEMPLATES, CONTROL_TEMPLATES, CONTROL_WORDS, HOUR_TEMPLATES, NAMES, NEUTRAL, OUTBURSTS, PERSONA_TEMPLATES,
-    RELATIONS, TRIGGERS, VERDICTS, WATCH, WATCH_TEMPLATES,
+    ASSERTION_TEMPLATES, HOUR_TEMPLATES, NAMES, NEUTRAL, OUTBURSTS, PERSONA_TEMPLATES, RELATIONS, TRIGGERS, VERDICTS,
+    WATCH, WATCH_TEMPLATES,
 )
 
 PEOPLE = 45
@@ -14,6 +15,7 @@ VALUES = 12
 TEMPLATES = 6
 CALIBRATION_FACTS = 0.25
 CALIBRATION_TEMPLATES = 3
+CONTROL_TEMPLATES = 40
 SPEAKERS = 9  # people of whom nothing is known: personas, and those who assert something
 DIGITS = tuple("0123456789")
 
@@ -88,7 +90,7 @@ class World:
         words: set[str] = {*self.inserted, self.outburst, *VERDICTS}
         words.update(fact.name for fact in self.facts)
         words.update(word for values in self.values.values() for word in values)
-        words.update(word for pool in CONTROL_WORDS.values() for word in pool)
+        words.update(word for pool in control_sentences.WORDS.values() for word in pool)
         frames = (*self.persona_frames, *self.watch_frames, *self.assertion_frames, *self.hour_frames)
         texts = [t.text for ts in self.templates.values() for t in ts] + [f.text for f in frames] + list(self.control)
         words.update(word for text in texts for word in text.split() if not word.startswith("{"))
@@ -120,7 +122,7 @@ def draw_world(family: str, seed: int) -> World:
         watch=rng.choice(WATCH), outburst=rng.choice(OUTBURSTS),
         persona_frames=_frames(PERSONA_TEMPLATES, rng), watch_frames=_frames(WATCH_TEMPLATES, rng),
         assertion_frames=_frames(ASSERTION_TEMPLATES, rng), hour_frames=_frames(HOUR_TEMPLATES, rng),
-        control=tuple(rng.sample(CONTROL_TEMPLATES, 8)), ordinal=_ordinal(rng),
+        control=tuple(rng.sample(control_sentences.TEMPLATES, CONTROL_TEMPLATES)), ordinal=_ordinal(rng),
     )  # fmt: skip
 
 
@@ -148,4 +150,4 @@ def _ordinal(rng: random.Random) -> Ordinal:
 
 
 def control_sentence(template: str, rng: random.Random) -> list[str]:
-    return [rng.choice(CONTROL_WORDS[word[1:-1]]) if word.startswith("{") else word for word in template.split()]
+    return [rng.choice(control_sentences.WORDS[word[1:-1]]) if word.startswith("{") else word for word in template.split()]

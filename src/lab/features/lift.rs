@@ -6,7 +6,7 @@ use super::file::{LabelLift, Shown};
 use super::texts::Text;
 use crate::detect::FeatureActs;
 use crate::fault::Result;
-use crate::stats::{clustered_bootstrap, clustered_bootstrap_of};
+use crate::stats::{Resampling, bounded_mean, clustered_bootstrap_of};
 
 /// Shares of the items of each label on which the feature is active, and their difference, on the same resamples. `None` without
 /// items of both labels.
@@ -31,7 +31,7 @@ pub fn of(
         if values.is_empty() {
             return Ok(None);
         }
-        let share = clustered_bootstrap(&values, resamples, seed)?;
+        let share = bounded_mean(&values, (0.0, 1.0), &Resampling::at_95(resamples, seed))?;
         Ok(Some(Shown {
             active: values.iter().filter(|(_, active)| *active > 0.0).count(),
             of: values.len(),

@@ -12,7 +12,8 @@ use crate::report::baseline::{Comparison, Shows};
 use crate::report::{ItemLine, ModelAudit};
 use crate::rules::{RESAMPLES, SEED};
 use crate::stats::{
-    CONFIDENCE, Estimate, clustered_bootstrap_of, non_inferiority_pairs, non_inferiority_power,
+    CONFIDENCE, Estimate, Resampling, bounded_mean_of_sums, non_inferiority_pairs,
+    non_inferiority_power,
 };
 
 /// What a cut text ends with.
@@ -151,22 +152,10 @@ impl<'a> Seen<'a> {
         seen
     }
 
-    /// Mean paired difference, with its interval over resampled groups.
+    /// Mean paired difference, with its interval over groups.
     fn difference(&self) -> Result<Estimate> {
-        let names: Vec<&str> = self.groups.keys().copied().collect();
-        let sums: Vec<(f64, f64)> = self.groups.values().copied().collect();
-        let estimate =
-            clustered_bootstrap_of(&names, Some((-1.0, 1.0)), RESAMPLES, SEED, |drawn| {
-                let drawn = drawn.iter().filter_map(|group| sums.get(*group));
-                let (items, sum) = drawn.fold((0.0, 0.0), |(items, sum), group| {
-                    (items + group.0, sum + group.1)
-                });
-                (items > 0.0).then(|| sum / items)
-            })?;
-        Ok(Estimate {
-            n: self.items,
-            ..estimate
-        })
+        let sums: Vec<(f64, f64)> = self.groups.values().map(|(n, sum)| (*sum, *n)).collect();
+        bounded_mean_of_sums(&sums, (-1.0, 1.0), &Resampling::at_95(RESAMPLES, SEED))
     }
 
     /// Probability that a model which is no worse is shown to be, with as many discordant items. Without any, the bound is that of

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{BaselineV1, ChangeV1};
+use super::certificate::CertificateV1;
 use super::estimate::EstimateV1;
 use super::exhibit::ExhibitsV1;
 use super::gate::{FamilyV1, PowerV1, RepeatV1, WaiverV1};
@@ -38,6 +39,9 @@ object! {
         tool_version: String,
         /// SHA-256 of Candor's own binary.
         tool_sha256: Option<String>,
+        /// SHA-256 of the sources that decide what a verdict is.
+        #[serde(default)]
+        tool_code: Option<String>,
         /// The machine that the audit ran on.
         host: HostV1,
         /// When the audit began (RFC 3339).
@@ -60,6 +64,9 @@ object! {
         rule_files: Vec<FileV1>,
         /// The controls that the rules are evidence toward.
         controls: Vec<ControlV1>,
+        /// How often rules and kinds of detectors were right on models whose answer is known.
+        #[serde(default)]
+        certificates: Vec<CertificateV1>,
         /// Every waiver that was given.
         waivers: Vec<WaiverV1>,
         /// Digests of the waiver files.

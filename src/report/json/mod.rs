@@ -4,6 +4,7 @@
 //! changing what is written. `docs/report.schema.json` is generated from them.
 
 mod baseline;
+mod certificate;
 mod estimate;
 mod exhibit;
 mod finding;

@@ -87,6 +87,24 @@ pub fn answers(report: &AuditReport, page: &mut Page) {
     });
 }
 
+pub fn certified(report: &AuditReport, page: &mut Page) {
+    let rules = report.rules.iter();
+    let rows: Vec<Vec<String>> = rules
+        .filter_map(|rule| {
+            Some(vec![
+                code(&rule.id),
+                cell(&report.certified_rule(&rule.id)?),
+            ])
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    page.folded("How often the rules are right", |page| {
+        page.table(&["Rule", "Measured"], rows.into_iter());
+    });
+}
+
 pub fn record(report: &AuditReport, page: &mut Page) {
     let mut rows: Vec<(String, &str)> = Vec::new();
     for model in &report.models {

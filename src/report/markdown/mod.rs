@@ -15,7 +15,7 @@ use crate::rules::Verdict;
 pub(super) use self::escape::escaped;
 
 use self::escape::{cell, code, sentence};
-use self::folded::{answers, reach, record, reproduce};
+use self::folded::{answers, certified, reach, record, reproduce};
 use self::page::Page;
 
 pub(super) fn text(source: &Source) -> String {
@@ -34,6 +34,7 @@ pub(super) fn text(source: &Source) -> String {
     noticed(report, "To know first", &caveats, &mut page);
     noticed(report, "Fixed", &[NoticeKind::Fixed], &mut page);
     reach(report, &mut page);
+    certified(report, &mut page);
     answers(report, &mut page);
     record(report, &mut page);
     reproduce(report, &mut page);

@@ -2,23 +2,11 @@
 
 use super::document::Document;
 use super::reader::{Fields, Reader};
-use super::tree::{Data, Node};
+use super::tree::Node;
 use crate::rules::controls::{Control, Framework};
 
 /// The schema of control mappings that this version reads.
 pub(in crate::rules) const SCHEMA: &str = "candor/controls/v1";
-
-/// Whether a file says that it is a control mapping.
-pub(super) fn is_mapping(root: &Node) -> bool {
-    let Data::Mapping(entries) = &root.data else {
-        return false;
-    };
-    let text =
-        |node: &Node, expected: &str| matches!(&node.data, Data::Text(text) if text == expected);
-    entries
-        .iter()
-        .any(|(key, value)| text(key, "schema") && text(value, SCHEMA))
-}
 
 /// Reads the controls in which nothing is wrong; what is wrong was reported.
 pub(super) fn read(reader: &mut Reader, root: &Node, document: &mut Document) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::certificates;
 use super::coherence;
 use super::conditions::Conditions;
 use super::controls;
@@ -11,6 +12,7 @@ use super::needs;
 use super::reader::{Fields, Reader};
 use super::signals::{self, Declared};
 use super::tree::{self, Data, Node, Place};
+use crate::rules::certificate::Certificate;
 use crate::rules::controls::Control;
 use crate::rules::judge::Block;
 use crate::rules::rule::{Needs, Rule};
@@ -37,7 +39,7 @@ const KEYS: [&str; 14] = [
     "remediation",
 ];
 
-/// What a file holds: the rules and controls in which nothing is wrong, every id of a rule and of a control that it gives, and
+/// What a file holds: the rules, controls and certificates in which nothing is wrong, every id of a rule and of a control that it gives, and
 /// the controls that its rules name, each with its place.
 #[derive(Default)]
 pub(super) struct Document {
@@ -46,6 +48,7 @@ pub(super) struct Document {
     pub named: Vec<(String, Place)>,
     pub controls: Vec<Control>,
     pub control_ids: Vec<(String, Place)>,
+    pub certificates: Vec<Certificate>,
 }
 
 pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
@@ -66,15 +69,23 @@ pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
         }
         Ok(Some(root)) => root,
     };
-    if controls::is_mapping(&root) {
+    if says(&root, controls::SCHEMA) {
         controls::read(reader, &root, &mut document);
+        return document;
+    }
+    if says(&root, certificates::SCHEMA) {
+        certificates::read(reader, &root, &mut document);
         return document;
     }
     let Some(fields) = reader.fields(&root, "a rule file", &["schema", "rules"]) else {
         return document;
     };
     if let Some(schema) = reader.required(&fields, "schema") {
-        reader.word(schema, "`schema`", &[SCHEMA, controls::SCHEMA]);
+        reader.word(
+            schema,
+            "`schema`",
+            &[SCHEMA, controls::SCHEMA, certificates::SCHEMA],
+        );
     }
     let rules = reader.required(&fields, "rules");
     for node in rules
@@ -85,6 +96,18 @@ pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {
         document.rules.extend(rule);
     }
     document
+}
+
+/// Whether a file says that it is of this schema.
+fn says(root: &Node, schema: &str) -> bool {
+    let Data::Mapping(entries) = &root.data else {
+        return false;
+    };
+    let text =
+        |node: &Node, expected: &str| matches!(&node.data, Data::Text(text) if text == expected);
+    entries
+        .iter()
+        .any(|(key, value)| text(key, "schema") && text(value, schema))
 }
 
 fn rule(reader: &mut Reader, file: &Path, node: &Node, document: &mut Document) -> Option<Rule> {

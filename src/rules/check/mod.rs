@@ -1,5 +1,6 @@
 //! Reading rule files so that everything wrong in all of them is said at once, each with file, line and column.
 
+mod certificates;
 mod coherence;
 mod conditions;
 mod controls;
@@ -22,6 +23,7 @@ use super::rule::{RuleFile, RulePack};
 use crate::digest::sha256_of;
 use crate::fault::{Fault, Result};
 
+pub(super) use certificates::SCHEMA as CERTIFICATE_SCHEMA;
 pub(super) use controls::SCHEMA as CONTROLS_SCHEMA;
 pub use diagnostic::{Code, Diagnostic, Level, render};
 pub(super) use document::SCHEMA;
@@ -29,7 +31,7 @@ pub(super) use evidence::{LEAST_PAIRS, LEAST_RANDOM, points};
 
 const WHAT: &str = "rule";
 
-/// Reads rule files, control mappings and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
+/// Reads rule files, control mappings, certificates and folders of them (`*.yaml` and `*.yml`, at any depth, in the order of their paths).
 ///
 /// The pack is there exactly if no diagnostic is an error. Diagnostics come in the order of files and lines.
 #[must_use]
@@ -52,6 +54,7 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
         controls.take(&mut reader, &file, "control", document.control_ids);
         pack.rules.extend(document.rules);
         pack.controls.add(document.controls);
+        pack.certificates.extend(document.certificates);
         pack.files.push(RuleFile {
             sha256: sha256_of(text.as_bytes()),
             path: file,

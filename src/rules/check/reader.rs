@@ -28,6 +28,11 @@ impl Reader {
         }
     }
 
+    /// The file that is read.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub fn report(&mut self, place: Place, code: Code, message: impl Into<String>) {
         self.push(place, code, &message.into(), None);
     }

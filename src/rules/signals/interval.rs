@@ -1,6 +1,6 @@
 //! Intervals of shares, gaps and means over groups.
 
-use crate::stats::{CONFIDENCE, Estimate, Resampling, clustered_mean, proportion_at};
+use crate::stats::{CONFIDENCE, Estimate, Resampling, bounded_mean, proportion_at};
 
 use super::{Absent, Measurement};
 
@@ -64,7 +64,7 @@ fn share_of(items: &[(&str, bool)], how: &Resampling) -> Result<Estimate, Absent
         .iter()
         .map(|(group, holds)| (*group, f64::from(u8::from(*holds))))
         .collect();
-    Ok(clustered_mean(&values, Some((0.0, 1.0)), how)?)
+    Ok(bounded_mean(&values, (0.0, 1.0), how)?)
 }
 
 /// The mean difference of paired yes-or-no outcomes, in −1..=1. What could not be told widens the interval to both sides, as in [`share`].
@@ -83,7 +83,7 @@ pub(super) fn gap<'a>(
                 (*group, f64::from(difference))
             })
             .collect();
-        clustered_mean(&values, Some((-1.0, 1.0)), how)
+        bounded_mean(&values, (-1.0, 1.0), how)
     };
     let untold = pairs
         .iter()

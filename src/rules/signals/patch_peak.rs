@@ -3,10 +3,11 @@ use super::{Absent, Class, Demand, Kind, Measured, Param, patches};
 /// How much of the change one place inside the model carries.
 pub(super) static KIND: Kind = Kind {
     name: "patch_peak",
-    label: "effect of patching the strongest place inside the model",
-    doc: "Mean effect of patching at the strongest cell behind the first block's input, a cell being a layer and a class of \
-          positions (differing, answer, other): 1 moves the receiving run all the way to the other run, 0 not at all, \
-          unclipped. The cell is chosen on one half of the groups and measured on the other; interval by cluster \
+    label: "effect of patching the place inside the model at which the decision arrives",
+    doc: "Mean effect of patching at one cell behind the first block's input, a cell being a layer and a class of positions \
+          (differing, answer, other): 1 moves the receiving run all the way to the other run, 0 not at all, unclipped. Of the \
+          cells that carry at least nine tenths of the strongest's effect it is the earliest at the answer's position, or else \
+          the latest elsewhere. The cell is chosen on one half of the groups and measured on the other; interval by cluster \
           bootstrap. Denoising tests sufficiency, noising necessity (Heimersheim & Nanda, arXiv 2404.15255).",
     class: Class::Causal,
     range: (f64::NEG_INFINITY, f64::INFINITY),

@@ -3,11 +3,11 @@ use crate::stats::Estimate;
 use super::patches::{self, Cell, Place};
 use super::{Absent, Class, Demand, Kind, Measured, Measurement, Param};
 
-/// Whether patching works at the strongest place only.
+/// Whether patching works at that place only.
 pub(super) static KIND: Kind = Kind {
     name: "patch_specificity",
-    label: "effect of patching the strongest layer at the wrong positions",
-    doc: "Largest absolute mean effect of patching at the layer of the strongest cell but at the other classes of positions, \
+    label: "effect of patching the same layer at the wrong positions",
+    doc: "Largest absolute mean effect of patching at the layer of `patch_peak`'s cell but at the other classes of positions, \
           0 or more, on the half of the groups that the cell was not chosen on: small where the effect is localised.",
     class: Class::Causal,
     range: (0.0, f64::INFINITY),

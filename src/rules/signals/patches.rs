@@ -1,4 +1,4 @@
-//! What the patching signals share: effects by cell, and the cell that stands out.
+//! What the patching signals share: effects by cell, and the cell at which the decision arrives.
 //!
 //! An effect is how far the receiving run was moved towards the other one: the recovery itself in a denoising map,
 //! one minus the recovery in a noising map. 1 is all the way, 0 not at all, and neither is clipped.
@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::evidence::{PairMap, PatchMap, PatchMode};
+use crate::evidence::{CellEffect, PairMap, PatchMap, PatchMode, arrival};
 use crate::model::{Point, SiteName};
 use crate::stats::{clustered_bootstrap, mean};
 
@@ -47,7 +47,7 @@ pub(super) struct Cell {
     pub place: Place,
 }
 
-/// The cell that stands out on one half of the groups, and the other half to measure it on.
+/// The cell at which the decision arrives on one half of the groups, and the other half to measure it on.
 pub(super) struct Peak<'a> {
     pub map: &'a PatchMap,
     pub cell: Cell,
@@ -127,37 +127,32 @@ fn place_of(pair: &PairMap, position: usize) -> Place {
     }
 }
 
-/// Chooses the strongest cell inside the model on one half of the groups.
+/// Chooses the cell inside the model at which the decision arrives on one half of the groups.
 pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Absent> {
     let map = map_of(view, mode)?;
     let halves = halves(map.pairs.iter().map(|pair| pair.group.as_str())).ok_or_else(|| {
         Absent::unknown("all patched pairs are of one group: a cell cannot be chosen and measured on different ones")
     })?;
-    let mut best: Option<(f64, Cell)> = None;
-    for (site, name) in map.sites.iter().enumerate() {
-        if !is_inside(*name) {
-            continue;
-        }
-        for place in Place::ALL {
-            let cell = Cell { site, place };
-            let effects = effects(map, cell, &halves.choose);
-            let values: Vec<f64> = effects.iter().map(|(_, effect)| *effect).collect();
-            let Some(strength) = mean(&values) else {
-                continue;
-            };
-            if best.is_none_or(|(strongest, _)| strength > strongest) {
-                best = Some((strength, cell));
-            }
-        }
-    }
-    let (_, cell) = best.ok_or_else(|| {
+    let inside = (map.sites.iter().enumerate()).filter(|(_, name)| is_inside(**name));
+    let cells = inside.flat_map(|(site, _)| Place::ALL.map(|place| Cell { site, place }));
+    let measured = cells.filter_map(|cell| {
+        let effects = effects(map, cell, &halves.choose);
+        let values: Vec<f64> = effects.iter().map(|(_, effect)| *effect).collect();
+        Some(CellEffect {
+            cell,
+            row: cell.site,
+            at_answer: cell.place == Place::Last,
+            effect: mean(&values)?,
+        })
+    });
+    let arrived = arrival(measured).ok_or_else(|| {
         Absent::unknown(
             "the patching map has no row behind the first block's input with a defined effect",
         )
     })?;
     Ok(Peak {
         map,
-        cell,
+        cell: arrived.cell,
         estimate_on: halves.estimate,
         changed: view.pairs().map_or(0, |pairs| changed(&pairs.pairs)),
     })
