@@ -34,6 +34,11 @@ const RATES: [(&str, Counts); 2] = [
     }),
 ];
 
+/// How far an interval reaches beyond what so many pairs have shown: one more could be as bad as can be.
+fn unseen(pairs: f64) -> f64 {
+    1.0 / (pairs + 1.0)
+}
+
 /// An item as the approved model and this one answered it.
 pub(super) type Twin<'a> = (&'a ItemLine, &'a ItemLine);
 
@@ -165,7 +170,7 @@ impl<'a> Seen<'a> {
             return Some(if difference.high < margin { 1.0 } else { 0.0 });
         };
         let pairs = self.items as f64 / self.design_effect();
-        let power = non_inferiority_power(pairs, discordant, margin, ALPHA);
+        let power = non_inferiority_power(pairs, discordant, margin - unseen(pairs), ALPHA);
         power.is_finite().then_some(power)
     }
 
@@ -177,7 +182,10 @@ impl<'a> Seen<'a> {
     )]
     fn needed(&self, margin: f64) -> Option<usize> {
         let needed = if let Some(discordant) = self.discordant() {
-            self.design_effect() * non_inferiority_pairs(discordant, margin, ALPHA, POWER)
+            let pairs = |margin: f64| non_inferiority_pairs(discordant, margin, ALPHA, POWER);
+            // What a pair more takes from the margin becomes less with every pair.
+            let enough = (0..8).fold(pairs(margin), |n, _| pairs(margin - unseen(n)));
+            self.design_effect() * enough
         } else {
             let per_group = self.items as f64 / self.groups.len() as f64;
             per_group * (ALPHA.ln() / (1.0 - margin).ln()).ceil()
