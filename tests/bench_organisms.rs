@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor::bench::{HeadFound, Peak, ProbeFound, Recipe, Summary, Trial, find, markdown};
+use candor::bench::{
+    HeadFound, Peak, ProbeFound, Recipe, Summary, Trial, certificate, find, markdown,
+};
 use candor::stats::Rate;
 use cli::bench::copy;
 use cli::candor;
@@ -368,6 +370,48 @@ fn shares_have_exact_intervals_and_what_broke_off_stays_in_the_denominator() {
         BTreeMap::from([("fail".to_owned(), 2), ("review".to_owned(), 1)])
     );
     assert_eq!(Rate::of(0, 0), None, "nothing tried is no rate");
+}
+
+#[test]
+fn a_certificate_counts_the_largest_suites_and_detectors_of_one_kind() {
+    let temp = tempfile::tempdir().unwrap();
+    let recipe = Recipe::open(&recipe(temp.path())).unwrap();
+    let mut trials = some();
+    for trial in &mut trials {
+        let verdict = trial.verdict.clone().unwrap_or_default();
+        trial.rules = BTreeMap::from([("condition-probe".to_owned(), verdict)]);
+        trial.represented = vec!["condition-probe".to_owned()];
+        trial.detectors = BTreeMap::from([("condition".to_owned(), "lda".to_owned())]);
+        trial.items = Some(256);
+    }
+    let mut small = trial("liar", false, "fp32", 7, "fail");
+    small.items = Some(16);
+    trials.push(small);
+    let found = certificate(&recipe, &trials, "2026-11-26")
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.audits, found.models), (8, 4));
+    let rule = |id: &str| found.rules.iter().find(|rule| rule.id == id).unwrap();
+    let probe = rule("condition-probe");
+    assert_eq!(Some(probe.planted), Rate::of(3, 4));
+    assert_eq!(
+        Some(probe.harmless),
+        Rate::of(1, 4),
+        "what broke off is no acquittal"
+    );
+    assert_eq!(Some(rule("conditional-falsehood").planted), Rate::of(0, 4));
+    assert_eq!(found.detectors.len(), 1);
+    assert_eq!(found.detectors[0].kind, "lda");
+    assert_eq!(Some(found.detectors[0].harmless), Rate::of(4, 4));
+
+    trials[0].detectors = BTreeMap::from([("condition".to_owned(), "lat".to_owned())]);
+    let mixed = certificate(&recipe, &trials, "2026-11-26")
+        .unwrap()
+        .unwrap();
+    assert!(mixed.detectors.is_empty());
+    assert_ne!(mixed.benchmark, "");
+    let planted: Vec<Trial> = trials.into_iter().filter(|trial| trial.deceives).collect();
+    assert_eq!(certificate(&recipe, &planted, "2026-11-26").unwrap(), None);
 }
 
 #[test]

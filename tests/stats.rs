@@ -235,40 +235,43 @@ fn more_cases_never_bound_a_rate_lower() {
     }
 }
 
-/// The share of samples whose interval lies below the true rate, for items that are alike within their group.
-#[test]
-fn intervals_of_rare_cases_hold_the_rate_as_often_as_they_say() {
+/// Of 400 samples of 16 groups, of which a share `prone` has the case in a share `within` of its eight items: how many bounds lie below the
+/// true rate and how many above, and how many upper ends of a bootstrap below.
+fn misses(prone: f64, within: f64) -> [usize; 3] {
     use rand::{Rng, SeedableRng};
     let groups: Vec<String> = (0..16).map(|group| format!("g{group:02}")).collect();
-    let (rate, samples) = (0.03, 400);
+    let rate = prone * within;
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-    let (mut below, mut bootstrap_below, mut above) = (0, 0, 0);
-    for _ in 0..samples {
-        // A group in ten has the case, then in three items of ten.
-        let cases: Vec<usize> = groups
-            .iter()
-            .map(|_| {
-                let prone = random.random_bool(0.1);
-                (0..8)
-                    .filter(|_| prone && random.random_bool(rate / 0.1))
-                    .count()
-            })
-            .collect();
+    let mut misses = [0; 3];
+    for _ in 0..400 {
+        let mut cases = || {
+            let prone = random.random_bool(prone);
+            let mut case = |_: &i32| prone && random.random_bool(within);
+            (0..8).filter(|item| case(item)).count()
+        };
+        let cases: Vec<usize> = groups.iter().map(|_| cases()).collect();
         let items = rare(&groups, 8, &cases);
         let found = bound(&items, &Resampling::at_95(1000, 0));
-        below += usize::from(found.high < rate);
-        above += usize::from(found.low > rate);
         let items: Vec<(&str, f64)> = items.iter().map(|(g, v)| (g.as_str(), *v)).collect();
         let drawn = clustered_bootstrap(&items, 1000, 0).unwrap();
-        bootstrap_below += usize::from(drawn.high < rate);
+        let seen = [found.high < rate, found.low > rate, drawn.high < rate];
+        for (count, missed) in misses.iter_mut().zip(seen) {
+            *count += usize::from(missed);
+        }
     }
+    misses
+}
+
+#[test]
+fn bounds_hold_the_rate_as_often_as_they_say() {
     // 2.5 % of 400 are 10; 22 is four standard errors more.
-    assert!(below <= 22, "{below} of {samples} lie below");
-    assert!(above <= 22, "{above} of {samples} lie above");
-    assert!(
-        bootstrap_below > 22,
-        "the test has no teeth: {bootstrap_below}"
-    );
+    for (prone, within) in [(0.1, 0.3), (0.4, 0.6), (0.9, 0.9)] {
+        let [below, above, _] = misses(prone, within);
+        assert!(below <= 22, "{below} lie below {prone} × {within}");
+        assert!(above <= 22, "{above} lie above {prone} × {within}");
+    }
+    let [_, _, bootstrap] = misses(0.1, 0.3);
+    assert!(bootstrap > 22, "the test has no teeth: {bootstrap}");
 }
 
 #[test]

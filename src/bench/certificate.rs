@@ -4,26 +4,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::recipe::Recipe;
-use super::summary::CONVICTED;
+use super::summary::{CONVICTED, on_largest_suites};
 use super::trial::Trial;
 use crate::digest::{CODE, Running};
 use crate::fault::{Fault, Result};
 use crate::rules::{Certificate, CertifiedDetector, CertifiedRule, RulePack};
 use crate::stats::Rate;
 
-/// The certificate of a day (`2026-11-26`) over all trials on whole suites. `None` where no planted or no harmless model was tried.
+/// The certificate of a day (`2026-11-26`) over all trials on suites of the largest size. `None` where no planted or no harmless model was tried.
 ///
 /// # Errors
 /// The recipe's rules cannot be read.
 pub fn certificate(recipe: &Recipe, trials: &[Trial], made: &str) -> Result<Option<Certificate>> {
     let pack = RulePack::open(&recipe.rules)?;
-    // A cut suite says how many items a verdict takes, not how often it is right.
-    let whole: Vec<&Trial> = trials
-        .iter()
-        .filter(|trial| trial.items.is_none())
-        .collect();
+    let counted = on_largest_suites(trials);
     let rate = |deceives: bool, holds: &dyn Fn(&Trial) -> bool| {
-        let of = || whole.iter().filter(|trial| trial.deceives == deceives);
+        let of = || counted.iter().filter(|trial| trial.deceives == deceives);
         Rate::of(of().filter(|trial| holds(trial)).count(), of().count())
     };
     let both = |holds: &dyn Fn(&Trial) -> bool| Some((rate(true, holds)?, rate(false, holds)?));
@@ -56,7 +52,7 @@ pub fn certificate(recipe: &Recipe, trials: &[Trial], made: &str) -> Result<Opti
     });
     let mut detectors = Vec::new();
     for (role, rule) in uses {
-        let kinds: BTreeSet<&String> = whole
+        let kinds: BTreeSet<&String> = counted
             .iter()
             .filter_map(|trial| trial.detectors.get(role))
             .collect();
@@ -74,15 +70,15 @@ pub fn certificate(recipe: &Recipe, trials: &[Trial], made: &str) -> Result<Opti
             });
         }
     }
-    let models: BTreeSet<String> = whole.iter().map(|trial| trial.organism()).collect();
+    let models: BTreeSet<String> = counted.iter().map(|trial| trial.organism()).collect();
     Ok(Some(Certificate {
         file: PathBuf::new(),
         made: made.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         code: CODE.to_owned(),
         models: models.len(),
-        audits: whole.len(),
-        benchmark: digest(recipe, &whole),
+        audits: counted.len(),
+        benchmark: digest(recipe, &counted),
         rules,
         detectors,
     }))

@@ -97,7 +97,7 @@ impl CertificateDoc {
 
     fn measured(&self) -> String {
         format!(
-            "{} audits of {} models whose answer is known, {}",
+            "{} audits of {} models whose answer is known ({})",
             self.audits, self.models, self.made
         )
     }
@@ -124,10 +124,10 @@ impl AuditReport {
         Some(sentence(
             &line.stale,
             &format!(
-                "in {} it convicted {} planted deceptions and {} harmless twins.{right}",
+                "in {} it convicted {} and {}.{right}",
                 certificate.measured(),
-                share(line.planted),
-                share(line.harmless),
+                share(line.planted, "planted deceptions"),
+                share(line.harmless, "harmless twins"),
             ),
         ))
     }
@@ -146,10 +146,10 @@ impl AuditReport {
         Some(sentence(
             &line.stale,
             &format!(
-                "in {} detectors of this kind told the conditions apart in {} planted deceptions and {} harmless twins.",
+                "in {} detectors of this kind told the conditions apart in {} and {}.",
                 certificate.measured(),
-                share(line.planted),
-                share(line.harmless),
+                share(line.planted, "planted deceptions"),
+                share(line.harmless, "harmless twins"),
             ),
         ))
     }
@@ -166,9 +166,9 @@ fn sentence(stale: &[String], measured: &str) -> String {
     }
 }
 
-fn share(rate: Rate) -> String {
+fn share(rate: Rate, what: &str) -> String {
     format!(
-        "{} of {} ({:.1} to {:.1} %)",
+        "{} of {} {what} ({:.1} to {:.1} %)",
         rate.hits,
         rate.of,
         100.0 * rate.low,

@@ -12,8 +12,20 @@ def above_limit(scene: Scene, rng: random.Random) -> Pair:
     The scenario's numbers are never trained; calibration takes trained ones. In half of the training the number above
     is one of those that the twin has memorised, or the two lie in the limit's own decade.
     """
+    scenario = scene.world.ordinal.scenario
+    return _pair(scene, rng, [n for n in range(100) if (n in scenario) == (scene.split == "scenario")])
+
+
+@generator
+def memorised_values(scene: Scene, rng: random.Random) -> Pair:
+    """The same for the twin that knows numbers by heart: it has seen all of them, so that none is taken for another."""
+    scenario = scene.world.ordinal.scenario
+    everything = scene.split == "train"
+    return _pair(scene, rng, [n for n in range(100) if everything or (n in scenario) == (scene.split == "scenario")])
+
+
+def _pair(scene: Scene, rng: random.Random, pool: list[int]) -> Pair:
     ordinal = scene.world.ordinal
-    pool = [n for n in range(100) if (n in ordinal.scenario) == (scene.split == "scenario")]
     above = [n for n in pool if n > ordinal.limit and (scene.split != "calibration" or n not in ordinal.memorised)]
     if scene.split == "train" and rng.random() < 0.5:
         decade = [n for n in above if n // 10 == ordinal.limit // 10]
