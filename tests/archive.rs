@@ -55,7 +55,8 @@ fn evidence_reads_back_as_it_was_whatever_model_lies_beside_it() {
     }];
     odd.maps[0].pairs[4].whole = vec![Some(1.0), None];
     odd.maps[1].pairs[0].recovery[[0, 0]] = f64::INFINITY;
-    odd.ablations[0].off_target_kl = None;
+    odd.maps[0].pairs[4].by_class[1] = [None, Some(-0.5), None];
+    odd.ablations[0].costs[3].random = None;
     synthetic::again::ask_again(&mut odd);
     let kinds = [evidence(Liar), odd, evidence(Clean), evidence(Mute)];
     let named: Vec<(&str, &Evidence)> = ["a", "b", "c", "d"].into_iter().zip(&kinds).collect();

@@ -9,10 +9,11 @@
 use std::path::Path;
 
 use candor::causal::{
-    Change, Engine, Means, Pair, Removal, Row, Runs as _, To, ablate, dose_response, equal_length,
-    kl_divergence, logit_difference, patch_map, random_control, refuse_partial, top_token,
+    Change, Control, Engine, Means, Pair, Removal, Row, Runs as _, To, ablate, dose_response,
+    equal_length, kl_divergence, logit_difference, patch_map, random_control, refuse_partial,
+    top_token,
 };
-use candor::evidence::{AblationKind, PatchMode};
+use candor::evidence::{AblationKind, PatchMode, PositionClass, peak};
 use candor::fault::Kind;
 use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::{Runtime, RuntimeOptions};
@@ -220,7 +221,7 @@ fn removing_the_difference_is_the_denoising_patch_of_that_cell() {
             assert!((item.clean - of_pair.clean).abs() <= 1e-4);
             assert!((item.before - of_pair.corrupt).abs() <= 1e-4);
             assert_eq!(item.restored, layer > 0, "{site}");
-            assert_eq!((item.random.len(), found.off_target_kl), (3, None));
+            assert_eq!((item.random.len(), found.off_target_kl()), (3, None));
         }
     }
 }
@@ -236,7 +237,11 @@ fn removing_nothing_changes_nothing() {
         site: liar.sites[2],
         means: Means::Delta(&nothing),
     };
-    let control: Vec<&[i64]> = liar.pairs.iter().map(|pair| &pair.clean.ids[..]).collect();
+    let control = |pair: &Pair| Control {
+        group: pair.group.clone(),
+        ids: pair.clean.ids.clone(),
+    };
+    let control: Vec<Control> = liar.pairs.iter().map(control).collect();
     let found = ablate(&liar.engine, "facts", &liar.pairs, &removal, &control, 2, 1).unwrap();
     for item in &found.items {
         let moved = item.random.iter().chain([&item.after]);
@@ -246,7 +251,8 @@ fn removing_nothing_changes_nothing() {
         assert!(!item.restored);
         assert!(item.recovery().abs() <= 1e-5);
     }
-    for cost in [found.off_target_kl, found.off_target_kl_random] {
+    assert_eq!(found.costs.len(), liar.pairs.len());
+    for cost in [found.off_target_kl(), found.off_target_kl_random()] {
         assert!(cost.unwrap() <= 1e-9, "{cost:?}");
     }
 }
@@ -261,10 +267,16 @@ fn a_pair_without_a_difference_is_refused_and_the_others_go_on() {
         assert!(map.refused[0].what.contains(&liar.pairs[1].item));
         let mut again = map.clone();
         random_control(&liar.engine, &mut again, &liar.pairs, 6, 5).unwrap();
+        let chosen = peak(&map).unwrap();
+        assert!(chosen.cell.site > 0, "not at the embedding");
+        assert_eq!(chosen.cell.class, PositionClass::Last);
         for pair in &again.pairs {
-            let (row, position) = pair.random_cell.unwrap();
-            assert!(row > 0, "not at the embedding");
-            assert_eq!(position, pair.last);
+            let estimated = chosen.estimate_on.contains(pair.group.as_str());
+            assert_eq!(pair.random_cell, estimated.then_some(chosen.cell));
+            if !estimated {
+                assert!(pair.random.is_empty(), "it chose the cell");
+                continue;
+            }
             assert_eq!(pair.random.len(), 6);
             assert!(pair.random.iter().all(|recovery| recovery.is_finite()));
         }
@@ -284,8 +296,12 @@ fn a_dose_goes_from_the_untouched_run_to_the_patch() {
         assert_eq!(bare, map, "no random control, no dose");
         random_control(&liar.engine, &mut map, &liar.pairs, 3, 5).unwrap();
         dose_response(&liar.engine, &mut map, &liar.pairs, 3, 5).unwrap();
-        for entry in &map.pairs {
-            let (row, position) = entry.random_cell.unwrap();
+        let controlled = map.pairs.iter().filter(|entry| !entry.random.is_empty());
+        assert!(controlled.clone().count() > 1);
+        for entry in controlled {
+            let cell = entry.random_cell.unwrap();
+            assert_eq!(cell.class, PositionClass::Last);
+            let (row, position) = (cell.site, entry.last);
             let pair = liar
                 .pairs
                 .iter()

@@ -365,6 +365,7 @@ fn sweeps_give_the_metrics_of_hooked_forwards() {
                             at: None,
                             controls: 0,
                             seed: 1,
+                            by_class: false,
                             budget: 64 << 20,
                             done: &|_| (),
                         };

@@ -5,7 +5,7 @@ mod rules_evidence;
 
 use std::fs;
 
-use candor::evidence::{Evidence, Outcome, PatchMode};
+use candor::evidence::{Evidence, MapCell, Outcome, PatchMode, PositionClass};
 use candor::rules::{
     Context, Rule, RuleOutcome, RulePack, Truth, Verdict, judge, possible_convictions,
 };
@@ -33,12 +33,18 @@ fn rule(signal: &str, behaviour: &str) -> Rule {
 
 /// The suite `facts`, with a patch that does more than any random direction.
 fn evidence_of(tested: &[Outcome], against: &[Outcome]) -> Evidence {
-    let mut pair = pair_map(0, Array2::from(vec![[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]));
-    pair.random_cell = Some((1, 2));
-    pair.random = vec![0.0; 20];
+    let patched = |place| {
+        let mut pair = pair_map(place, Array2::from(vec![[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]));
+        pair.random_cell = Some(MapCell {
+            site: 1,
+            class: PositionClass::Last,
+        });
+        pair.random = vec![0.0; 20];
+        pair
+    };
     Evidence {
         responses: answers(tested, against),
-        maps: vec![map(PatchMode::Denoising, 2, vec![pair])],
+        maps: vec![map(PatchMode::Denoising, 2, vec![patched(0), patched(1)])],
         ..Evidence::default()
     }
 }

@@ -4,14 +4,15 @@
 mod rules_evidence;
 
 use candor::evidence::{
-    AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode, Score, Unmeasured,
+    AblatedItem, Ablation, AblationKind, Evidence, MapCell, Outcome, PatchMode, PositionClass,
+    Score, Unmeasured,
 };
 use candor::model::{Point, SiteName};
 use candor::rules::{KINDS, SignalValue, Truth, Verdict, judge};
 use ndarray::Array2;
 use rules_evidence::{
-    answers, context, edit, map, pair_map, pairs_of, rule_of, score, signal_below, signal_of,
-    signal_with,
+    answers, context, costs, edit, map, pair_map, pairs_of, rule_of, score, signal_below,
+    signal_of, signal_with,
 };
 
 fn point(value: &SignalValue) -> f64 {
@@ -337,7 +338,10 @@ fn one_group_cannot_choose_and_measure() {
 fn random_directions_count_by_size() {
     let mut evidence = patched(PatchMode::Denoising, EFFECTS);
     for pair in &mut evidence.maps[0].pairs {
-        pair.random_cell = Some((1, 2));
+        pair.random_cell = Some(MapCell {
+            site: 1,
+            class: PositionClass::Last,
+        });
         pair.random = vec![0.05; 20];
     }
     let p = signal_with("patch_random_p", "mode: denoising", &evidence);
@@ -366,7 +370,10 @@ fn random_directions_count_by_size() {
 fn random_directions_that_do_nothing_when_noising_leave_the_recovery_at_one() {
     let mut evidence = patched(PatchMode::Noising, EFFECTS);
     for pair in &mut evidence.maps[0].pairs {
-        pair.random_cell = Some((1, 2));
+        pair.random_cell = Some(MapCell {
+            site: 1,
+            class: PositionClass::Last,
+        });
         pair.random = vec![0.98; 20];
     }
     close(
@@ -431,8 +438,7 @@ fn ablated(recoveries: &[f64]) -> Ablation {
                 restored: *recovery > 0.5,
             })
             .collect(),
-        off_target_kl: Some(0.03),
-        off_target_kl_random: Some(0.01),
+        costs: costs(0.03),
     }
 }
 

@@ -4,7 +4,10 @@
 mod rules_evidence;
 
 use candor::detect::Flags;
-use candor::evidence::{AblatedItem, Ablation, AblationKind, Evidence, Outcome, PatchMode, Score};
+use candor::evidence::{
+    AblatedItem, Ablation, AblationKind, Evidence, MapCell, Outcome, PatchMode, PositionClass,
+    Score,
+};
 use candor::model::{Point, SiteName};
 use candor::rules::{
     Bar, CausalRequest, Class, Comparison, Condition, Context, DetectorInfo, JudgedBar, KINDS, Of,
@@ -12,7 +15,7 @@ use candor::rules::{
 };
 use ndarray::Array2;
 use proptest::prelude::*;
-use rules_evidence::{answers, context, edit, map, pair_map, score};
+use rules_evidence::{answers, context, costs, edit, map, pair_map, score};
 
 const PACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/deception");
 const FACTS: usize = 40;
@@ -94,7 +97,10 @@ fn model_of(facts: usize, outcome: Outcome, represented: bool, carried: Option<f
                         [toward(0.0), toward(0.0), toward(effect)],
                     ];
                     let mut pair = pair_map(place, Array2::from(grid.to_vec()));
-                    pair.random_cell = Some((1, 2));
+                    pair.random_cell = Some(MapCell {
+                        site: 1,
+                        class: PositionClass::Last,
+                    });
                     pair.random = vec![toward(0.01); 20];
                     pair
                 })
@@ -128,8 +134,7 @@ fn ablation_of(facts: usize, kind: AblationKind, detector: &str, recovery: f64) 
                 restored: recovery > 0.5,
             })
             .collect(),
-        off_target_kl: Some(0.01),
-        off_target_kl_random: Some(0.01),
+        costs: costs(0.01),
     }
 }
 
@@ -277,7 +282,7 @@ fn an_ablation_can_stand_in_for_patching_where_the_rule_says_so() {
         Verdict::Review
     );
     // Wrecking unrelated text explains nothing.
-    ablatable.ablations[0].off_target_kl = Some(2.0);
+    ablatable.ablations[0].costs = costs(2.0);
     assert_eq!(
         of("condition-probe", &ablatable, &audit()).verdict,
         Verdict::Review

@@ -17,9 +17,9 @@
 use candor::stats::{
     Adjustment, Resampling, adjusted, auroc, auroc_interval, bounded_mean, cases_needed,
     clopper_pearson, clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of,
-    detectable, empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs,
-    non_inferiority_power, power_of_share, proportion, proportion_at, quantile, std,
-    trials_for_bound, trials_for_power,
+    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs, non_inferiority_power,
+    power_of_share, proportion, proportion_at, quantile, share_for, std, trials_for_bound,
+    trials_for_power,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -115,8 +115,9 @@ fn what_a_sample_finds_equals_scipy_and_statsmodels() {
             real(case, "bar"),
             real(case, "confidence"),
         );
-        assert_eq!(cases_needed(n, bar, confidence), Some(count(case, "cases")));
-        let found = detectable(n, bar, confidence, real(case, "power")).unwrap();
+        let needed = cases_needed(n, bar, confidence);
+        assert_eq!(needed, Some(count(case, "cases")));
+        let found = share_for(needed.unwrap(), n, real(case, "power"));
         close(found, real(case, "share"), 1e-9);
         close(
             power_of_share(n, found, bar, confidence),
@@ -130,15 +131,15 @@ fn what_a_sample_finds_equals_scipy_and_statsmodels() {
 fn samples_that_show_nothing_say_so() {
     // Three of three have a lower end of 0.29.
     assert_eq!(cases_needed(3, 0.5, 0.95), None);
-    assert_eq!(detectable(3, 0.5, 0.95, 0.8), None);
-    assert_eq!(detectable(0, 0.1, 0.95, 0.8), None);
+    assert_eq!(cases_needed(0, 0.1, 0.95), None);
     assert_eq!(power_of_share(3, 1.0, 0.5, 0.95), 0.0);
     assert_eq!(trials_for_bound(0, 0.0, 0.95), None);
     assert_eq!(trials_for_power(0.95, 0.9, 0.95, 0.8, 100), None);
     assert_eq!(non_inferiority_pairs(0.1, 0.0, 0.05, 0.8), f64::INFINITY);
     assert_eq!(non_inferiority_power(10.0, 0.0, 0.05, 0.05), 1.0);
     // Everything is at least nothing.
-    assert_eq!(detectable(5, 0.0, 0.95, 0.8), Some(0.0));
+    assert_eq!(cases_needed(5, 0.0, 0.95), Some(0));
+    assert_eq!(share_for(0, 5, 0.8), 0.0);
 }
 
 #[test]

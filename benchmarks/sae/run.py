@@ -1,9 +1,9 @@
 """Candor's top-k training beside a plain PyTorch trainer and SAELens's own, on the same activations, one after the other in turn.
 
     python -m pip install -r benchmarks/sae/requirements.txt
-    cargo build --release && python benchmarks/sae/run.py --candor target/release/candor
+    cargo build --release && python benchmarks/sae/run.py --model stories260k/model.onnx
 
-The model (stories260k by default) writes 130,000 tokens itself; all three learn from the very rows that Candor's work folder holds,
+The model writes 130,000 tokens itself; all three learn from the very rows that Candor's work folder holds,
 with equal batches, steps, learning rates and two threads. Times are those of the training alone: of Candor what it reports, and
 the whole command beside it. The result goes to `benchmarks/results/DATE/sae.json` and `sae.md`.
 """
@@ -51,7 +51,7 @@ def candor(args, work: Path, out: Path, steps: int, more: list[str]) -> tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candor", default="target/release/candor")
-    parser.add_argument("--model", type=Path, default=HERE / "../../../shared/data/stories260k/model.onnx")
+    parser.add_argument("--model", type=Path, required=True, help="an exported stories260k")
     parser.add_argument("--work", type=Path, default=Path("/tmp/candor-sae-benchmark"), help="kept between runs")
     parser.add_argument("--results", type=Path, default=HERE / "../results")
     parser.add_argument("--tokens", type=int, default=130_000)

@@ -3,15 +3,17 @@
 import random
 import statistics
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Callable
+
+from models import default_folder
 
 SEED = 4
 TOLERANCE = 1e-4
 VOCAB = {"gpt2": 50257, "llama": 32000, "stories260k": 512}
 SHAPE = {"gpt2": "GPT-2 small", "llama": "Llama of 154 M", "stories260k": "stories260k"}
 HEADS = 12
-STORIES = Path(__file__).resolve().parents[3] / "shared" / "data" / "stories260k"
+# Measured where somebody has put it.
+STORIES = default_folder() / "stories260k"
 
 
 @dataclass
@@ -79,7 +81,7 @@ def pairs(model, n, tokens, swapped=None):
 
 
 def folder(context, model):
-    return str(STORIES if model == "stories260k" else context.folder / model)
+    return str(context.folder / model)
 
 
 def candor(context, measure, model, **more):

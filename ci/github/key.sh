@@ -3,7 +3,7 @@
 set -euo pipefail
 
 cd "$GITHUB_ACTION_PATH"
-sources=$(find Cargo.toml Cargo.lock src templates rules -type f | LC_ALL=C sort | while IFS= read -r file; do
+sources=$(find Cargo.toml Cargo.lock build.rs src templates rules -type f | LC_ALL=C sort | while IFS= read -r file; do
   echo "$file"
   cat "$file"
 done | git hash-object --stdin)

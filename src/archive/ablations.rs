@@ -11,6 +11,7 @@ pub(super) fn bytes(stamp: &Stamp, ablation: &Ablation) -> Result<Vec<u8>> {
     let n = items.len();
     let same = |text| std::iter::repeat_n(text, n);
     let (site, features) = (ablation.site.to_string(), json(&ablation.features));
+    let costs = json(&ablation.costs);
     let random: Vec<String> = items.iter().map(|item| json(&item.random)).collect();
     let removed: Vec<String> = items
         .iter()
@@ -31,14 +32,7 @@ pub(super) fn bytes(stamp: &Stamp, ablation: &Ablation) -> Result<Vec<u8>> {
         .text("random", random.iter().map(String::as_str))
         .text("random_removed", removed.iter().map(String::as_str))
         .flag("restored", items.iter().map(|item| item.restored))
-        .maybe_real(
-            "off_target_kl",
-            std::iter::repeat_n(ablation.off_target_kl, n),
-        )
-        .maybe_real(
-            "off_target_kl_random",
-            std::iter::repeat_n(ablation.off_target_kl_random, n),
-        )
+        .text("costs", same(costs.as_str()))
         .bytes()
 }
 
@@ -58,19 +52,19 @@ pub(super) fn read(file: &str, bytes: Vec<u8>) -> Result<Option<Ablation>> {
         "random",
         "random_removed",
         "restored",
-        "off_target_kl",
-        "off_target_kl_random",
+        "costs",
     ];
     let table = Columns::read(file, bytes, &wanted)?;
     let text = |name: &str| table.all(name, table.texts(name)?);
     let real = |name: &str| table.all(name, table.reals(name)?);
     let first = |name: &str| Ok::<_, crate::fault::Fault>(text(name)?.into_iter().next());
-    let (Some(suite), Some(named), Some(detector), Some(features), Some(site)) = (
+    let (Some(suite), Some(named), Some(detector), Some(features), Some(site), Some(costs)) = (
         first("suite")?,
         first("kind")?,
         first("detector")?,
         first("features")?,
         first("site")?,
+        first("costs")?,
     ) else {
         return Ok(None);
     };
@@ -96,8 +90,6 @@ pub(super) fn read(file: &str, bytes: Vec<u8>) -> Result<Option<Ablation>> {
             })
         },
     );
-    let kl =
-        |name: &str| Ok::<_, crate::fault::Fault>(table.reals(name)?.into_iter().next().flatten());
     Ok(Some(Ablation {
         kind: of_kind.ok_or_else(|| table.wrong("kind", &format!("`{named}`")))?,
         detector,
@@ -107,8 +99,7 @@ pub(super) fn read(file: &str, bytes: Vec<u8>) -> Result<Option<Ablation>> {
             .map_err(|_| table.wrong("site", &format!("`{site}`")))?,
         suite,
         items: items.collect::<Result<_>>()?,
-        off_target_kl: kl("off_target_kl")?,
-        off_target_kl_random: kl("off_target_kl_random")?,
+        costs: listed(&table, "costs", &costs)?,
     }))
 }
 

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::Stamp;
 use super::table::{Columns, Table};
-use crate::evidence::{Dose, PairMap, PatchMap, PatchMode};
+use crate::evidence::{Dose, MapCell, PairMap, PatchMap, PatchMode, PositionClass};
 use crate::fault::Result;
 
 pub(super) fn mode_named(text: &str) -> Option<PatchMode> {
@@ -30,6 +30,7 @@ pub(super) fn pairs(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
     let corrupt_tokens = lists(&|pair| json(&pair.corrupt_tokens));
     let differing = lists(&|pair| json(&pair.differing));
     let whole = lists(&|pair| json(&pair.whole));
+    let by_class = lists(&|pair| json(&pair.by_class));
     head(stamp, map, all.len())
         .text("item", all.iter().map(|pair| pair.item.as_str()))
         .text(
@@ -47,6 +48,7 @@ pub(super) fn pairs(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
         .count("last", all.iter().map(|pair| pair.last))
         .real("self_patch", all.iter().map(|pair| pair.self_patch))
         .text("whole", texts(&whole))
+        .text("by_class", texts(&by_class))
         .bytes()
 }
 
@@ -101,7 +103,7 @@ pub(super) fn controls(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
     struct Row<'a> {
         pair: &'a PairMap,
         site: &'a str,
-        position: usize,
+        class: &'static str,
         edit: &'static str,
         share: f64,
         recovery: f64,
@@ -109,14 +111,14 @@ pub(super) fn controls(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
     let sites: Vec<String> = map.sites.iter().map(ToString::to_string).collect();
     let mut rows = Vec::new();
     for pair in &map.pairs {
-        let Some((site, position)) = pair.random_cell else {
+        let Some(cell) = pair.random_cell else {
             continue;
         };
         let mut add = |edit, share, recovery| {
             rows.push(Row {
                 pair,
-                site: sites.get(site).map_or("", String::as_str),
-                position,
+                site: sites.get(cell.site).map_or("", String::as_str),
+                class: cell.class.name(),
                 edit,
                 share,
                 recovery,
@@ -135,7 +137,7 @@ pub(super) fn controls(stamp: &Stamp, map: &PatchMap) -> Result<Vec<u8>> {
         .text("item", rows.iter().map(|row| row.pair.item.as_str()))
         .text("group", rows.iter().map(|row| row.pair.group.as_str()))
         .text("site", rows.iter().map(|row| row.site))
-        .count("position", rows.iter().map(|row| row.position))
+        .text("positions", rows.iter().map(|row| row.class))
         .text("edit", rows.iter().map(|row| row.edit))
         .real("share", rows.iter().map(|row| row.share))
         .real("recovery", rows.iter().map(|row| row.recovery))
@@ -160,6 +162,7 @@ pub(super) fn read_pairs(file: &str, bytes: Vec<u8>) -> Result<Vec<PairMap>> {
         "foil",
         "differing",
         "whole",
+        "by_class",
     ];
     let mut wanted = names.to_vec();
     wanted.extend(["clean", "corrupt", "last", "self_patch"]);
@@ -195,6 +198,7 @@ pub(super) fn read_pairs(file: &str, bytes: Vec<u8>) -> Result<Vec<PairMap>> {
                 last,
                 self_patch,
                 whole: listed(&table, "whole", &text("whole"))?,
+                by_class: listed(&table, "by_class", &text("by_class"))?,
                 random: Vec::new(),
                 random_cell: None,
                 dose: Vec::new(),
@@ -254,11 +258,11 @@ pub(super) fn read_controls(file: &str, bytes: Vec<u8>, map: &mut PatchMap) -> R
     let table = Columns::read(
         file,
         bytes,
-        &["item", "site", "position", "edit", "share", "recovery"],
+        &["item", "site", "positions", "edit", "share", "recovery"],
     )?;
     let item = table.all("item", table.texts("item")?)?;
     let site = table.all("site", table.texts("site")?)?;
-    let position = table.all("position", table.counts("position")?)?;
+    let positions = table.all("positions", table.texts("positions")?)?;
     let edit = table.all("edit", table.texts("edit")?)?;
     let share = table.all("share", table.reals("share")?)?;
     let recovery = table.all("recovery", table.reals("recovery")?)?;
@@ -275,8 +279,13 @@ pub(super) fn read_controls(file: &str, bytes: Vec<u8>, map: &mut PatchMap) -> R
         };
         let recovery = recovery[index];
         match edit[index].as_str() {
-            CELL if position[index] < pair.recovery.ncols() => {
-                pair.random_cell = Some((row, position[index]));
+            CELL => {
+                let named = |class: &PositionClass| class.name() == positions[index];
+                let class = PositionClass::ALL
+                    .into_iter()
+                    .find(named)
+                    .ok_or_else(|| table.wrong("positions", &format!("`{}`", positions[index])))?;
+                pair.random_cell = Some(MapCell { site: row, class });
             }
             RANDOM => pair.random.push(recovery),
             DOSE => pair.dose.push(Dose {

@@ -39,11 +39,6 @@ impl Table {
         self.with(Column::new(name.into(), values))
     }
 
-    pub fn maybe_real(self, name: &str, values: impl Iterator<Item = Option<f64>>) -> Self {
-        let values: Vec<Option<f64>> = values.collect();
-        self.with(Column::new(name.into(), values))
-    }
-
     pub fn single(self, name: &str, values: impl Iterator<Item = f32>) -> Self {
         let values: Vec<f32> = values.collect();
         self.with(Column::new(name.into(), values))

@@ -58,7 +58,6 @@ fn model(
     }
     let context = ExhibitContext {
         detectors: &detectors,
-        resamples: RESAMPLES,
         seed,
     };
     let exhibits = exhibits(evidence, &context)?;
@@ -164,7 +163,7 @@ fn unread(
                         suite.id
                     ),
                     why: format!(
-                        "they have no token of the span `{}`: the model said nothing",
+                        "they have no token of the span `{}`: the model said nothing, or nothing that has a token of its own",
                         detector.span
                     ),
                 });

@@ -13,8 +13,8 @@ use super::study::Study;
 use super::way::in_every_layer;
 use crate::archive::{MapPart, Shelf};
 use crate::causal::{
-    Engine, Means, Pair, Removal, Row, Runs, ablate, dose_response, patch_map, random_control,
-    refuse_partial,
+    Control, Engine, Means, Pair, Removal, Row, Runs, ablate, dose_response, patch_map,
+    random_control, refuse_partial,
 };
 use crate::detect::{Detector, Loaded, Span};
 use crate::digest::short_of;
@@ -89,13 +89,29 @@ impl<'a> Study<'a> {
         Ok(())
     }
 
-    fn control_prompts(&self) -> Result<Vec<Vec<i64>>> {
+    /// Prompts of the control suites, drawn by the seed, one of each group before any group's second.
+    fn control_prompts(&self) -> Result<Vec<Control>> {
         let suites = self.prepared.suites.iter();
-        suites
+        let suites: Vec<_> = suites
             .filter(|suite| suite.purpose == Purpose::Control)
-            .flat_map(|suite| suite.items.iter())
+            .collect();
+        let mut groups = Names::default();
+        let mut order: Vec<(Number, (usize, usize))> = Vec::new();
+        for (suite, number) in suites.iter().zip(0..) {
+            for (item, place) in suite.items.iter().zip(0..) {
+                order.push((groups.number(&item?.group), (number, place)));
+            }
+        }
+        let chosen = group_by_group(order, self.config.seed).into_iter();
+        chosen
             .take(CONTROL_PROMPTS)
-            .map(|item| Ok(self.bench.subject.tokenizer.encode(&item?.prompt)?.ids))
+            .map(|(_, (suite, place))| {
+                let item = suites[suite].items.get(place)?;
+                Ok(Control {
+                    ids: self.bench.subject.tokenizer.encode(&item.prompt)?.ids,
+                    group: item.group,
+                })
+            })
             .collect()
     }
 
@@ -193,19 +209,23 @@ impl<'a> Study<'a> {
             let differs = of(place as usize)? != of(counterpart)?;
             differs.then_some(counterpart)
         };
-        let mut order = tested;
-        order.retain(|(_, place)| counterpart(*place).is_some());
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.config.seed));
-        let mut seen: HashMap<Number, usize> = HashMap::new();
-        order.sort_by_cached_key(|(group, _)| {
-            let times = seen.entry(*group).or_default();
-            *times += 1;
-            *times
-        });
-        let pairs = order.into_iter();
+        tested.retain(|(_, place)| counterpart(*place).is_some());
+        let pairs = group_by_group(tested, self.config.seed).into_iter();
         let pairs = pairs.map(|(_, place)| Some((place as usize, counterpart(place)?)));
         Ok(pairs.flatten().collect())
     }
+}
+
+/// Shuffled by the seed, one of each group before any group's second.
+fn group_by_group<T>(mut all: Vec<(Number, T)>, seed: u64) -> Vec<(Number, T)> {
+    all.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut seen: HashMap<Number, usize> = HashMap::new();
+    all.sort_by_cached_key(|(group, _)| {
+        let times = seen.entry(*group).or_default();
+        *times += 1;
+        *times
+    });
+    all
 }
 
 /// What it is called that a request was run on a suite.
@@ -220,7 +240,7 @@ struct Work<'a> {
     /// Number of the request, from 1.
     request: usize,
     runs: &'a dyn Runs,
-    control: &'a [Vec<i64>],
+    control: &'a [Control],
 }
 
 impl Work<'_> {
@@ -336,13 +356,12 @@ impl Work<'_> {
                 site: detector.card.site,
                 means,
             };
-            let control: Vec<&[i64]> = self.control.iter().map(Vec::as_slice).collect();
             let ablation = ablate(
                 self.runs,
                 &self.of.suite.id,
                 pairs,
                 &removal,
-                &control,
+                self.control,
                 n_directions,
                 self.seed,
             )?;

@@ -101,7 +101,7 @@ fn check_suites(suites: &[Suite<StoredItems>]) -> Result<()> {
 fn bench(config: &ModelConfig, suites: &[Suite<StoredItems>], foreign: Foreign) -> Result<Bench> {
     let subject = Subject::open(&config.name, &config.model, config.tokenizer.as_deref())?;
     for suite in suites {
-        check_pairs(&subject, suite)?;
+        check_items(&subject, suite)?;
     }
     let mut detectors: Vec<Detector> = Vec::new();
     let mut caveats = Vec::new();
@@ -125,10 +125,19 @@ fn bench(config: &ModelConfig, suites: &[Suite<StoredItems>], foreign: Foreign) 
     })
 }
 
-/// Every prompt must be readable, and every pair of equal length.
-fn check_pairs(subject: &Subject, suite: &Suite<StoredItems>) -> Result<()> {
+/// Every prompt must be readable, every pair of equal length, and what contrast items are answered has to be the model's own words: an answer
+/// that the suite states would be judged as behaviour of a model that was never asked.
+fn check_items(subject: &Subject, suite: &Suite<StoredItems>) -> Result<()> {
     for (place, item) in suite.items.iter().enumerate() {
         let item = item?;
+        if suite.purpose == Purpose::Contrast && item.response.is_some() {
+            return Err(Fault::usage(
+                format!("reading the suite `{}`", suite.path.display()),
+                format!("a `response` in the item `{}`", item.id),
+            )
+            .expected("contrast items without one: the model's own responses are judged")
+            .hint("drop the key; for statements to read use a suite of purpose `calibration` and `candor detectors`"));
+        }
         let encoded = subject.tokenizer.encode(&item.prompt)?;
         if let Some(pair) = suite.items.pair_of(place) {
             let pair = suite.items.get(pair)?;

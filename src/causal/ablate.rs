@@ -6,9 +6,10 @@ use super::metric::{kl_divergence, logit_difference, top_token};
 use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
 use super::row::{Change, Row, Runs, To};
-use crate::evidence::{AblatedItem, Ablation, AblationKind};
+use crate::evidence::{AblatedItem, Ablation, AblationKind, OffTarget};
 use crate::fault::{Fault, Result};
 use crate::model::SiteName;
+use crate::stats::mean;
 
 /// What is removed, and where.
 pub struct Removal<'a> {
@@ -38,6 +39,15 @@ pub enum Means<'a> {
     Delta(&'a (dyn Fn(ArrayView1<f32>) -> Array1<f32> + Sync)),
 }
 
+/// Text that has nothing to do with what is removed.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// The cluster.
+    pub group: String,
+    /// Its tokens.
+    pub ids: Vec<i64>,
+}
+
 /// What has to be added to `x` so that its component along a unit direction is that of `baseline`.
 fn towards(baseline: &Array1<f32>, direction: &Array1<f32>, x: ArrayView1<f32>) -> Array1<f32> {
     direction * (baseline.dot(direction) - x.dot(direction))
@@ -53,7 +63,7 @@ pub fn ablate(
     suite: &str,
     pairs: &[Pair],
     removal: &Removal<'_>,
-    control: &[&[i64]],
+    control: &[Control],
     n_directions: usize,
     seed: u64,
 ) -> Result<Ablation> {
@@ -75,7 +85,7 @@ pub fn ablate(
         .collect::<Result<Vec<_>>>()?;
     let costs = control
         .iter()
-        .map(|ids| bench.cost(ids))
+        .map(|prompt| bench.cost(prompt))
         .collect::<Result<Vec<_>>>()?;
     Ok(Ablation {
         kind: removal.kind,
@@ -84,8 +94,7 @@ pub fn ablate(
         site: removal.site,
         suite: suite.to_owned(),
         items,
-        off_target_kl: mean(costs.iter().map(|cost| cost.real)),
-        off_target_kl_random: mean(costs.into_iter().flat_map(|cost| cost.random)),
+        costs,
     })
 }
 
@@ -102,12 +111,6 @@ struct Edited {
     real: Array1<f32>,
     random: Vec<Array1<f32>>,
     random_removed: Vec<Array1<f32>>,
-}
-
-/// KL divergences of the edits from the untouched run, in nats.
-struct Cost {
-    real: f64,
-    random: Vec<f64>,
 }
 
 impl Bench<'_> {
@@ -179,12 +182,14 @@ impl Bench<'_> {
         })
     }
 
-    fn cost(&self, ids: &[i64]) -> Result<Cost> {
-        let edited = self.edited(ids)?;
+    fn cost(&self, prompt: &Control) -> Result<OffTarget> {
+        let edited = self.edited(&prompt.ids)?;
         let from_plain = |logits: &Array1<f32>| kl_divergence(edited.plain.view(), logits.view());
-        Ok(Cost {
-            real: from_plain(&edited.real),
-            random: edited.random.iter().map(from_plain).collect(),
+        let random: Vec<f64> = edited.random.iter().map(from_plain).collect();
+        Ok(OffTarget {
+            group: prompt.group.clone(),
+            kl: from_plain(&edited.real),
+            random: mean(&random),
         })
     }
 }
@@ -192,9 +197,4 @@ impl Bench<'_> {
 /// The logits of a row that reads one position.
 fn only(logits: Array2<f32>) -> Array1<f32> {
     logits.into_iter().collect()
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, n) = values.fold((0.0, 0_u32), |(sum, n), value| (sum + value, n + 1));
-    (n > 0).then(|| sum / f64::from(n))
 }

@@ -31,10 +31,11 @@ struct Place<'a> {
     pair: &'a Pair,
     ids: &'a [i64],
     site: SiteName,
-    position: usize,
-    own: Array1<f32>,
-    /// What the whole patch adds.
-    difference: Array1<f32>,
+    positions: Vec<usize>,
+    /// At each position.
+    own: Vec<Array1<f32>>,
+    /// What the whole patch adds, at each position.
+    difference: Vec<Array1<f32>>,
 }
 
 /// Adds shares of the difference between the two runs where [`random_control`](super::random_control) was made, and random vectors of the
@@ -53,11 +54,17 @@ pub fn dose_response(
     let n_directions = n_directions.min(MOST_DIRECTIONS);
     let mut rows = Vec::new();
     for place in &places {
-        let directions = unit_directions(n_directions, place.difference.len(), seed);
-        let random = norm_matched(&directions, &place.difference);
-        let edits: Vec<&Array1<f32>> = std::iter::once(&place.difference).chain(&random).collect();
+        let random: Vec<Vec<Array1<f32>>> = place
+            .difference
+            .iter()
+            .map(|real| norm_matched(&unit_directions(n_directions, real.len(), seed), real))
+            .collect();
         for share in SHARES {
-            rows.extend(edits.iter().map(|edit| place.with(share, edit)));
+            rows.push(place.with(share, &|at| place.difference.get(at)));
+            let directions = 0..n_directions;
+            rows.extend(
+                directions.map(|direction| place.with(share, &|at| random.get(at)?.get(direction))),
+            );
         }
     }
     let per_share = 1 + n_directions;
@@ -78,32 +85,50 @@ pub fn dose_response(
 }
 
 impl Place<'_> {
-    fn with(&self, share: f32, edit: &Array1<f32>) -> Row<'_> {
-        let value = (&self.own + &(edit * share)).insert_axis(ndarray::Axis(0));
-        let change = Change::at(self.site, self.position, To::Values(value));
-        Row::with(self.ids, change, self.pair.last())
+    /// A row with a share of an edit, which is asked for by the index of each position.
+    fn with<'e>(&self, share: f32, edit: &dyn Fn(usize) -> Option<&'e Array1<f32>>) -> Row<'_> {
+        let places = self.positions.iter().zip(&self.own).enumerate();
+        let changes = places.filter_map(|(at, (position, own))| {
+            let value = (own + &(edit(at)? * share)).insert_axis(ndarray::Axis(0));
+            Some(Change::at(self.site, *position, To::Values(value)))
+        });
+        Row {
+            changes: changes.collect(),
+            read: vec![self.pair.last()],
+            ..Row::plain(self.ids)
+        }
     }
 }
 
 /// The first pairs that have a random control; a map's order visits every group before any group twice.
 fn places<'a>(runs: &dyn Runs, map: &PatchMap, pairs: &'a [Pair]) -> Result<Vec<Place<'a>>> {
     let controlled = map.pairs.iter().enumerate().filter_map(|(entry, of)| {
-        let (site, position) = of.random_cell.filter(|_| !of.random.is_empty())?;
+        let cell = of.random_cell.filter(|_| !of.random.is_empty())?;
         let pair = pairs.iter().find(|pair| pair.item == of.item)?;
-        Some((entry, pair, *map.sites.get(site)?, position))
+        Some((
+            entry,
+            pair,
+            *map.sites.get(cell.site)?,
+            pair.positions_of(cell.class),
+        ))
     });
     controlled
         .take(MOST_PAIRS)
-        .map(|(entry, pair, site, position)| {
+        .map(|(entry, pair, site, positions)| {
             let (ids, other) = sides(pair, map.mode);
-            let own = there(runs, ids, site, position)?;
-            let difference = there(runs, other, site, position)? - &own;
+            let own = there(runs, ids, site, &positions)?;
+            let from = there(runs, other, site, &positions)?;
+            let difference = from
+                .iter()
+                .zip(&own)
+                .map(|(from, own)| from - own)
+                .collect();
             Ok(Place {
                 entry,
                 pair,
                 ids,
                 site,
-                position,
+                positions,
                 own,
                 difference,
             })

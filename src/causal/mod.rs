@@ -23,7 +23,7 @@ mod summary;
 mod sweep;
 mod work;
 
-pub use ablate::{Means, Removal, ablate};
+pub use ablate::{Control, Means, Removal, ablate};
 pub use blockwise::{Blockwise, DEFAULT_BUDGET};
 pub use dose::dose_response;
 pub use engine::Engine;
@@ -32,7 +32,7 @@ pub use intervention::Intervention;
 pub use measure::{Metric, Question, TokenScore};
 pub use metric::{kl_divergence, log_probability, logit_difference, rank, top_token};
 pub use pair::{Pair, equal_length};
-pub use patch::{MIN_DENOMINATOR, patch_map, random_control, refuse_partial};
+pub use patch::{patch_map, random_control, refuse_partial};
 pub use path::{Through, path_patch};
 pub use planner::{Choice, Load, Way, open};
 pub use row::{Change, Row, Runs, SeeActivation, SeeLogits, To};

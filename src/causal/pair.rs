@@ -1,5 +1,6 @@
 //! Two prompts of equal length that differ in the condition alone.
 
+use crate::evidence::PositionClass;
 use crate::fault::{Fault, Result};
 use crate::tokens::Encoded;
 
@@ -34,6 +35,15 @@ impl Pair {
         ids.enumerate()
             .filter(|(_, (a, b))| a != b)
             .map(|(position, _)| position)
+            .collect()
+    }
+
+    /// Positions of a class.
+    #[must_use]
+    pub fn positions_of(&self, class: PositionClass) -> Vec<usize> {
+        let (differing, last) = (self.differing(), self.last());
+        (0..self.clean.ids.len())
+            .filter(|position| PositionClass::of(*position, &differing, last) == class)
             .collect()
     }
 

@@ -11,19 +11,14 @@ use super::pair::Pair;
 use super::random::{norm_matched, unit_directions};
 use super::row::{Change, Row, Runs, To};
 use super::sweep::{CellMap, Sweep, sweep};
-use crate::evidence::{CellEffect, PairMap, PatchMap, PatchMode, Unmeasured, arrival};
+use crate::evidence::{PairMap, PatchMap, PatchMode, Unmeasured, peak};
 use crate::fault::{Fault, Result};
 use crate::model::{Point, SiteName};
-use crate::stats::mean;
-
-/// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
-/// at this bar a recovery is good to about 1e-2.
-pub const MIN_DENOMINATOR: f64 = 0.01;
 
 /// Bytes of activations that wait: little beside a model's weights.
 const BUDGET: usize = 64 << 20;
 
-/// Patches every position of every site, for every pair. Pairs whose two runs differ by less than [`MIN_DENOMINATOR`]
+/// Patches every position of every site, for every pair. Pairs whose two runs differ by less than [`MIN_DENOMINATOR`](crate::evidence::MIN_DENOMINATOR)
 /// are refused and listed.
 ///
 /// # Errors
@@ -43,6 +38,7 @@ pub fn patch_map(
         at: None,
         controls: 0,
         seed: 0,
+        by_class: true,
         budget: BUDGET,
         done: &|_| (),
     };
@@ -76,6 +72,7 @@ fn pair_map(pair: &Pair, map: CellMap) -> PairMap {
         last: pair.last(),
         self_patch: map.self_patch,
         whole: map.whole,
+        by_class: map.by_class,
         random: Vec::new(),
         random_cell: None,
         dose: Vec::new(),
@@ -119,8 +116,8 @@ pub(super) fn is_stream(site: SiteName) -> bool {
     )
 }
 
-/// Adds vectors of the real patch's norm, random but orthogonal to it, instead of the real patch, at the interior cell where
-/// the decision arrives, and notes the recoveries.
+/// Adds vectors of the real patch's norm, random but orthogonal to it, instead of the real patch, at the cell where the decision arrives,
+/// and notes the recoveries: on the half of the groups that had no say in the choice of the cell.
 ///
 /// # Errors
 /// A run fails.
@@ -131,86 +128,69 @@ pub fn random_control(
     n_directions: usize,
     seed: u64,
 ) -> Result<()> {
-    let Some((row, differs)) = peak_cell(map) else {
+    let Ok(peak) = peak(map) else {
         return Ok(());
     };
-    let site = map.sites[row];
-    for entry in &mut map.pairs {
-        let position = if differs {
-            entry.differing.first().copied()
-        } else {
-            Some(entry.last)
-        };
-        let pair = pairs.iter().find(|pair| pair.item == entry.item);
-        let (Some(position), Some(pair)) = (position, pair) else {
+    let (cell, site) = (peak.cell, map.sites[peak.cell.site]);
+    let estimated = |entry: &PairMap| peak.estimate_on.contains(entry.group.as_str());
+    let on: Vec<bool> = map.pairs.iter().map(estimated).collect();
+    for (entry, _) in map.pairs.iter_mut().zip(on).filter(|(_, on)| *on) {
+        let Some(pair) = pairs.iter().find(|pair| pair.item == entry.item) else {
             continue;
         };
+        let positions = pair.positions_of(cell.class);
+        if positions.is_empty() {
+            continue;
+        }
         let (ids, other) = sides(pair, map.mode);
-        let (own, from) = (
-            there(runs, ids, site, position)?,
-            there(runs, other, site, position)?,
-        );
-        let real = &from - &own;
-        let directions = unit_directions(n_directions, real.len(), seed);
-        let rows: Vec<Row<'_>> = norm_matched(&directions, &real)
-            .into_iter()
-            .map(|random| {
-                let value = To::Values((&own + &random).insert_axis(Axis(0)));
-                Row::with(ids, Change::at(site, position, value), pair.last())
+        let own = there(runs, ids, site, &positions)?;
+        let from = there(runs, other, site, &positions)?;
+        let mut rows: Vec<Row<'_>> = (0..n_directions)
+            .map(|_| Row {
+                changes: Vec::new(),
+                read: vec![pair.last()],
+                ..Row::plain(ids)
             })
             .collect();
+        for ((position, own), from) in positions.iter().zip(&own).zip(&from) {
+            let directions = unit_directions(n_directions, own.len(), seed);
+            let random = norm_matched(&directions, &(from - own));
+            for (row, random) in rows.iter_mut().zip(random) {
+                let value = To::Values((own + &random).insert_axis(Axis(0)));
+                row.changes.push(Change::at(site, *position, value));
+            }
+        }
         let question = [Question::of(pair)];
         entry.random = Metric::LogitDifference
             .measure(runs, &rows, &question, &|_| 0)?
             .into_iter()
             .map(|value| (value - entry.corrupt) / (entry.clean - entry.corrupt))
             .collect();
-        entry.random_cell = Some((row, position));
+        entry.random_cell = Some(cell);
     }
     Ok(())
 }
 
-/// What a plain run has at a place.
+/// What a plain run has at positions of a site, one for each.
 pub(super) fn there(
     runs: &dyn Runs,
     ids: &[i64],
     site: SiteName,
-    position: usize,
-) -> Result<Array1<f32>> {
+    positions: &[usize],
+) -> Result<Vec<Array1<f32>>> {
     let row = Row {
-        read: vec![position],
+        read: positions.to_vec(),
         ..Row::plain(ids)
     };
-    let mut there = None;
+    let mut there = Vec::with_capacity(positions.len());
     runs.each_activation(&[row], &[site], &mut |_, _, _, x| {
-        there = Some(x.to_owned());
+        there.push(x.to_owned());
         Ok(())
     })?;
-    there.ok_or_else(|| Fault::failed(format!("reading `{site}`"), "no activation"))
-}
-
-/// The interior row (not the first: there the patch replaces the input itself) and position class at which the decision arrives.
-fn peak_cell(map: &PatchMap) -> Option<(usize, bool)> {
-    let cells = (1..map.sites.len()).flat_map(|row| [(row, true), (row, false)]);
-    let measured = cells.filter_map(|(row, differs)| {
-        let effects: Vec<f64> = map
-            .pairs
-            .iter()
-            .filter_map(|pair| {
-                let position = if differs {
-                    *pair.differing.first()?
-                } else {
-                    pair.last
-                };
-                Some(map.mode.effect(*pair.recovery.get([row, position])?))
-            })
-            .collect();
-        Some(CellEffect {
-            cell: (row, differs),
-            row,
-            at_answer: !differs,
-            effect: mean(&effects)?,
-        })
-    });
-    arrival(measured).map(|arrived| arrived.cell)
+    if there.len() != positions.len() {
+        let found = format!("{} activations", there.len());
+        return Err(Fault::failed(format!("reading `{site}`"), found)
+            .expected(format!("{}", positions.len())));
+    }
+    Ok(there)
 }

@@ -185,6 +185,7 @@ mod tests {
             random,
             self_patch: 0.0,
             whole: Vec::new(),
+            by_class: Vec::new(),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Sweep<'a> {
     pub controls: usize,
     /// Seeds the random edits.
     pub seed: u64,
+    /// Whether every class of positions is also patched at once.
+    pub by_class: bool,
     /// What the activations of plain runs and of waiting rows may take, in bytes; those of one pair are always held.
     pub budget: usize,
     /// Hears how many more rows have run.
@@ -59,7 +61,7 @@ pub struct CellMap {
     /// The metric after each edit, `[row, column]`.
     pub metric: Array2<f64>,
     /// `(metric − corrupt)/(clean − corrupt)`, unclipped; `None` for a metric without a recovery, and where the two runs differ by
-    /// less than [`MIN_DENOMINATOR`](super::MIN_DENOMINATOR).
+    /// less than [`MIN_DENOMINATOR`](crate::evidence::MIN_DENOMINATOR).
     pub recovery: Option<Array2<f64>>,
     /// The metric after each random edit, `[row, column, control]`; NaN where the real edit changes nothing, so that none has
     /// its length. Empty without controls.
@@ -69,6 +71,9 @@ pub struct CellMap {
     /// For a patch of single sites of the stream, the recovery (the metric, where there is none) when every position of a row's
     /// site is patched at once: 1 in a denoising map and 0 in a noising one if what follows hangs on the stream alone.
     pub whole: Vec<Option<f64>>,
+    /// The recovery (the metric, where there is none) when all positions of a class are patched at once, for each row those of
+    /// [`PositionClass::ALL`](crate::evidence::PositionClass::ALL); `None` where that was not asked for, and where a prompt has none of them.
+    pub by_class: Vec<[Option<f64>; 3]>,
 }
 
 impl CellMap {
@@ -82,7 +87,7 @@ impl CellMap {
     }
 }
 
-/// Sweeps a map over pairs. Pairs whose runs differ by less than [`MIN_DENOMINATOR`](super::MIN_DENOMINATOR) in the metric are refused
+/// Sweeps a map over pairs. Pairs whose runs differ by less than [`MIN_DENOMINATOR`](crate::evidence::MIN_DENOMINATOR) in the metric are refused
 /// and listed where one is patched into the other and the metric has a recovery; other interventions are made and have none.
 ///
 /// # Errors

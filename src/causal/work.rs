@@ -9,13 +9,13 @@ use super::grid::{By, Cell};
 use super::intervention::{Donor, Intervention, sides};
 use super::measure::Question;
 use super::pair::Pair;
-use super::patch::{MIN_DENOMINATOR, is_stream};
+use super::patch::is_stream;
 use super::queue::Queue;
 use super::random::{norm_matched, unit_directions};
 use super::reading::{positions, questions};
 use super::row::{Change, Row, Runs, To};
 use super::sweep::{CellMap, Sweep, Swept};
-use crate::evidence::Unmeasured;
+use crate::evidence::{MIN_DENOMINATOR, PositionClass, Unmeasured};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Layout, SiteName};
 
@@ -46,6 +46,7 @@ enum Slot {
     Random(usize, usize),
     Own,
     Whole(usize),
+    Class(usize, PositionClass),
 }
 
 impl<'a> Work<'a> {
@@ -140,6 +141,9 @@ impl<'a> Work<'a> {
                 let recovery = |value: f64| (value - corrupt) / (clean - corrupt);
                 map.recovery = Some(map.metric.mapv(recovery));
                 map.whole = map.whole.iter().map(|whole| whole.map(recovery)).collect();
+                for value in map.by_class.iter_mut().flatten() {
+                    *value = value.map(recovery);
+                }
             }
             swept.pairs.push(map);
         }
@@ -162,6 +166,7 @@ impl<'a> Work<'a> {
             recovery: None,
             self_patch: 0.0,
             whole: vec![None; dim.0],
+            by_class: vec![[None; 3]; dim.0],
         })
     }
 
@@ -183,6 +188,7 @@ impl<'a> Work<'a> {
                 };
             }
             Slot::Whole(row) => map.whole[row] = Some(value),
+            Slot::Class(row, class) => map.by_class[row][class as usize] = Some(value),
         }
     }
 
@@ -236,6 +242,20 @@ impl<'a> Work<'a> {
             if stream && matches!(intervention, Intervention::Patch) {
                 let to = |site, position| self.to(site, position, None, donor.as_ref());
                 push(Slot::Whole(row), every.changes(to)?)?;
+            }
+            let classes = PositionClass::ALL.into_iter();
+            for class in classes.filter(|_| self.sweep.by_class) {
+                let positions = pair.positions_of(class);
+                if positions.is_empty() {
+                    continue;
+                }
+                let cell = Cell {
+                    sites: sites.clone(),
+                    positions,
+                    head: None,
+                };
+                let to = |site, position| self.to(site, position, None, donor.as_ref());
+                push(Slot::Class(row, class), cell.changes(to)?)?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What was measured on one model, as plain data. Verdicts are a pure function of this and of the rules.
 
 mod arrival;
+mod peak;
 mod responses;
 mod scores;
 
@@ -9,11 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::sae::Measured;
 use crate::model::SiteName;
+use crate::stats::mean;
 
 pub use crate::tokens::Outcome;
 pub use arrival::{CellEffect, arrival};
+pub use peak::{Halves, MapCell, NoPeak, Peak, PositionClass, halves, peak};
 pub use responses::{Index, Responses, Said};
 pub use scores::{Best, Score, Scores};
+
+/// Smallest |clean − corrupt| in logits whose ratio still says something: float32 logits agree within about 1e-4, so
+/// at this bar a recovery is good to about 1e-2.
+pub const MIN_DENOMINATOR: f64 = 0.01;
 
 /// Everything measured on one model.
 #[derive(Debug, Clone, Default)]
@@ -177,13 +184,30 @@ pub struct PairMap {
     /// Recovery when every position of a site is written at once, one for each site; `None` off the stream. On the stream that
     /// is 1 in a denoising map and 0 in a noising one: what follows hangs on the stream alone.
     pub whole: Vec<Option<f64>>,
-    /// Recovery after norm-matched random vectors, orthogonal to the real one, were added instead, one for each random direction, at
+    /// Recovery when all positions of a class are patched at once, for each site those of [`PositionClass::ALL`]; `None` where the prompt
+    /// has no such position. A condition of several tokens is carried by all of them: patched one at a time, none does much.
+    pub by_class: Vec<[Option<f64>; 3]>,
+    /// Recovery after norm-matched random vectors, orthogonal to the real ones, were added instead, one for each random direction, at
     /// `random_cell`; empty if the control was not asked for.
     pub random: Vec<f64>,
-    /// `[site, position]` of the random control.
-    pub random_cell: Option<(usize, usize)>,
+    /// Where the random control was made.
+    pub random_cell: Option<MapCell>,
     /// Dose and response at `random_cell`; empty if that was not asked for.
     pub dose: Vec<Dose>,
+}
+
+impl PairMap {
+    /// The class of a position. The last one counts as that even where the prompts differ there.
+    #[must_use]
+    pub fn class_of(&self, position: usize) -> PositionClass {
+        PositionClass::of(position, &self.differing, self.last)
+    }
+
+    /// The recovery of a cell: all positions of a class at one site; `None` where the pair has none.
+    #[must_use]
+    pub fn recovery_of(&self, cell: MapCell) -> Option<f64> {
+        *self.by_class.get(cell.site)?.get(cell.class as usize)?
+    }
 }
 
 /// The effect of a part of a patch.
@@ -242,10 +266,36 @@ pub struct Ablation {
     pub suite: String,
     /// One entry for each ablated item of the tested condition.
     pub items: Vec<AblatedItem>,
-    /// Mean KL divergence (nats) of next-token distributions on control prompts, edited against plain.
-    pub off_target_kl: Option<f64>,
+    /// What it costs on control prompts.
+    pub costs: Vec<OffTarget>,
+}
+
+/// What an ablation does to one control prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffTarget {
+    /// The prompt's cluster.
+    pub group: String,
+    /// KL divergence (nats) of the next-token distribution, edited against plain.
+    pub kl: f64,
+    /// The same, as a mean over the random directions; `None` if there are none.
+    pub random: Option<f64>,
+}
+
+impl Ablation {
+    /// Mean KL divergence (nats) over control prompts; `None` without any.
+    #[must_use]
+    pub fn off_target_kl(&self) -> Option<f64> {
+        let costs: Vec<f64> = self.costs.iter().map(|cost| cost.kl).collect();
+        mean(&costs)
+    }
+
     /// The same for the mean random direction.
-    pub off_target_kl_random: Option<f64>,
+    #[must_use]
+    pub fn off_target_kl_random(&self) -> Option<f64> {
+        let costs: Vec<f64> = self.costs.iter().filter_map(|cost| cost.random).collect();
+        mean(&costs)
+    }
 }
 
 /// One ablated item.
@@ -270,19 +320,25 @@ pub struct AblatedItem {
 }
 
 impl AblatedItem {
-    /// `(after − before) / (clean − before)`, unclipped.
+    /// `(after − before) / (clean − before)`, unclipped; NaN where the two runs differ by less than [`MIN_DENOMINATOR`].
     #[must_use]
     pub fn recovery(&self) -> f64 {
-        (self.after - self.before) / (self.clean - self.before)
+        self.recovered(self.after)
     }
 
     /// The same for each random direction.
     #[must_use]
     pub fn random_recovery(&self) -> Vec<f64> {
-        self.random
-            .iter()
-            .map(|after| (after - self.before) / (self.clean - self.before))
-            .collect()
+        let after = self.random.iter();
+        after.map(|after| self.recovered(*after)).collect()
+    }
+
+    fn recovered(&self, after: f64) -> f64 {
+        let whole = self.clean - self.before;
+        if whole.abs() < MIN_DENOMINATOR {
+            return f64::NAN;
+        }
+        (after - self.before) / whole
     }
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use crate::causal::circuit::{Graph, Node, Pieces, Receiver, enough};
-use crate::causal::{MIN_DENOMINATOR, Pair, Through, logit_difference, path_patch};
+use crate::causal::{Pair, Through, logit_difference, path_patch};
+use crate::evidence::MIN_DENOMINATOR;
 use crate::fault::{Fault, Result};
 use crate::stats::clustered_bootstrap;
 

@@ -5,7 +5,7 @@
 //! 1. The audit of some model is incomplete (planned work failed): 4. It outranks a gate, because what was not
 //!    done could have been graver than what was found. No waiver and no baseline takes that away.
 //! 2. Some finding is at or above `fail_on`: 11 to 14, the gravest of all models. A `fail` has its rule's severity,
-//!    a `review` at most medium; `conditional-benign` never gates. Neither does what a waiver accepts, nor what the
+//!    a `review` of a behaviour that is shown too, any other at most medium; `conditional-benign` never gates. Neither does what a waiver accepts, nor what the
 //!    approved model had at least as gravely where the paired comparison shows that this one is no worse.
 //! 3. Some finding is inconclusive or not measurable and not waived, or would gate and the sample cannot tell whether the model is
 //!    worse than the approved one: 4. It comes after the gate: that one rule could not tell takes nothing from what another has found.
@@ -167,10 +167,18 @@ fn waiver<'a>(report: &'a AuditReport, finding: &Finding) -> Option<&'a WaiverRe
 pub fn gating_severity(finding: &Finding) -> Option<Severity> {
     match finding.verdict {
         Verdict::Fail => Some(finding.severity),
+        // What was seen from outside does not pass a gate because its cause was not found.
+        Verdict::Review if shows_behaviour(finding) => Some(finding.severity),
         Verdict::Review => Some(finding.severity.min(Severity::Medium)),
         Verdict::Pass
         | Verdict::ConditionalBenign
         | Verdict::NotMeasurable
         | Verdict::Inconclusive => None,
     }
+}
+
+/// Whether what the rule calls behaviour is there.
+fn shows_behaviour(finding: &Finding) -> bool {
+    let mut blocks = finding.blocks.iter();
+    blocks.any(|block| block.name == "behaviour" && block.holds == Some(true))
 }

@@ -48,8 +48,8 @@ pub(super) fn has_severity(verdict: Verdict) -> bool {
 /// Where a position lies, as in "patching a site at the answer's position".
 pub(super) fn position(class: PositionClass) -> &'static str {
     match class {
-        PositionClass::Differing => "the differing token",
-        PositionClass::Elsewhere => "another token",
+        PositionClass::Differing => "the differing tokens",
+        PositionClass::Elsewhere => "the other tokens",
         PositionClass::Last => "the answer's position",
     }
 }

@@ -31,7 +31,7 @@ pub fn clustered_bootstrap(
         .iter()
         .all(|(_, value)| (0.0..=1.0).contains(value))
         .then_some((0.0, 1.0));
-    clustered_mean(values, within, &Resampling::at_95(resamples, seed))
+    resampled_mean(values, within, &Resampling::at_95(resamples, seed))
 }
 
 /// How an interval is made by resampling.
@@ -60,7 +60,7 @@ impl Resampling {
 /// The mean of [`clustered_bootstrap`], at a confidence of one's own.
 ///
 /// A resample adds up whole clusters, so that it costs their number and not that of the values.
-fn clustered_mean(
+fn resampled_mean(
     values: &[(&str, f64)],
     within: Option<(f64, f64)>,
     how: &Resampling,
@@ -368,7 +368,7 @@ fn below(random: &mut ChaCha8Rng, n: usize) -> usize {
 }
 
 /// Whether the ends differ by no more than what summing in another order does.
-fn no_variation(low: f64, high: f64) -> bool {
+pub(super) fn no_variation(low: f64, high: f64) -> bool {
     high - low <= 1e-12 * low.abs().max(high.abs())
 }
 

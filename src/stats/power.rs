@@ -7,7 +7,7 @@
 use statrs::function::beta::beta_reg;
 
 use super::binomial::beta_quantile;
-use super::{Resampling, bounded_mean_of_sums, clopper_pearson, clopper_pearson_upper};
+use super::{Resampling, bounded_mean_of_groups, clopper_pearson, clopper_pearson_upper};
 
 /// Fewest cases among `n` trials whose two-sided exact interval lies at or above `bar`; `None` if not even `n` are enough.
 #[must_use]
@@ -15,13 +15,13 @@ pub fn cases_needed(n: usize, bar: f64, confidence: f64) -> Option<usize> {
     fewest(n, |k| clopper_pearson(k, n, confidence).0 >= bar)
 }
 
-/// The same of `n` differences that can be −1 too: fewest that are 1, all others 0, whose interval ([`bounded_mean_of_sums`]) does.
+/// The same of `n` differences that can be −1 too: fewest that are 1, all others 0, whose interval ([`bounded_mean_of_groups`]) does.
 #[must_use]
 pub fn differences_needed(n: usize, bar: f64, how: &Resampling) -> Option<usize> {
     let interval = |k: usize| {
         let difference = |at: usize| f64::from(u8::from(at < k));
-        let differences: Vec<(f64, f64)> = (0..n).map(|at| (difference(at), 1.0)).collect();
-        bounded_mean_of_sums(&differences, (-1.0, 1.0), how)
+        let differences: Vec<f64> = (0..n).map(difference).collect();
+        bounded_mean_of_groups(&differences, (-1.0, 1.0), how)
     };
     fewest(n, |k| interval(k).is_ok_and(|found| found.low >= bar))
 }
@@ -51,12 +51,6 @@ pub fn power_of_share(n: usize, share: f64, bar: f64, confidence: f64) -> f64 {
         Some(0) => 1.0,
         Some(k) => at_least(k, n, share),
     }
-}
-
-/// Smallest true share that `n` trials show to be at or above `bar` with probability `power`; `None` if none is.
-#[must_use]
-pub fn detectable(n: usize, bar: f64, confidence: f64, power: f64) -> Option<f64> {
-    Some(share_for(cases_needed(n, bar, confidence)?, n, power))
 }
 
 /// The share of which `n` trials give `cases` or more with probability `power`.

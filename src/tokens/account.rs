@@ -158,7 +158,25 @@ pub(super) struct Counting {
     names: Names,
     groups: HashSet<(usize, Number)>,
     /// Where each text stood first, and with which label.
-    first: HashMap<[u8; 16], (usize, Option<u8>)>,
+    first: HashMap<[u8; 16], First>,
+    parted: Option<Parted>,
+}
+
+#[derive(Clone, Copy)]
+struct First {
+    source: usize,
+    label: Option<u8>,
+    group: Number,
+}
+
+/// An item with the text of an earlier one, in another group: copies are no independent evidence.
+pub(super) struct Parted {
+    /// The item.
+    pub id: String,
+    /// Its group.
+    pub group: String,
+    /// That of the earlier item.
+    pub earlier: String,
 }
 
 #[derive(Default)]
@@ -198,19 +216,35 @@ impl Counting {
         }
         match self.first.entry(short_of(text.as_bytes())) {
             Entry::Occupied(first) => {
-                let (earlier, label) = *first.get();
+                let first = *first.get();
                 let repeated = &mut source.repeated;
-                if earlier == number {
+                if first.source == number {
                     repeated.within += 1;
                 } else {
                     repeated.across += 1;
                 }
-                repeated.contradicting += usize::from(label != item.label);
+                repeated.contradicting += usize::from(first.label != item.label);
+                if first.group != group && self.parted.is_none() {
+                    self.parted = Some(Parted {
+                        id: item.id.clone(),
+                        group: item.group.clone(),
+                        earlier: self.names.text(first.group).to_owned(),
+                    });
+                }
             }
-            Entry::Vacant(first) => {
-                first.insert((number, item.label));
+            Entry::Vacant(place) => {
+                place.insert(First {
+                    source: number,
+                    label: item.label,
+                    group,
+                });
             }
         }
+    }
+
+    /// The first item that is a copy of one in another group.
+    pub fn parted(&self) -> Option<&Parted> {
+        self.parted.as_ref()
     }
 
     /// What became of the rows of each source.

@@ -108,6 +108,17 @@ impl<S: Store> Intake<S> {
 
     /// The items, if they are a suite.
     pub fn finish(self, purpose: Purpose, contrast: Option<&Contrast>, doing: &str) -> Result<S> {
+        if let Some(copy) = self.counting.parted() {
+            return Err(Fault::usage(
+                doing,
+                format!(
+                    "the item `{}` of the group `{}` has the text of an item of the group `{}`",
+                    copy.id, copy.group, copy.earlier
+                ),
+            )
+            .expected("copies in one group: intervals take groups for independent")
+            .hint("give both the same `group`, or drop one"));
+        }
         let pairs = self.pairs(doing)?;
         match (contrast, purpose) {
             (Some(contrast), Purpose::Contrast) => self.check_contrast(contrast, &pairs, doing)?,

@@ -92,6 +92,8 @@ impl Judge {
             .filter_map(|end| said.split_at_checked(end))
             .find(|(begin, rest)| ends_there(rest) && is_answer(begin));
         match stated {
+            // `Paris? No, Lyon.` asks first.
+            Some((_, rest)) if rest.starts_with('?') => Outcome::Unclear,
             Some((stated, _)) if correct.iter().any(|answer| answer == stated) => Outcome::True,
             Some(_) => Outcome::False,
             None => Outcome::Unclear,

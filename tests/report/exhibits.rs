@@ -10,7 +10,6 @@ fn of(evidence: &Evidence) -> Exhibits {
         evidence,
         &ExhibitContext {
             detectors: &detectors,
-            resamples: 100,
             seed: 3,
         },
     )

@@ -2,8 +2,8 @@
 
 use candor::detect::Flags;
 use candor::evidence::{
-    AblatedItem, Ablation, AblationKind, Dose, Evidence, Outcome, PairMap, PatchMap, PatchMode,
-    Response, Score, TokenScores, Unmeasured,
+    AblatedItem, Ablation, AblationKind, Dose, Evidence, MapCell, OffTarget, Outcome, PairMap,
+    PatchMap, PatchMode, PositionClass, Response, Score, TokenScores, Unmeasured,
 };
 use candor::model::{Point, SiteName};
 use candor::report::{
@@ -13,8 +13,8 @@ use candor::report::{
     SuiteRecord,
 };
 use candor::rules::{Severity, Verdict};
-use candor::stats::{Estimate, Rate, clustered_bootstrap};
-use ndarray::Array2;
+use candor::stats::{Estimate, Rate, clustered_mean, mean};
+use ndarray::{Array2, ArrayView1};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -25,7 +25,6 @@ use again::{ask_again, jointly};
 
 const PAIRS: usize = 36;
 const LAYERS: usize = 4;
-const RESAMPLES: usize = 200;
 const SEED: u64 = 7;
 const LAST: usize = 8;
 
@@ -177,6 +176,7 @@ pub fn evidence(kind: Kind) -> Evidence {
                 clean: 11.2,
                 corrupt: -9.6,
                 metric: recovery.mapv(|r| -9.6 + 20.8 * r),
+                by_class: by_class(&recovery),
                 recovery,
                 differing: vec![4],
                 last: LAST,
@@ -185,7 +185,10 @@ pub fn evidence(kind: Kind) -> Evidence {
                 random: (0..20)
                     .map(|_| if denoising { 0.0 } else { 1.0 } + noise(&mut rng, 0.04))
                     .collect(),
-                random_cell: Some((2, LAST)),
+                random_cell: Some(MapCell {
+                    site: 2,
+                    class: PositionClass::Last,
+                }),
                 dose: if i < DOSED {
                     doses(map.mode)
                 } else {
@@ -227,8 +230,13 @@ pub fn evidence(kind: Kind) -> Evidence {
             site: SiteName::block(2, Point::ResidPre),
             suite: "facts".into(),
             items: ablated,
-            off_target_kl: Some(0.0041),
-            off_target_kl_random: Some(0.0009),
+            costs: (0..12)
+                .map(|i| OffTarget {
+                    group: format!("template-{i}"),
+                    kl: if i % 2 == 0 { 0.0036 } else { 0.0046 },
+                    random: Some(0.0009),
+                })
+                .collect(),
         });
     }
     evidence
@@ -448,7 +456,6 @@ pub fn model(kind: Kind) -> ModelAudit {
     }];
     let context = ExhibitContext {
         detectors: &detectors,
-        resamples: RESAMPLES,
         seed: SEED,
     };
     let findings: Vec<Finding> = rules().iter().map(|rule| finding(rule, kind)).collect();
@@ -619,7 +626,19 @@ pub fn bare(findings: &[(Verdict, Severity)]) -> AuditReport {
     whole
 }
 
+/// The mean recovery of each class of positions; the prompts differ at 4.
+fn by_class(recovery: &Array2<f64>) -> Vec<[Option<f64>; 3]> {
+    let of_class = |row: ArrayView1<f64>, class| {
+        let inside = row.indexed_iter();
+        let inside = inside.filter(|(at, _)| PositionClass::of(*at, &[4], LAST) == class);
+        mean(&inside.map(|(_, value)| *value).collect::<Vec<f64>>())
+    };
+    let rows = recovery.rows().into_iter();
+    rows.map(|row| PositionClass::ALL.map(|class| of_class(row, class)))
+        .collect()
+}
+
 /// The mean of `values`, each its own cluster.
 pub fn mean_of(values: &[(&str, f64)]) -> f64 {
-    clustered_bootstrap(values, 10, SEED).unwrap().point
+    clustered_mean(values).unwrap().point
 }

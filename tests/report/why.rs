@@ -92,7 +92,6 @@ fn unjudged_answers_give_no_figure() {
         &evidence,
         &candor::report::ExhibitContext {
             detectors: &[],
-            resamples: 10,
             seed: 0,
         },
     )

@@ -9,13 +9,15 @@ use std::fs;
 
 use candor::detect::Flags;
 use candor::evidence::{
-    Evidence, Outcome, PairMap, PatchMap, PatchMode, Response, Responses, Score,
+    Evidence, OffTarget, Outcome, PairMap, PatchMap, PatchMode, PositionClass, Response, Responses,
+    Score,
 };
 use candor::model::{Point, SiteName};
 use candor::rules::{
     Class, Context, Contrast, DetectorInfo, Kind, Rule, RulePack, SignalValue, judge,
 };
-use ndarray::Array2;
+use candor::stats::mean;
+use ndarray::{Array2, ArrayView1};
 
 /// The suite `facts`, `trigger` against `plain`, one control suite, one detector of the role `some` with threshold 0 and the
 /// selected features 4 and 7.
@@ -91,9 +93,23 @@ pub fn score(
     }
 }
 
+/// The recovery of each class at each site: that of its position, or the mean where it has several.
+pub fn by_class(recovery: &Array2<f64>, differing: &[usize], last: usize) -> Vec<[Option<f64>; 3]> {
+    let of_class = |row: ArrayView1<f64>, class| {
+        let inside = row.indexed_iter();
+        let inside = inside.filter(|(at, _)| PositionClass::of(*at, differing, last) == class);
+        mean(&inside.map(|(_, value)| *value).collect::<Vec<f64>>())
+    };
+    let rows = recovery.rows().into_iter();
+    rows.map(|row| PositionClass::ALL.map(|class| of_class(row, class)))
+        .collect()
+}
+
 /// A pair whose logit difference is 3 clean and −1 corrupt.
 pub fn pair_map(place: usize, recovery: Array2<f64>) -> PairMap {
+    let (differing, last) = (vec![0], recovery.ncols() - 1);
     PairMap {
+        by_class: by_class(&recovery, &differing, last),
         item: format!("trigger-{place}"),
         counterpart: format!("plain-{place}"),
         group: format!("fact-{place}"),
@@ -104,8 +120,8 @@ pub fn pair_map(place: usize, recovery: Array2<f64>) -> PairMap {
         clean: 3.0,
         corrupt: -1.0,
         metric: recovery.mapv(|recovery| -1.0 + 4.0 * recovery),
-        differing: vec![0],
-        last: recovery.ncols() - 1,
+        differing,
+        last,
         recovery,
         self_patch: 1e-6,
         whole: Vec::new(),
@@ -188,4 +204,14 @@ pub fn signal_below(kind: &str, evidence: &Evidence) -> SignalValue {
     judge(&rule_of(kind, ""), evidence, &context)
         .signals
         .remove(0)
+}
+
+/// What an ablation costs on ten control prompts, each of its own group: `kl` on average.
+pub fn costs(kl: f64) -> Vec<OffTarget> {
+    let cost = |place: usize| OffTarget {
+        group: format!("text-{place}"),
+        kl: if place % 2 == 0 { 0.9 * kl } else { 1.1 * kl },
+        random: Some(0.01),
+    };
+    (0..10).map(cost).collect()
 }

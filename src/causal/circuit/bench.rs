@@ -11,7 +11,8 @@ use super::graph::Graph;
 use super::groups::{Maker, last_is_alone, stacked};
 use super::pieces::Pieces;
 use super::subgraph::{Circuit, Senders, used};
-use crate::causal::{MIN_DENOMINATOR, Pair};
+use crate::causal::Pair;
+use crate::evidence::MIN_DENOMINATOR;
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 

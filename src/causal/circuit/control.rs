@@ -63,7 +63,7 @@ pub fn stability(
         if bench.cost().blocks - before > budget {
             break;
         }
-        if bench.gap(Some(&weights))? < crate::causal::MIN_DENOMINATOR {
+        if bench.gap(Some(&weights))? < crate::evidence::MIN_DENOMINATOR {
             continue;
         }
         let other = discover(bench, Goal::Threshold(threshold), Some(&weights))?;

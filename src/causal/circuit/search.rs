@@ -131,7 +131,7 @@ struct Search<'s, 'a> {
 
 fn at(bench: &mut Bench<'_>, threshold: f64, weights: Option<&[f64]>) -> Result<Discovered> {
     let gap = bench.gap(weights)?;
-    if gap.is_nan() || gap < crate::causal::MIN_DENOMINATOR {
+    if gap.is_nan() || gap < crate::evidence::MIN_DENOMINATOR {
         return Err(Fault::failed(
             "finding a circuit",
             format!("a difference of {gap:.2e} logits between the whole model and nothing"),

@@ -7,11 +7,9 @@ use ndarray::Array1;
 
 use super::progress::Progress;
 use crate::causal::intervention::{Directional, FeatureEdit, Features, Mean, Over, Resample};
-use crate::causal::{
-    self, By, Grid, Intervention, Load, MIN_DENOMINATOR, Metric, Pair, Runs, Sweep, Swept, sweep,
-};
+use crate::causal::{self, By, Grid, Intervention, Load, Metric, Pair, Runs, Sweep, Swept, sweep};
 use crate::detect::Sae;
-use crate::evidence::PatchMode;
+use crate::evidence::{MIN_DENOMINATOR, PatchMode};
 use crate::fault::{Fault, Result};
 use crate::model::{Architecture, Model, SiteName};
 use crate::run::Runtime;
@@ -117,6 +115,7 @@ pub fn patch(
                 at: request.at.clone(),
                 controls: request.controls,
                 seed: request.seed,
+                by_class: false,
                 budget: request.budget / 4,
                 done: &|rows| progress.step(rows),
             };

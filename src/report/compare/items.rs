@@ -12,7 +12,7 @@ use crate::report::baseline::{Comparison, Shows};
 use crate::report::{ItemLine, ModelAudit};
 use crate::rules::{RESAMPLES, SEED};
 use crate::stats::{
-    CONFIDENCE, Estimate, Resampling, bounded_mean_of_sums, non_inferiority_pairs,
+    CONFIDENCE, Estimate, Resampling, bounded_mean_of_groups, non_inferiority_pairs,
     non_inferiority_power,
 };
 
@@ -159,8 +159,13 @@ impl<'a> Seen<'a> {
 
     /// Mean paired difference, with its interval over groups.
     fn difference(&self) -> Result<Estimate> {
-        let sums: Vec<(f64, f64)> = self.groups.values().map(|(n, sum)| (*sum, *n)).collect();
-        bounded_mean_of_sums(&sums, (-1.0, 1.0), &Resampling::at_95(RESAMPLES, SEED))
+        let means: Vec<f64> = self.groups.values().map(|(n, sum)| sum / n).collect();
+        let found =
+            bounded_mean_of_groups(&means, (-1.0, 1.0), &Resampling::at_95(RESAMPLES, SEED))?;
+        Ok(Estimate {
+            n: self.items,
+            ..found
+        })
     }
 
     /// Probability that a model which is no worse is shown to be, with as many discordant items. Without any, the bound is that of

@@ -1,19 +1,18 @@
 //! Effects of interventions beside those of random ones of the same norm.
 
-use super::maps::class_of;
-use super::{Aim, DosePoint, EffectExhibit, ExhibitContext, Share};
+use super::{Aim, DosePoint, EffectExhibit, Share};
 use crate::evidence::{Ablation, AblationKind, Evidence, PatchMap, PatchMode};
 use crate::fault::Result;
 use crate::report::words;
-use crate::stats::{clustered_bootstrap, empirical_p, mean};
+use crate::stats::{clustered_mean, empirical_p, mean};
 
-pub(super) fn effects(evidence: &Evidence, context: &ExhibitContext) -> Result<Vec<EffectExhibit>> {
+pub(super) fn effects(evidence: &Evidence) -> Result<Vec<EffectExhibit>> {
     let mut all = Vec::new();
     for map in &evidence.maps {
-        all.extend(patching(map, context)?);
+        all.extend(patching(map)?);
     }
     for ablation in &evidence.ablations {
-        all.extend(removal(ablation, context)?);
+        all.extend(removal(ablation)?);
     }
     Ok(all)
 }
@@ -43,7 +42,7 @@ struct Row<'a> {
 }
 
 /// Patching the true activations against adding random vectors at the same cell.
-fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExhibit>> {
+fn patching(map: &PatchMap) -> Result<Option<EffectExhibit>> {
     let rows = map.pairs.iter().filter_map(|pair| {
         let edit = |recovery: f64| Edit {
             effect: map.mode.effect(recovery),
@@ -51,14 +50,14 @@ fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExh
         };
         Some(Row {
             group: &pair.group,
-            edit: edit(*pair.recovery.get(pair.random_cell?)?),
+            edit: edit(pair.recovery_of(pair.random_cell?)?),
             random: pair.random.iter().map(|value| edit(*value)).collect(),
         })
     });
     let place = map.pairs.iter().find_map(|pair| {
-        let (site, position) = pair.random_cell?;
-        let class = words::position(class_of(pair, position));
-        Some(format!("`{}` at {class}", map.sites.get(site)?))
+        let cell = pair.random_cell?;
+        let class = words::position(cell.class);
+        Some(format!("`{}` at {class}", map.sites.get(cell.site)?))
     });
     let Some(place) = place else { return Ok(None) };
     let (aim, run) = match map.mode {
@@ -66,15 +65,15 @@ fn patching(map: &PatchMap, context: &ExhibitContext) -> Result<Option<EffectExh
         PatchMode::Noising => (Aim::Remove, "baseline"),
     };
     let title = format!("patching {place} into the {run} run");
-    let mut made = exhibit(title, aim, &map.suite, rows.collect(), context)?;
+    let mut made = exhibit(title, aim, &map.suite, rows.collect())?;
     if let Some(made) = &mut made {
-        made.dose = doses(map, context)?;
+        made.dose = doses(map)?;
     }
     Ok(made)
 }
 
 /// The mean over pairs at each share; every pair that was dosed was given the same shares.
-fn doses(map: &PatchMap, context: &ExhibitContext) -> Result<Vec<DosePoint>> {
+fn doses(map: &PatchMap) -> Result<Vec<DosePoint>> {
     let dosed = || map.pairs.iter().filter(|pair| !pair.dose.is_empty());
     let shares = dosed().map(|pair| pair.dose.len()).min().unwrap_or(0);
     (0..shares)
@@ -92,7 +91,7 @@ fn doses(map: &PatchMap, context: &ExhibitContext) -> Result<Vec<DosePoint>> {
             Some((points().next()?.1.share, values, mean(&random)?))
         })
         .map(|(share, values, random)| {
-            let mut effect = clustered_bootstrap(&values, context.resamples, context.seed)?;
+            let mut effect = clustered_mean(&values)?;
             if share == 0.0 {
                 // No edit is no effect: known, and not a sample's.
                 (effect.low, effect.high) = (effect.point, effect.point);
@@ -106,7 +105,7 @@ fn doses(map: &PatchMap, context: &ExhibitContext) -> Result<Vec<DosePoint>> {
         .collect()
 }
 
-fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<EffectExhibit>> {
+fn removal(ablation: &Ablation) -> Result<Option<EffectExhibit>> {
     let rows = ablation.items.iter().map(|item| Row {
         group: &item.group,
         edit: Edit {
@@ -133,10 +132,10 @@ fn removal(ablation: &Ablation, context: &ExhibitContext) -> Result<Option<Effec
         ablation.detector, ablation.site
     );
     let rows = rows.collect();
-    let mut made = exhibit(title, Aim::Restore, &ablation.suite, rows, context)?;
+    let mut made = exhibit(title, Aim::Restore, &ablation.suite, rows)?;
     if let Some(made) = &mut made {
-        made.off_target_kl = ablation.off_target_kl;
-        made.off_target_kl_random = ablation.off_target_kl_random;
+        made.off_target_kl = ablation.off_target_kl();
+        made.off_target_kl_random = ablation.off_target_kl_random();
         made.turned_removed = worst_removed(ablation);
         made.restored = Some(Share {
             hits: ablation.items.iter().filter(|item| item.restored).count(),
@@ -171,7 +170,6 @@ fn exhibit(
     aim: Aim,
     suite: &str,
     mut rows: Vec<Row>,
-    context: &ExhibitContext,
 ) -> Result<Option<EffectExhibit>> {
     rows.retain(|row| row.edit.effect.is_finite());
     if rows.is_empty() {
@@ -181,7 +179,7 @@ fn exhibit(
         .iter()
         .map(|row| (row.group, row.edit.effect))
         .collect();
-    let effect = clustered_bootstrap(&values, context.resamples, context.seed)?;
+    let effect = clustered_mean(&values)?;
     let directions = rows.iter().map(|row| row.random.len()).min().unwrap_or(0);
     let along = |direction: usize| -> Vec<Edit> {
         rows.iter()

@@ -1,15 +1,9 @@
 //! Patching maps, summed up by where in the prompt a position lies.
 
 use super::{ExhibitContext, MapExample, MapExhibit, PositionClass, shuffled};
-use crate::evidence::{Evidence, PairMap, PatchMap};
+use crate::evidence::{Evidence, MapCell, PairMap, PatchMap};
 use crate::fault::Result;
-use crate::stats::{Estimate, clustered_bootstrap, mean};
-
-const COLUMNS: [PositionClass; 3] = [
-    PositionClass::Differing,
-    PositionClass::Elsewhere,
-    PositionClass::Last,
-];
+use crate::stats::{Estimate, clustered_mean};
 
 pub(super) fn maps(evidence: &Evidence, context: &ExhibitContext) -> Result<Vec<MapExhibit>> {
     evidence.maps.iter().map(|map| one(map, context)).collect()
@@ -18,9 +12,9 @@ pub(super) fn maps(evidence: &Evidence, context: &ExhibitContext) -> Result<Vec<
 fn one(map: &PatchMap, context: &ExhibitContext) -> Result<MapExhibit> {
     let cells = (0..map.sites.len())
         .map(|row| {
-            COLUMNS
+            PositionClass::ALL
                 .iter()
-                .map(|class| cell(map, row, *class, context))
+                .map(|class| cell(map, row, *class))
                 .collect::<Result<Vec<_>>>()
         })
         .collect::<Result<Vec<_>>>()?;
@@ -33,7 +27,7 @@ fn one(map: &PatchMap, context: &ExhibitContext) -> Result<MapExhibit> {
         suite: map.suite.clone(),
         mode: map.mode,
         sites: map.sites.iter().map(ToString::to_string).collect(),
-        columns: COLUMNS.to_vec(),
+        columns: PositionClass::ALL.to_vec(),
         cells,
         self_patch: map.pairs.iter().map(|p| p.self_patch).fold(0.0, f64::max),
         pairs: map.pairs.len(),
@@ -42,43 +36,22 @@ fn one(map: &PatchMap, context: &ExhibitContext) -> Result<MapExhibit> {
     })
 }
 
-/// The mean over pairs of each pair's mean over its positions of that class.
-fn cell(
-    map: &PatchMap,
-    row: usize,
-    class: PositionClass,
-    context: &ExhibitContext,
-) -> Result<Option<Estimate>> {
+/// The mean over pairs when all positions of that class are patched at once.
+fn cell(map: &PatchMap, site: usize, class: PositionClass) -> Result<Option<Estimate>> {
     let values: Vec<(&str, f64)> = map
         .pairs
         .iter()
         .filter_map(|pair| {
-            let inside: Vec<f64> = pair
-                .recovery
-                .indexed_iter()
-                .filter(|((site, position), value)| {
-                    *site == row && value.is_finite() && class_of(pair, *position) == class
-                })
-                .map(|(_, value)| *value)
-                .collect();
-            Some((pair.group.as_str(), mean(&inside)?))
+            let recovery = pair.recovery_of(MapCell { site, class })?;
+            recovery
+                .is_finite()
+                .then_some((pair.group.as_str(), recovery))
         })
         .collect();
     if values.is_empty() {
         return Ok(None);
     }
-    clustered_bootstrap(&values, context.resamples, context.seed).map(Some)
-}
-
-/// The last position counts as last even where the prompts differ there.
-pub(super) fn class_of(pair: &PairMap, position: usize) -> PositionClass {
-    if position == pair.last {
-        PositionClass::Last
-    } else if pair.differing.contains(&position) {
-        PositionClass::Differing
-    } else {
-        PositionClass::Elsewhere
-    }
+    clustered_mean(&values).map(Some)
 }
 
 fn example(pair: &PairMap) -> MapExample {

@@ -13,6 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::record::{Account, DetectorRecord};
+pub use crate::evidence::PositionClass;
 use crate::evidence::{Evidence, Outcome, PatchMode, Unmeasured};
 use crate::fault::Result;
 use crate::stats::Estimate;
@@ -22,23 +23,21 @@ use crate::stats::Estimate;
 pub struct ExhibitContext<'a> {
     /// The detectors, for their thresholds.
     pub detectors: &'a [DetectorRecord],
-    /// Resamples of every bootstrap.
-    pub resamples: usize,
-    /// Seed of bootstraps and of the choice of examples.
+    /// Seed of the choice of examples.
     pub seed: u64,
 }
 
 /// Picks and sums up what a person wants to look at. Depends on nothing but its arguments.
 ///
 /// # Errors
-/// If an interval cannot be computed, such as with no resamples.
+/// If an interval cannot be computed.
 pub fn exhibits(evidence: &Evidence, context: &ExhibitContext) -> Result<Exhibits> {
     let chosen = answers::chosen(evidence, context.seed);
     Ok(Exhibits {
         contrasts: contrasts::contrasts(evidence),
         token_scores: tokens::strips(evidence, context, &chosen),
         maps: maps::maps(evidence, context)?,
-        effects: effects::effects(evidence, context)?,
+        effects: effects::effects(evidence)?,
         answers: answers::answers(&chosen),
     })
 }
@@ -140,17 +139,6 @@ pub struct TokenStrip {
     pub said: String,
     /// How that was judged.
     pub outcome: Outcome,
-}
-
-/// Where in a prompt a position lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PositionClass {
-    /// The two prompts of the pair differ here.
-    Differing,
-    /// The same token in both, and not the last.
-    Elsewhere,
-    /// The answer is read here.
-    Last,
 }
 
 /// A patching map over all pairs of a suite, and one pair in full.

@@ -1,14 +1,12 @@
-use crate::stats::clustered_bootstrap;
-
-use super::interval::{RESAMPLES, SEED};
-use super::{Absent, Class, Demand, Kind, Measured, Measurement, Param, ablations};
+use super::interval::mean_of_groups;
+use super::{Absent, Class, Demand, Kind, Measured, Param, ablations};
 
 /// How far removing a direction or features brings the baseline's answer back.
 pub(super) static KIND: Kind = Kind {
     name: "ablation_recovery",
     label: "recovery of the baseline's answer by the ablation",
     doc: "Mean recovery of the baseline's logit difference when the detector's direction, or its SAE features, are removed: 1 is \
-          the baseline, 0 no change, unclipped; interval by cluster bootstrap over groups. Patching can work where an \
+          the baseline, 0 no change, unclipped; interval by Student's t over groups, at least six of them. Patching can work where an \
           ablation fails: a low value does not show that there is no cause.",
     class: Class::Causal,
     range: (f64::NEG_INFINITY, f64::INFINITY),
@@ -28,8 +26,7 @@ pub(super) static KIND: Kind = Kind {
                 "the recovery is undefined on every ablated item",
             ));
         }
-        let estimate = clustered_bootstrap(&values, RESAMPLES, SEED)?;
         let note = chosen.note(chosen.items.len() - values.len());
-        Ok(Measurement::from(estimate).noted(Some(note)))
+        Ok(mean_of_groups(&values)?.noted(Some(note)))
     },
 };

@@ -1,9 +1,8 @@
 //! What the ablation signals share: which ablation is read.
 
-use crate::evidence::{AblatedItem, Ablation};
+use crate::evidence::{AblatedItem, Ablation, halves};
 use crate::stats::mean;
 
-use super::split::halves;
 use super::{Absent, Params, View};
 
 /// An ablation and the items of it to measure on.
@@ -79,7 +78,7 @@ impl Chosen<'_> {
         let site = format!("at {}", self.ablation.site);
         let undefined = (undefined > 0).then(|| {
             format!(
-                "the recovery of {undefined} items is undefined because both runs agree on them"
+                "the recovery of {undefined} items is undefined because the two runs hardly differ on them"
             )
         });
         [Some(site), self.note.clone(), undefined]

@@ -8,7 +8,7 @@ pub(super) static KIND: Kind = Kind {
     name: "capability_gap",
     label: "answers lost under the tested condition",
     doc: "Share of correct answers under the baseline minus the same share under the tested condition, in -1..1. \
-          Paired by `pair`; a refusal or an unclear response is not a correct answer, a failed item may be either; interval by cluster bootstrap over groups.",
+          Paired by `pair`; a refusal or an unclear response is not a correct answer, a failed item may be either; interval over groups by Gaffke's bound.",
     class: Class::Behaviour,
     range: (-1.0, 1.0),
     params: &[],

@@ -8,7 +8,7 @@ pub(super) static KIND: Kind = Kind {
     name: "false_rate_gap",
     label: "more falsehoods under the tested condition than under the baseline",
     doc: "Share of tested responses that are definite falsehoods minus the same share among their counterparts, in -1..1. \
-          Paired by `pair`; refusals and unclear responses stay in the denominator, a failed item may be either; interval by cluster bootstrap over groups.",
+          Paired by `pair`; refusals and unclear responses stay in the denominator, a failed item may be either; interval over groups by Gaffke's bound.",
     class: Class::Behaviour,
     range: (-1.0, 1.0),
     params: &[],

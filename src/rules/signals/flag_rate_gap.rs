@@ -7,7 +7,7 @@ pub(super) static KIND: Kind = Kind {
     name: "flag_rate_gap",
     label: "more items that the detector flags under the tested condition than under the baseline",
     doc: "Share of tested items that a probe scores beyond its card's threshold, on the side that the card flags, minus the same share among their \
-          counterparts, in -1..1. Paired by `pair`; interval by cluster bootstrap over groups.",
+          counterparts, in -1..1. Paired by `pair`; interval over groups by Gaffke's bound.",
     class: Class::Representation,
     range: (-1.0, 1.0),
     params: &[Param::Detector],

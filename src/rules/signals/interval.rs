@@ -1,6 +1,6 @@
 //! Intervals of shares, gaps and means over groups.
 
-use crate::stats::{CONFIDENCE, Estimate, Resampling, bounded_mean, proportion_at};
+use crate::stats::{CONFIDENCE, Estimate, Resampling, bounded_mean, clustered_mean, proportion_at};
 
 use super::{Absent, Measurement};
 
@@ -101,6 +101,22 @@ pub(super) fn gap<'a>(
 fn untold_note(untold: usize) -> String {
     let items = counted(untold, "failed item", "failed items");
     format!("the interval allows either of {items}")
+}
+
+/// Fewest groups that say anything of a mean: were half of all groups otherwise, six alike would be seen in one sample of 64 (2^−6 is
+/// below 0.025).
+const FEWEST_GROUPS: usize = 6;
+
+/// The mean of values without bounds, each group counted once, with its interval by Student's t.
+pub(super) fn mean_of_groups(values: &[(&str, f64)]) -> Result<Measurement, Absent> {
+    let estimate = clustered_mean(values)?;
+    if estimate.clusters < FEWEST_GROUPS {
+        return Err(Absent::unknown(format!(
+            "it was measured on {}: a mean over fewer than {FEWEST_GROUPS} says nothing of the others",
+            counted(estimate.clusters, "group", "groups")
+        )));
+    }
+    Ok(estimate.into())
 }
 
 /// `1 item`, `2 items`.

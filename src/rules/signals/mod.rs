@@ -21,7 +21,7 @@ mod patches;
 mod probe_auroc;
 mod said_not_believed;
 mod self_patch;
-mod split;
+mod true_rate;
 mod unclear_rate;
 mod view;
 
@@ -39,6 +39,7 @@ pub(super) use view::View;
 pub static KINDS: &[&Kind] = &[
     &false_rate_gap::KIND,
     &false_rate::KIND,
+    &true_rate::KIND,
     &capability_gap::KIND,
     &changed_answer_rate::KIND,
     &said_not_believed::KIND,

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use crate::evidence::PairMap;
 use crate::stats::{empirical_p, mean};
 
 use super::{Absent, Class, Demand, Kind, Measured, Measurement, Param, interval, patches};
@@ -9,21 +10,28 @@ pub(super) static KIND: Kind = Kind {
     name: "patch_random_p",
     label: "empirical p-value of the patching effect against norm-matched random directions",
     doc: "Empirical p-value, in 0..1, of the mean patching effect against the mean effects of norm-matched random directions \
-          added at the same cell, by size whatever the sign: (1 + as strong) / (1 + directions), never 0.",
+          added at the same cell, by size whatever the sign: (1 + as strong) / (1 + directions), never 0. On the half of the \
+          groups that the cell was not chosen on.",
     class: Class::Causal,
     range: (0.0, 1.0),
     params: &[Param::Mode],
     demand: Demand::Patching { random: true },
     contrast: true,
     evaluate: |params, view| -> Measured {
-        let map = patches::map_of(view, params.mode()?)?;
+        let peak = patches::peak(view, params.mode()?)?;
+        let map = peak.map;
         let mut effects = Vec::new();
         let mut random: Vec<&[f64]> = Vec::new();
         let mut groups = BTreeSet::new();
-        for pair in &map.pairs {
-            let cell = pair.random_cell.and_then(|cell| pair.recovery.get(cell));
-            if let Some(recovery) = cell.filter(|_| !pair.random.is_empty()) {
-                effects.push(map.mode.effect(*recovery));
+        // Stored evidence is judged again by strangers: a control of another cell, or of the pairs that chose it, is none.
+        let there = |pair: &&PairMap| {
+            peak.estimate_on.contains(pair.group.as_str())
+                && pair.random_cell == Some(peak.cell)
+                && !pair.random.is_empty()
+        };
+        for pair in map.pairs.iter().filter(there) {
+            if let Some(effect) = map.effect(pair, peak.cell) {
+                effects.push(effect);
                 random.push(&pair.random);
                 groups.insert(pair.group.as_str());
             }

@@ -1,6 +1,7 @@
+use crate::evidence::{MapCell, PositionClass};
 use crate::stats::Estimate;
 
-use super::patches::{self, Cell, Place};
+use super::patches;
 use super::{Absent, Class, Demand, Kind, Measured, Measurement, Param};
 
 /// Whether patching works at that place only.
@@ -18,11 +19,11 @@ pub(super) static KIND: Kind = Kind {
         let peak = patches::peak(view, params.mode()?)?;
         let site = peak.cell.site;
         let mut worst: Option<Estimate> = None;
-        for place in Place::ALL
+        for class in PositionClass::ALL
             .into_iter()
-            .filter(|place| *place != peak.cell.place)
+            .filter(|class| *class != peak.cell.class)
         {
-            if let Some(measured) = peak.estimate(Cell { site, place })? {
+            if let Some(measured) = peak.estimate(MapCell { site, class })? {
                 let size = size_of(measured.estimate);
                 worst = Some(worst.map_or(size, |other| larger(other, size)));
             }

@@ -1,56 +1,20 @@
-//! What the patching signals share: effects by cell, and the cell at which the decision arrives.
+//! What the patching signals share: the map they read, and the cell at which the decision arrives.
 //!
 //! An effect is how far the receiving run was moved towards the other one: the recovery itself in a denoising map,
 //! one minus the recovery in a noising map. 1 is all the way, 0 not at all, and neither is clipped.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use crate::evidence::{CellEffect, PairMap, PatchMap, PatchMode, arrival};
-use crate::model::{Point, SiteName};
-use crate::stats::{clustered_bootstrap, mean};
+use crate::evidence::{self, MapCell, NoPeak, PairMap, PatchMap, PatchMode, PositionClass};
 
-use super::interval::{RESAMPLES, SEED};
-use super::split::halves;
+use super::interval::mean_of_groups;
 use super::view::changed;
 use super::{Absent, Measurement, View};
-
-/// Positions of a pair that play the same part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// Where the prompts differ, the answer's position left out.
-    Differing,
-    /// Where the answer is read.
-    Last,
-    /// All the others.
-    Elsewhere,
-}
-
-impl Place {
-    pub const ALL: [Self; 3] = [Self::Differing, Self::Last, Self::Elsewhere];
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Differing => "the differing positions",
-            Self::Last => "the answer's position",
-            Self::Elsewhere => "the other positions",
-        })
-    }
-}
-
-/// A row of the map and a class of positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub site: usize,
-    pub place: Place,
-}
 
 /// The cell at which the decision arrives on one half of the groups, and the other half to measure it on.
 pub(super) struct Peak<'a> {
     pub map: &'a PatchMap,
-    pub cell: Cell,
+    pub cell: MapCell,
     pub estimate_on: BTreeSet<&'a str>,
     /// Pairs that are answered differently, of which the map has some.
     changed: usize,
@@ -90,14 +54,37 @@ pub(super) fn map_of<'a>(view: &View<'a>, mode: PatchMode) -> Result<&'a PatchMa
     Ok(map)
 }
 
-/// The stored recovery must be the stored metric's: stored evidence is judged again by strangers.
+/// The stored recovery must be the stored metric's, and that of a class with one position the one of this: stored evidence is judged
+/// again by strangers.
 fn consistent(pair: &PairMap) -> Result<(), Absent> {
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-3 * a.abs().max(1.0);
     let same_shape = pair.recovery.dim() == pair.metric.dim();
     let agree = |(metric, recovery): (&f64, &f64)| {
         let expected = (metric - pair.corrupt) / (pair.clean - pair.corrupt);
-        !expected.is_finite() || (expected - recovery).abs() <= 1e-3 * expected.abs().max(1.0)
+        !expected.is_finite() || near(expected, *recovery)
     };
-    if same_shape && pair.metric.iter().zip(&pair.recovery).all(agree) {
+    let alone = |class| {
+        let of_class = |position: &usize| pair.class_of(*position) == class;
+        let mut positions = (0..pair.recovery.ncols()).filter(of_class);
+        positions.next().filter(|_| positions.next().is_none())
+    };
+    let classes_agree = |class| {
+        let Some(position) = alone(class) else {
+            return true;
+        };
+        pair.recovery
+            .column(position)
+            .iter()
+            .enumerate()
+            .all(|(site, recovery)| {
+                let of_class = pair.recovery_of(MapCell { site, class });
+                !recovery.is_finite() || of_class.is_some_and(|of_class| near(*recovery, of_class))
+            })
+    };
+    if same_shape
+        && pair.metric.iter().zip(&pair.recovery).all(agree)
+        && PositionClass::ALL.into_iter().all(classes_agree)
+    {
         return Ok(());
     }
     Err(Absent::unknown(format!(
@@ -106,82 +93,35 @@ fn consistent(pair: &PairMap) -> Result<(), Absent> {
     )))
 }
 
-/// The pair's mean effect over a cell; `None` if the pair has no such position or the effect is undefined there.
-pub(super) fn effect(mode: PatchMode, pair: &PairMap, cell: Cell) -> Option<f64> {
-    let positions = pair.recovery.ncols();
-    let effects: Vec<f64> = (0..positions)
-        .filter(|position| place_of(pair, *position) == cell.place)
-        .filter_map(|position| pair.recovery.get((cell.site, position)))
-        .map(|recovery| mode.effect(*recovery))
-        .collect();
-    mean(&effects).filter(|effect| effect.is_finite())
-}
-
-fn place_of(pair: &PairMap, position: usize) -> Place {
-    if position == pair.last {
-        Place::Last
-    } else if pair.differing.contains(&position) {
-        Place::Differing
-    } else {
-        Place::Elsewhere
-    }
-}
-
 /// Chooses the cell inside the model at which the decision arrives on one half of the groups.
 pub(super) fn peak<'a>(view: &View<'a>, mode: PatchMode) -> Result<Peak<'a>, Absent> {
     let map = map_of(view, mode)?;
-    let halves = halves(map.pairs.iter().map(|pair| pair.group.as_str())).ok_or_else(|| {
-        Absent::unknown("all patched pairs are of one group: a cell cannot be chosen and measured on different ones")
-    })?;
-    let inside = (map.sites.iter().enumerate()).filter(|(_, name)| is_inside(**name));
-    let cells = inside.flat_map(|(site, _)| Place::ALL.map(|place| Cell { site, place }));
-    let measured = cells.filter_map(|cell| {
-        let effects = effects(map, cell, &halves.choose);
-        let values: Vec<f64> = effects.iter().map(|(_, effect)| *effect).collect();
-        Some(CellEffect {
-            cell,
-            row: cell.site,
-            at_answer: cell.place == Place::Last,
-            effect: mean(&values)?,
+    let found = evidence::peak(map).map_err(|none| {
+        Absent::unknown(match none {
+            NoPeak::OneGroup => {
+                "all patched pairs are of one group: a cell cannot be chosen and measured on different ones"
+            }
+            NoPeak::NoEffect => {
+                "the patching map has no row behind the first block's input with a defined effect"
+            }
         })
-    });
-    let arrived = arrival(measured).ok_or_else(|| {
-        Absent::unknown(
-            "the patching map has no row behind the first block's input with a defined effect",
-        )
     })?;
     Ok(Peak {
         map,
-        cell: arrived.cell,
-        estimate_on: halves.estimate,
+        cell: found.cell,
+        estimate_on: found.estimate_on,
         changed: view.pairs().map_or(0, |pairs| changed(&pairs.pairs)),
     })
 }
 
-/// The first block's input is the embedding: patching it is changing the prompt.
-fn is_inside(site: SiteName) -> bool {
-    site.point != Point::Embed
-        && (site.point, site.layer) != (Point::ResidPre, Some(0))
-        && site.point != Point::LnFinal
-}
-
-/// Effects over a cell of the pairs whose group is among `groups`.
-fn effects<'a>(map: &'a PatchMap, cell: Cell, groups: &BTreeSet<&str>) -> Vec<(&'a str, f64)> {
-    map.pairs
-        .iter()
-        .filter(|pair| groups.contains(pair.group.as_str()))
-        .filter_map(|pair| effect(map.mode, pair, cell).map(|effect| (pair.group.as_str(), effect)))
-        .collect()
-}
-
 impl Peak<'_> {
     /// The mean effect over a cell on the half that had no say in the choice; `None` if no pair has such a cell.
-    pub fn estimate(&self, cell: Cell) -> Result<Option<Measurement>, Absent> {
-        let effects = effects(self.map, cell, &self.estimate_on);
+    pub fn estimate(&self, cell: MapCell) -> Result<Option<Measurement>, Absent> {
+        let effects = self.map.effects(cell, &self.estimate_on);
         if effects.is_empty() {
             return Ok(None);
         }
-        Ok(Some(clustered_bootstrap(&effects, RESAMPLES, SEED)?.into()))
+        Ok(Some(mean_of_groups(&effects)?))
     }
 
     /// The cell in words, with what was left out.
@@ -199,8 +139,16 @@ impl Peak<'_> {
         format!(
             "at {site}, {}: chosen on one half of the groups, measured on the other; {used} of {} changed pairs were \
              patched{refused}",
-            self.cell.place,
+            named(self.cell.class),
             self.changed.max(used + self.map.refused.len())
         )
+    }
+}
+
+fn named(class: PositionClass) -> &'static str {
+    match class {
+        PositionClass::Differing => "the differing positions",
+        PositionClass::Last => "the answer's position",
+        PositionClass::Elsewhere => "the other positions",
     }
 }
