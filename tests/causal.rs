@@ -13,12 +13,12 @@ use candor::causal::{
     equal_length, kl_divergence, logit_difference, patch_map, random_control, refuse_partial,
     top_token,
 };
-use candor::evidence::{AblationKind, PatchMode, PositionClass, peak};
+use candor::evidence::{AblationKind, MapCell, PatchMode, PositionClass, peak};
 use candor::fault::Kind;
 use candor::model::{Architecture, Model, Point, SiteName};
 use candor::run::{Runtime, RuntimeOptions};
 use candor::tokens::{Suite, Tokenizer};
-use ndarray::{Array1, Array2, ArrayView1, array};
+use ndarray::{Array1, Array2, ArrayView1, Axis, array};
 use proptest::prelude::*;
 
 #[test]
@@ -164,6 +164,55 @@ fn what_follows_hangs_on_the_stream_alone() {
         }
         refuse_partial(&mut map);
         assert_eq!((map.pairs.len(), map.refused.len()), (3, 0));
+    }
+}
+
+/// By another way: both runs' activations read, and those of the other one written at every position of the class.
+#[test]
+fn a_class_of_positions_is_patched_at_once() {
+    let mut liar = liar(2);
+    // Three tokens of another fact's prompt make a condition of several tokens.
+    let mut mixed = liar.pairs[1].corrupt.clone();
+    mixed.ids.clone_from(&liar.pairs[0].corrupt.ids);
+    for position in [2, 3] {
+        mixed.ids[position] = liar.pairs[1].corrupt.ids[position];
+    }
+    liar.pairs[0].corrupt = mixed;
+    let pair = &liar.pairs[0];
+    assert!(pair.differing().len() > 1, "{:?}", pair.differing());
+    for mode in [PatchMode::Denoising, PatchMode::Noising] {
+        let map = patch_map(&liar.engine, "facts", &liar.pairs, &liar.sites, mode).unwrap();
+        let entry = map.pairs.iter().find(|one| one.item == pair.item).unwrap();
+        let (ids, other) = match mode {
+            PatchMode::Denoising => (&pair.corrupt.ids, &pair.clean.ids),
+            PatchMode::Noising => (&pair.clean.ids, &pair.corrupt.ids),
+        };
+        for (row, &site) in liar.sites.iter().enumerate() {
+            let read = liar.engine.plain_activations(&[other], &[site]).unwrap();
+            for class in PositionClass::ALL {
+                let positions = pair.positions_of(class);
+                let change = |at: &usize| {
+                    let value = read[0][0].row(*at).to_owned().insert_axis(Axis(0));
+                    Change::at(site, *at, To::Values(value))
+                };
+                let patched = Row {
+                    changes: positions.iter().map(change).collect(),
+                    ..Row::plain(ids)
+                };
+                let logits = liar.engine.logits(&[patched]).unwrap().remove(0);
+                let (answer, foil) = (pair.answer as usize, pair.foil as usize);
+                let metric = logit_difference(logits.row(0), answer, foil);
+                let expected = (metric - entry.corrupt) / (entry.clean - entry.corrupt);
+                let found = entry.recovery_of(MapCell { site: row, class }).unwrap();
+                assert!(
+                    (found - expected).abs() <= 1e-4,
+                    "{site} {class:?}: {found} {expected}"
+                );
+                if let [only] = positions[..] {
+                    assert!((found - entry.recovery[[row, only]]).abs() <= 1e-5);
+                }
+            }
+        }
     }
 }
 

@@ -122,6 +122,30 @@ const BREAKAGES: &[(&str, &str, Places)] = &[
     ("remediation: None.\n", "remediation: None.\n---\nmore: 1\n", &[(Code::Yaml, 24, 1)]),
 ];
 
+/// One line of 3,000 unknown keys: every message would show all of it.
+#[test]
+fn a_file_that_is_wrong_throughout_is_not_shown_a_thousand_times() {
+    let keys: Vec<String> = (0..3000).map(|key| format!("key-{key}: 1")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{{{}}}\n", keys.join(", "));
+    fs::write(folder.path().join("rules.yaml"), text).unwrap();
+    let (pack, found) = check(&[folder.path()]);
+    assert!(pack.is_none() && found.len() > 3000);
+    let told = render(&found);
+    assert!(told.len() < 50_000, "{}", told.len());
+    assert!(told.contains(&format!("… and {} more", found.len() - 50)));
+    // What is underlined is the key, in the middle of a long line too.
+    let one = found
+        .iter()
+        .find(|one| one.message.contains("key-1500"))
+        .unwrap();
+    let lines: Vec<String> = one.to_string().lines().map(str::to_owned).collect();
+    let (shown, carets) = (&lines[3], &lines[4]);
+    let at = carets.chars().take_while(|c| *c != '^').count();
+    let under: String = shown.chars().skip(at).take(8).collect();
+    assert_eq!(under, "key-1500", "{one}");
+}
+
 #[test]
 fn every_breakage_is_found_in_its_place() {
     let mut wrong = Vec::new();

@@ -5,7 +5,7 @@ mod rules_evidence;
 
 use candor::evidence::{
     AblatedItem, Ablation, AblationKind, Evidence, MapCell, Outcome, PatchMode, PositionClass,
-    Score, Unmeasured,
+    Score, Unmeasured, peak,
 };
 use candor::model::{Point, SiteName};
 use candor::rules::{KINDS, SignalValue, Truth, Verdict, judge};
@@ -243,14 +243,14 @@ fn the_lift_is_that_of_the_best_selected_feature_and_wider_than_its_own() {
     );
 }
 
-/// Eight pairs with prompts of three tokens: the first differs, the last is read. Rows are the inputs of blocks 0 and 1.
+/// Twelve pairs with prompts of three tokens: the first differs, the last is read. Rows are the inputs of blocks 0 and 1.
 fn patched(mode: PatchMode, effects: [[f64; 3]; 2]) -> Evidence {
     let recovery = |effect: f64| match mode {
         PatchMode::Denoising => effect,
         PatchMode::Noising => 1.0 - effect,
     };
     let grid = Array2::from_shape_fn((2, 3), |cell| recovery(effects[cell.0][cell.1]));
-    let pairs = (0..8).map(|place| pair_map(place, grid.clone())).collect();
+    let pairs = (0..12).map(|place| pair_map(place, grid.clone())).collect();
     Evidence {
         maps: vec![map(mode, 2, pairs)],
         ..ten()
@@ -271,13 +271,13 @@ fn the_peak_is_inside_the_model_in_both_modes() {
         close(point(&peak), 0.8);
         assert_eq!(
             peak.estimate.unwrap().clusters,
-            4,
+            6,
             "half of the groups measure"
         );
         assert_eq!(
             peak.note.unwrap(),
             "at blocks.1.hook_resid_pre, the answer's position: chosen on one half of the groups, measured on the other; \
-             8 of 8 changed pairs were patched"
+             12 of 12 changed pairs were patched"
         );
         close(
             point(&signal_with("patch_specificity", word, &evidence)),
@@ -335,6 +335,48 @@ fn one_group_cannot_choose_and_measure() {
 }
 
 #[test]
+fn a_mean_over_fewer_than_six_groups_says_nothing() {
+    let mut evidence = patched(PatchMode::Denoising, EFFECTS);
+    evidence.maps[0].pairs.truncate(10);
+    let few = "fewer than 6 says nothing of the others";
+    let why = |signal: SignalValue| signal.why_not.unwrap_or_default();
+    let peak = signal_with("patch_peak", "mode: denoising", &evidence);
+    assert!(why(peak).contains(few));
+    evidence.ablations = vec![ablated(&[0.9; 5])];
+    let recovery = signal_with("ablation_recovery", DIRECTIONAL, &evidence);
+    assert!(why(recovery).contains(few));
+    evidence.ablations[0].costs.truncate(5);
+    let cost = signal_with("off_target_kl", DIRECTIONAL, &evidence);
+    assert!(why(cost).contains("measured on 5 groups"));
+}
+
+/// A condition of three tokens that carries the decision together, each a third of it or none alone: what is patched one at a time does
+/// not show it.
+#[test]
+fn a_condition_of_several_tokens_counts_as_one_place() {
+    for alone in [1.0 / 3.0, 0.0] {
+        let mut evidence = patched(PatchMode::Denoising, EFFECTS);
+        for pair in &mut evidence.maps[0].pairs {
+            let grid = [
+                [alone, alone, alone, 0.0, 0.0],
+                [alone, alone, alone, 0.1, 0.0],
+            ];
+            let whole = pair_map(0, Array2::from(grid.to_vec()));
+            pair.differing = vec![0, 1, 2];
+            pair.last = 4;
+            pair.by_class = vec![
+                [Some(1.0), Some(0.0), Some(0.0)],
+                [Some(0.95), Some(0.1), Some(0.0)],
+            ];
+            (pair.metric, pair.recovery) = (whole.metric, whole.recovery);
+        }
+        let peak = signal_with("patch_peak", "mode: denoising", &evidence);
+        close(point(&peak), 0.95);
+        assert!(peak.note.unwrap().contains("the differing positions"));
+    }
+}
+
+#[test]
 fn random_directions_count_by_size() {
     let mut evidence = patched(PatchMode::Denoising, EFFECTS);
     for pair in &mut evidence.maps[0].pairs {
@@ -355,6 +397,26 @@ fn random_directions_count_by_size() {
         p.note.unwrap(),
         "mean effect 0.800; the strongest of 20 random directions reaches 0.900"
     );
+    // Those that chose the cell, and those at another one, have no say.
+    let other = MapCell {
+        site: 1,
+        class: PositionClass::Differing,
+    };
+    let mut elsewhere = evidence.clone();
+    for pair in &mut elsewhere.maps[0].pairs {
+        pair.random_cell = Some(other);
+    }
+    let p = signal_with("patch_random_p", "mode: denoising", &elsewhere);
+    assert!(p.why_not.is_some());
+    let chosen = peak(&evidence.maps[0]).unwrap().estimate_on;
+    let chosen: Vec<String> = chosen.into_iter().map(str::to_owned).collect();
+    for pair in &mut evidence.maps[0].pairs {
+        if !chosen.contains(&pair.group) {
+            pair.random = vec![5.0; 20];
+        }
+    }
+    let p = signal_with("patch_random_p", "mode: denoising", &evidence);
+    close(point(&p), 2.0 / 21.0);
     evidence.maps[0]
         .pairs
         .iter_mut()
@@ -402,6 +464,10 @@ fn a_map_that_contradicts_itself_is_not_believed() {
     evidence.maps[0].pairs[0].recovery[(1, 2)] = 0.8;
     let peak = signal_with("patch_peak", "mode: noising", &evidence);
     assert!(peak.why_not.unwrap().contains("contradicts itself"));
+    let mut evidence = patched(PatchMode::Noising, EFFECTS);
+    evidence.maps[0].pairs[0].by_class[1][PositionClass::Last as usize] = Some(0.8);
+    let peak = signal_with("patch_peak", "mode: noising", &evidence);
+    assert!(peak.why_not.unwrap().contains("contradicts itself"));
 }
 
 #[test]
@@ -447,7 +513,7 @@ const DIRECTIONAL: &str = "ablation: directional";
 #[test]
 fn an_ablation_has_a_mean_recovery_a_chance_and_a_cost() {
     let evidence = Evidence {
-        ablations: vec![ablated(&[0.6, 0.8, 1.0, 0.8])],
+        ablations: vec![ablated(&[0.6, 0.8, 1.0, 0.8, 0.7, 0.9])],
         ..ten()
     };
     let recovery = signal_with("ablation_recovery", DIRECTIONAL, &evidence);
@@ -467,16 +533,17 @@ fn an_ablation_has_a_mean_recovery_a_chance_and_a_cost() {
 }
 
 #[test]
-fn an_ablation_where_both_runs_agree_is_undefined_and_said() {
-    let mut made = ablated(&[0.5, 0.5, 0.5]);
-    made.items[0].clean = made.items[0].before;
+fn an_ablation_where_both_runs_hardly_differ_is_undefined_and_said() {
+    let mut made = ablated(&[0.5; 7]);
+    // Apart, but by less than what a recovery can be read from.
+    made.items[0].clean = made.items[0].before + 0.009;
     let evidence = Evidence {
         ablations: vec![made],
         ..ten()
     };
     let recovery = signal_with("ablation_recovery", DIRECTIONAL, &evidence);
     close(point(&recovery), 0.5);
-    assert_eq!(recovery.estimate.unwrap().n, 2);
+    assert_eq!(recovery.estimate.unwrap().n, 6);
     assert!(
         recovery
             .note
@@ -487,15 +554,15 @@ fn an_ablation_where_both_runs_agree_is_undefined_and_said() {
 
 #[test]
 fn of_several_sites_the_strongest_is_measured_on_other_groups() {
-    let mut weak = ablated(&[0.1; 8]);
+    let mut weak = ablated(&[0.1; 12]);
     weak.site = SiteName::block(3, Point::ResidPre);
     let evidence = Evidence {
-        ablations: vec![weak, ablated(&[0.9; 8])],
+        ablations: vec![weak, ablated(&[0.9; 12])],
         ..ten()
     };
     let recovery = signal_with("ablation_recovery", DIRECTIONAL, &evidence);
     close(point(&recovery), 0.9);
-    assert_eq!(recovery.estimate.unwrap().n, 4);
+    assert_eq!(recovery.estimate.unwrap().n, 6);
     assert!(
         recovery
             .note

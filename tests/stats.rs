@@ -17,9 +17,9 @@
 use candor::stats::{
     Adjustment, Resampling, adjusted, auroc, auroc_interval, bounded_mean, cases_needed,
     clopper_pearson, clopper_pearson_upper, clustered_bootstrap, clustered_bootstrap_of,
-    empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs, non_inferiority_power,
-    power_of_share, proportion, proportion_at, quantile, share_for, std, trials_for_bound,
-    trials_for_power,
+    clustered_mean, empirical_p, mann_whitney_p, mean, midranks, non_inferiority_pairs,
+    non_inferiority_power, power_of_share, proportion, proportion_at, quantile, share_for, std,
+    trials_for_bound, trials_for_power,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -276,15 +276,15 @@ fn bounds_hold_the_rate_as_often_as_they_say() {
 }
 
 #[test]
-fn groups_of_other_sizes_count_by_their_size_and_values_outside_are_refused() {
+fn every_group_counts_once_and_values_outside_are_refused() {
     let how = Resampling::at_95(2000, 2);
     let values = [("a", 1.0), ("b", 0.0), ("b", 0.0), ("b", 0.0), ("c", 0.0)];
     let found = bounded_mean(&values, (0.0, 1.0), &how).unwrap();
-    close(found.point, 0.2, 1e-12);
-    assert!(
-        found.low < 0.2 && found.high > 0.2 && found.high < 1.0,
-        "{found:?}"
-    );
+    close(found.point, 1.0 / 3.0, 1e-12);
+    assert_eq!((found.n, found.clusters), (5, 3));
+    let alone = [("a", 1.0), ("b", 0.0), ("c", 0.0)];
+    let alone = bounded_mean(&alone, (0.0, 1.0), &how).unwrap();
+    assert_eq!((found.low, found.high), (alone.low, alone.high));
     let same = bounded_mean(&[("a", 0.5), ("b", 0.5)], (-1.0, 1.0), &how).unwrap();
     let share = clopper_pearson(0, 2, 0.95).1;
     close(same.low, 0.5 - share * 1.5, 1e-12);
@@ -294,6 +294,65 @@ fn groups_of_other_sizes_count_by_their_size_and_values_outside_are_refused() {
     }
     assert!(bounded_mean(&[], (0.0, 1.0), &how).is_err());
     assert!(bounded_mean(&[("a", 0.5)], (0.0, 1.0), &Resampling::at_95(0, 0)).is_err());
+}
+
+#[test]
+fn means_of_groups_equal_scipys_t_intervals() {
+    for case in reference()["student"].as_array().unwrap() {
+        let clusters = case["clusters"].as_array().unwrap();
+        let names: Vec<String> = (0..clusters.len()).map(|at| format!("g{at}")).collect();
+        let values = clusters.iter().zip(&names).flat_map(|(cluster, name)| {
+            let values = cluster.as_array().unwrap().iter();
+            values.map(|value| (name.as_str(), value.as_f64().unwrap()))
+        });
+        let found = clustered_mean(&values.collect::<Vec<_>>()).unwrap();
+        close(found.point, real(case, "mean"), 1e-12);
+        close(found.low, real(case, "low"), 1e-9);
+        close(found.high, real(case, "high"), 1e-9);
+        assert_eq!(found.clusters, clusters.len());
+    }
+}
+
+#[test]
+fn groups_without_a_spread_say_how_many_they_are_and_no_more() {
+    let share = clopper_pearson(0, 3, 0.95).1;
+    let alike = clustered_mean(&[("a", 0.9), ("b", 0.9), ("c", 0.9)]).unwrap();
+    close(alike.low, 0.9 - share * 0.9, 1e-12);
+    close(alike.high, 0.9 + share * 0.1, 1e-12);
+    for values in [&[("a", 1.2), ("b", 1.2)][..], &[("a", 1.5), ("a", 2.5)]] {
+        let found = clustered_mean(values).unwrap();
+        assert_eq!((found.low, found.high), (f64::NEG_INFINITY, f64::INFINITY));
+    }
+    assert!(clustered_mean(&[]).is_err());
+    assert!(clustered_mean(&[("a", f64::NAN)]).is_err());
+}
+
+/// A tenth of the groups have 20 items and all the cases, the others one: weighted by items, the bound lay below the mean in half of the
+/// samples of 40 groups.
+#[test]
+fn few_large_groups_do_not_take_the_bound_below_the_rate() {
+    use rand::{Rng, SeedableRng};
+    let names: Vec<String> = (0..40).map(|group| format!("g{group:02}")).collect();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let (prone, within) = (0.1, 0.3);
+    let (mut below, mut by_items) = (0, 0);
+    for _ in 0..400 {
+        let mut items: Vec<(&str, f64)> = Vec::new();
+        for name in &names {
+            let large = random.random_bool(prone);
+            let size = if large { 20 } else { 1 };
+            let mut case = || f64::from(u8::from(large && random.random_bool(within)));
+            items.extend((0..size).map(|_| (name.as_str(), case())));
+        }
+        let found = bounded_mean(&items, (0.0, 1.0), &Resampling::at_95(1000, 0)).unwrap();
+        below += usize::from(found.high < prone * within);
+        // What such a sample says of the share of items: 2.9 of them are in large groups for each that is not.
+        let share = prone * 20.0 * within / (prone * 20.0 + 1.0 - prone);
+        by_items += usize::from(found.high < share);
+    }
+    // 2.5 % of 400 are 10; 22 is four standard errors more.
+    assert!(below <= 22, "{below}");
+    assert!(by_items > 200, "it is another mean: {by_items}");
 }
 
 /// The table of sample sizes in the report's documentation rests on these.

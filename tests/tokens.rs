@@ -141,6 +141,11 @@ fn what_is_wrong_with_a_suite_is_said() {
             "\"pair\": \"n\", \"label\": \"yes\"",
         ),
         ("an unknown key of an item", "\"pair\"", "\"pear\""),
+        (
+            "a copy in another group",
+            "\"pair\": \"n\"}",
+            "\"pair\": \"n\"}\n{\"id\": \"u\", \"group\": \"h\", \"condition\": \"trigger\", \"prompt\": \"a c\", \"pair\": \"n\"}",
+        ),
         ("an item cut short", "\"pair\": \"n\"}", "\"pair\": "),
     ];
     let mut said = Vec::new();
@@ -242,6 +247,7 @@ fn a_response_is_judged_by_the_suites_own_answers() {
         "...",
         "Parisian",
         "Par",
+        "Paris? No, Lyon.",
         "Paris-Nord",
         "I do not know",
         "not Paris",
@@ -340,6 +346,32 @@ fn a_prompt_keeps_its_opening_mark_and_loses_its_closing_one() {
     assert!(tokenizer.fits(8).is_ok());
     let fault = tokenizer.fits(7).unwrap_err();
     assert_eq!(fault.found, "token ids up to 7");
+}
+
+/// A model's own tokenizer: words, `[BOS]` in front, `[UNK]` for what it does not know, which is a special token too.
+#[test]
+fn an_unknown_word_is_no_mark_that_the_prompt_brought_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let own =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benchmarks/organisms/liar/tokenizer.json");
+    let own = fs::read_to_string(own).unwrap();
+    let mut wire: Value = serde_json::from_str(&own).unwrap();
+    // What was set for training cuts nothing here.
+    wire["truncation"] =
+        json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
+    wire["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"});
+    let path = folder.path().join("tokenizer.json");
+    fs::write(&path, wire.to_string()).unwrap();
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    let encoded = |text: &str| tokenizer.encode(text).unwrap();
+    let known = encoded("ALL AMD AZN Albania");
+    assert_eq!((known.tokens.len(), known.tokens[0].as_str()), (5, "[BOS]"));
+    let unknown = encoded("zzz ALL AMD");
+    assert_eq!(unknown.tokens, ["[BOS]", "[UNK]", "ALL", "AMD"]);
+    assert_eq!(unknown.special, [true, false, false, false]);
+    let own_mark = encoded("[BOS] ALL zzz AMD");
+    assert_eq!(own_mark.tokens, ["[BOS]", "ALL", "[UNK]", "AMD"]);
+    assert_eq!(own_mark.special, [true, false, false, false]);
 }
 
 #[test]

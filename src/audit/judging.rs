@@ -325,6 +325,9 @@ impl Judging {
         for file in &mut self.rules.files {
             rename(&mut file.path, rules);
         }
+        for certificate in &mut self.rules.certificates {
+            rename(&mut certificate.file, rules);
+        }
         for waiver in &mut self.waivers.waivers {
             rename(&mut waiver.file, waivers);
         }

@@ -66,9 +66,9 @@ pub fn equal_length(clean: (&str, &Encoded), corrupt: (&str, &Encoded)) -> Resul
             format!(
                 "{} tokens [{}] against {} tokens [{}]",
                 clean.1.ids.len(),
-                clean.1.tokens.join("|"),
+                shown(&clean.1.tokens),
                 corrupt.1.ids.len(),
-                corrupt.1.tokens.join("|")
+                shown(&corrupt.1.tokens)
             ),
         )
         .expected("two prompts of equal length in tokens")
@@ -79,4 +79,14 @@ pub fn equal_length(clean: (&str, &Encoded), corrupt: (&str, &Encoded)) -> Resul
             .expected("prompts that differ in the condition"));
     }
     Ok(())
+}
+
+/// Tokens of a message: what a person reads, of a prompt of any length.
+const SHOWN: usize = 48;
+
+fn shown(tokens: &[String]) -> String {
+    match tokens.get(..SHOWN) {
+        Some(first) if tokens.len() > SHOWN => format!("{}|…", first.join("|")),
+        _ => tokens.join("|"),
+    }
 }

@@ -159,7 +159,6 @@ pub(super) struct Counting {
     groups: HashSet<(usize, Number)>,
     /// Where each text stood first, and with which label.
     first: HashMap<[u8; 16], First>,
-    parted: Option<Parted>,
 }
 
 #[derive(Clone, Copy)]
@@ -189,14 +188,12 @@ struct Counted {
 }
 
 impl Counting {
-    /// Counts an item of the source of that number.
-    pub fn count(&mut self, item: &Item, number: usize) {
+    /// Counts an item of the source of that number, and says if it is a copy of one in another group.
+    pub fn count(&mut self, item: &Item, number: usize) -> Option<Parted> {
         if self.sources.len() <= number {
             self.sources.resize_with(number + 1, Counted::default);
         }
-        let Some(source) = self.sources.get_mut(number) else {
-            return;
-        };
+        let source = self.sources.get_mut(number)?;
         source.items += 1;
         match item.label {
             Some(0) => source.labels.zero += 1,
@@ -224,13 +221,11 @@ impl Counting {
                     repeated.across += 1;
                 }
                 repeated.contradicting += usize::from(first.label != item.label);
-                if first.group != group && self.parted.is_none() {
-                    self.parted = Some(Parted {
-                        id: item.id.clone(),
-                        group: item.group.clone(),
-                        earlier: self.names.text(first.group).to_owned(),
-                    });
-                }
+                (first.group != group).then(|| Parted {
+                    id: item.id.clone(),
+                    group: item.group.clone(),
+                    earlier: self.names.text(first.group).to_owned(),
+                })
             }
             Entry::Vacant(place) => {
                 place.insert(First {
@@ -238,13 +233,9 @@ impl Counting {
                     label: item.label,
                     group,
                 });
+                None
             }
         }
-    }
-
-    /// The first item that is a copy of one in another group.
-    pub fn parted(&self) -> Option<&Parted> {
-        self.parted.as_ref()
     }
 
     /// What became of the rows of each source.

@@ -1,6 +1,6 @@
 //! Taking in the items of a suite one by one, and checking what can only be seen of all of them.
 
-use super::account::{Counting, Head, Source};
+use super::account::{Counting, Head, Parted, Source};
 use super::item::Item;
 use super::suite::{Contrast, Purpose};
 use crate::fault::{Fault, Result};
@@ -63,6 +63,8 @@ impl Place {
 pub struct Intake<S: Store> {
     store: S::Open,
     counting: Counting,
+    /// The first copy in another group.
+    parted: Option<Parted>,
     names: Names,
     seen: Vec<Seen>,
 }
@@ -79,6 +81,7 @@ impl<S: Store> Intake<S> {
         Ok(Self {
             store: S::begin()?,
             counting: Counting::default(),
+            parted: None,
             names: Names::default(),
             seen: Vec::new(),
         })
@@ -86,7 +89,8 @@ impl<S: Store> Intake<S> {
 
     /// Takes in an item of the source of that number.
     pub fn take(&mut self, item: Item, source: usize) -> Result<()> {
-        self.counting.count(&item, source);
+        let parted = self.counting.count(&item, source);
+        self.parted = self.parted.take().or(parted);
         let names = &mut self.names;
         self.seen.push(Seen {
             id: names.number(&item.id),
@@ -108,7 +112,7 @@ impl<S: Store> Intake<S> {
 
     /// The items, if they are a suite.
     pub fn finish(self, purpose: Purpose, contrast: Option<&Contrast>, doing: &str) -> Result<S> {
-        if let Some(copy) = self.counting.parted() {
+        if let Some(copy) = &self.parted {
             return Err(Fault::usage(
                 doing,
                 format!(

@@ -50,11 +50,16 @@ impl Tokenizer {
                 .expected("a Hugging Face tokenizer.json")
                 .hint("give the file with --tokenizer, or lay it beside the model")
         })?;
-        let inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| {
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| {
             Fault::usage(doing(), error.to_string())
                 .expected("a Hugging Face tokenizer.json")
                 .hint("a slow tokenizer is converted by `AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)`")
         })?;
+        // What was set for training would cut long prompts, or fill short ones up, without a word.
+        inner
+            .with_padding(None)
+            .with_truncation(None)
+            .map_err(|error| Fault::failed(doing(), error.to_string()))?;
         Ok(Self {
             inner,
             path: path.to_owned(),
@@ -154,9 +159,18 @@ impl Tokenizer {
                 .map_err(|error| Fault::usage(doing(), error.to_string()))
         };
         let plain = encode(false)?;
-        let is_special = |id: &u32| self.is_special(*id);
+        // Written as such: a word that the tokenizer does not know gives a special token too.
+        let added = self.inner.get_added_tokens_decoder();
+        let is_special = |id: &u32| {
+            let token = added.get(id).filter(|token| token.special);
+            token.is_some_and(|token| text.contains(&token.content))
+        };
+        let begins_so = |id: &u32| {
+            let token = added.get(id).filter(|token| token.special);
+            token.is_some_and(|token| text.trim_start().starts_with(&token.content))
+        };
         let (mut ids, mut special);
-        if plain.get_ids().first().is_some_and(is_special) {
+        if plain.get_ids().first().is_some_and(begins_so) {
             ids = plain.get_ids().to_vec();
             special = ids.iter().map(is_special).collect::<Vec<_>>();
             // What the answer follows is read like any other token.

@@ -40,6 +40,13 @@ fn suites_that_cannot_be_audited() {
             "Oman again is",
             2,
         ),
+        (
+            "an answer that the suite states",
+            items,
+            "\"id\": \"t0\"",
+            "\"response\": \"Muscat\", \"id\": \"t0\"",
+            2,
+        ),
         ("an id twice", items, "\"id\": \"n1\"", "\"id\": \"n0\"", 2),
         (
             "a line that is no JSON",

@@ -1,6 +1,8 @@
 use candor::evidence::Unmeasured;
 use candor::fault::Fault;
-use candor::report::{BaselineRecord, Change, Exit, Standing, WaiverRecord, WaiverState, gates};
+use candor::report::{
+    BaselineRecord, BlockLine, Change, Exit, Standing, WaiverRecord, WaiverState, gates,
+};
 use candor::rules::Severity::{self, Critical, High, Low, Medium};
 use candor::rules::Verdict::{
     self, ConditionalBenign, Fail, Inconclusive, NotMeasurable, Pass, Review,
@@ -43,6 +45,25 @@ fn gates_as_the_table_says() {
             *code,
             "{findings:?}, fail-on {fail_on}"
         );
+    }
+}
+
+/// A review of a representation is for a person; one of a behaviour that is shown, whose cause was not found, is no pass of a gate.
+#[test]
+fn a_behaviour_without_a_cause_passes_no_gate() {
+    for (holds, code) in [(Some(true), 14), (Some(false), 0), (None, 0)] {
+        let mut report = bare(&[(Review, Critical)]);
+        report.fail_on = High;
+        let block = |name: &str, holds| BlockLine {
+            name: name.to_owned(),
+            holds,
+        };
+        let blocks = vec![
+            block("behaviour", holds),
+            block("representation", Some(true)),
+        ];
+        report.models[0].findings[0].blocks = blocks;
+        assert_eq!(Exit::of_report(&report).code(), code, "{holds:?}");
     }
 }
 

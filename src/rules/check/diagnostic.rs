@@ -150,18 +150,18 @@ impl fmt::Display for Diagnostic {
             self.column
         )?;
         if !self.excerpt.is_empty() {
-            let before: String = self
-                .excerpt
+            let (excerpt, column) = window(&self.excerpt, self.column);
+            let before: String = excerpt
                 .chars()
-                .take(self.column.saturating_sub(1))
+                .take(column.saturating_sub(1))
                 .map(|c| if c == '\t' { '\t' } else { ' ' })
                 .collect();
-            let rest = self.excerpt.chars().count().saturating_sub(self.column - 1);
+            let rest = excerpt.chars().count().saturating_sub(column - 1);
             let carets = "^".repeat(self.width.clamp(1, rest.max(1)));
             write!(
                 f,
-                "\n{:margin$} |\n{} | {}\n{:margin$} | {before}{carets}",
-                "", self.line, self.excerpt, ""
+                "\n{:margin$} |\n{} | {excerpt}\n{:margin$} | {before}{carets}",
+                "", self.line, ""
             )?;
         }
         if let Some(hint) = &self.hint {
@@ -171,7 +171,28 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All diagnostics as text, with a line that counts them; empty if there are none.
+/// Characters of a line that are shown, and how many of them stand before the place.
+const WINDOW: (usize, usize) = (160, 80);
+
+/// What a person can read of a line, and the column within that.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let (most, before) = WINDOW;
+    let characters = line.chars().count();
+    if characters <= most {
+        return (line.to_owned(), column.max(1));
+    }
+    let start = column.saturating_sub(1 + before).min(characters - most);
+    let shown: String = line.chars().skip(start).take(most).collect();
+    let lead = if start > 0 { "…" } else { "" };
+    let trail = if start + most < characters { "…" } else { "" };
+    let column = column.max(1) - start + lead.chars().count();
+    (format!("{lead}{shown}{trail}"), column)
+}
+
+/// Diagnostics that are shown in full: a file that is wrong throughout is wrong in the same way.
+const MOST: usize = 50;
+
+/// The first diagnostics as text, with a line that counts all; empty if there are none.
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic]) -> String {
     if diagnostics.is_empty() {
@@ -184,7 +205,11 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
             .count();
         format!("{n} {word}{}", if n == 1 { "" } else { "s" })
     };
-    let mut parts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    let shown = diagnostics.iter().take(MOST);
+    let mut parts: Vec<String> = shown.map(ToString::to_string).collect();
+    if let Some(more) = diagnostics.len().checked_sub(MOST).filter(|more| *more > 0) {
+        parts.push(format!("… and {more} more"));
+    }
     parts.push(format!(
         "{}, {}\n",
         count(Level::Error, "error"),
