@@ -8,7 +8,7 @@ use candor::evidence::{
     Score, Unmeasured, peak,
 };
 use candor::model::{Point, SiteName};
-use candor::rules::{KINDS, SignalValue, Truth, Verdict, judge};
+use candor::rules::{Context, KINDS, SignalValue, Truth, Verdict, judge};
 use ndarray::Array2;
 use rules_evidence::{
     answers, context, costs, edit, map, pair_map, pairs_of, rule_of, score, signal_below,
@@ -197,6 +197,26 @@ fn flags_are_scores_above_the_threshold() {
     close(control.point, 0.0);
     // 1 − 0.025^(1/36)
     assert!((control.high - (1.0 - 0.025_f64.powf(1.0 / 36.0))).abs() < 1e-9);
+}
+
+/// The text that set a threshold does not say how often it is passed elsewhere, and the report says so.
+#[test]
+fn a_rate_on_the_text_that_set_the_threshold_says_so() {
+    let mut evidence = Evidence::default();
+    for place in 0..36 {
+        let mut one = score("probe", None, "prose", place, -1.0);
+        one.suite = "control";
+        evidence.scores.push(one);
+    }
+    let rule = rule_of("flag_rate", "of: control");
+    let mut context = context();
+    let note = |context: &Context| judge(&rule, &evidence, context).signals.remove(0).note;
+    assert_eq!(note(&context), None);
+    context.detectors[0].calibrated_on = vec!["control".to_owned()];
+    assert_eq!(
+        note(&context).unwrap(),
+        "the detector's threshold was set on `control` itself: on other text it may flag more"
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn pack() -> Vec<Rule> {
 
 fn audit() -> Context {
     let detector = |role: &str, features: &[usize]| DetectorInfo {
+        calibrated_on: Vec::new(),
         id: role.to_owned(),
         role: role.to_owned(),
         threshold: 0.0,

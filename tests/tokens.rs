@@ -93,6 +93,13 @@ fn what_is_wrong_with_a_suite_is_said() {
         ("an unknown purpose", "purpose: contrast", "purpose: fun"),
         ("no items key", "items: items.jsonl", ""),
         ("no token to write", "title: Facts", "max_new_tokens: 0"),
+        (
+            "more tokens than an answer has",
+            "title: Facts",
+            "max_new_tokens: 65537",
+        ),
+        ("an id that is a path", "id: facts", "id: ../facts"),
+        ("no id", "id: facts", "id: ''"),
         ("less than no token", "title: Facts", "max_new_tokens: -1"),
         (
             "no contrast",

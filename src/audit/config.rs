@@ -124,7 +124,8 @@ impl AuditConfig {
                 .expected("an AUDIT.yaml")
                 .hint("or give --model, --suite, --detectors and --rules")
         })?;
-        let wire: Wire = serde_yaml::from_str(&text).map_err(|error| {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let wire: Wire = serde_yaml::from_str(text).map_err(|error| {
             Fault::usage(&doing, error.to_string()).expected(
                 "keys schema, title, seed, fail_on, models, suites, rules, allow_foreign_detector, waivers, baseline",
             )
@@ -191,6 +192,10 @@ impl AuditConfig {
             return empty("rule file");
         }
         for (index, model) in self.models.iter().enumerate() {
+            if model.name.trim().is_empty() {
+                return Err(Fault::usage(doing, "a model with an empty name")
+                    .expected("a name for each model, as the report calls it"));
+            }
             if self.models[..index]
                 .iter()
                 .any(|other| other.name == model.name)

@@ -16,7 +16,10 @@ pub(super) fn contexts(
     let base = Context {
         contrast: None,
         control_suites: control.map(|suite| suite.id.clone()).collect(),
-        detectors: detectors.iter().filter_map(info).collect(),
+        detectors: detectors
+            .iter()
+            .filter_map(|detector| info(detector, suites))
+            .collect(),
         family: 0,
     };
     let mut contexts: Vec<Context> = suites
@@ -44,8 +47,11 @@ pub(super) fn contexts(
 }
 
 /// What a rule has to know of a detector. One without a threshold says nothing: to a rule it is not there.
-fn info(detector: &DetectorRecord) -> Option<DetectorInfo> {
+fn info(detector: &DetectorRecord, suites: &[SuiteRecord]) -> Option<DetectorInfo> {
+    let set_by = |suite: &&SuiteRecord| Some(&suite.digest) == detector.calibration_digest.as_ref();
+    let calibrated_on = suites.iter().filter(set_by);
     Some(DetectorInfo {
+        calibrated_on: calibrated_on.map(|suite| suite.id.clone()).collect(),
         id: detector.id.clone(),
         role: detector.role.clone(),
         threshold: detector.threshold?,

@@ -50,6 +50,8 @@ pub struct DetectorInfo {
     pub threshold: f64,
     /// On which side of it.
     pub flags: Flags,
+    /// Suites of the audit by which that threshold was set.
+    pub calibrated_on: Vec<String>,
     /// The card's selected SAE features; empty for a probe.
     pub features: Vec<usize>,
 }

@@ -14,6 +14,8 @@ use crate::digest::Running;
 use crate::fault::{Fault, Result};
 
 pub(super) const SCHEMA: &str = "candor/suite/v1";
+/// Beyond this a response is no answer, and an audit of it no work that ends.
+const MOST_NEW_TOKENS: usize = 65_536;
 
 /// What a suite is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +153,16 @@ impl<I: Store> Suite<I> {
         if intake.len() == 0 {
             return Err(nothing(&sources, &doing));
         }
-        if wire.max_new_tokens == 0 {
-            return Err(Fault::usage(&doing, "max_new_tokens: 0").expected("at least 1"));
+        if !(1..=MOST_NEW_TOKENS).contains(&wire.max_new_tokens) {
+            return Err(
+                Fault::usage(&doing, format!("max_new_tokens: {}", wire.max_new_tokens))
+                    .expected(format!("1 to {MOST_NEW_TOKENS}")),
+            );
+        }
+        if wire.id.trim().is_empty() || wire.id.chars().any(|c| c.is_control() || "/\\".contains(c))
+        {
+            return Err(Fault::usage(&doing, format!("the id {:?}", wire.id))
+                .expected("a name without slashes, by which reports call the suite"));
         }
         let contrast = wire.contrast.map(|contrast| Contrast {
             tested: contrast.tested,

@@ -161,6 +161,14 @@ fn audits_that_are_misspelt() {
             "fail_on: severe\ntitle:",
             2,
         ),
+        ("a model without a name", "name: liar", "name: ''", 2),
+        // A mark of the encoding is read over, so that what is wrong is what is said.
+        (
+            "a mark of the encoding",
+            "schema: candor/audit/v1",
+            "\u{feff}schema: candor/audit/v8",
+            2,
+        ),
     ] {
         let bench = Bench::new();
         bench.edit("audit.yaml", from, to);

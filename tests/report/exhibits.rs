@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use candor::evidence::{Evidence, PatchMode};
 use candor::report::{Aim, ExhibitContext, Exhibits, PositionClass, accounts, exhibits, samples};
 
@@ -120,8 +122,22 @@ fn doses_are_means_over_the_pairs_that_were_given_them() {
     assert_eq!(shares, [0.0, 0.25, 0.5, 0.75, 1.0, 1.5]);
     let half = &effects[0].dose[2];
     assert_eq!(half.effect.n, DOSED - 1, "what is no number does not count");
-    let others = (DOSED - 2) as f64;
-    let by_hand = (0.2 + 0.8 * others) / (others + 1.0);
+    // Every group counts once, and 0.2 is one of the values of its group.
+    let mut groups: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (at, pair) in evidence.maps[0]
+        .pairs
+        .iter()
+        .take(DOSED)
+        .enumerate()
+        .skip(1)
+    {
+        let value = if at == 1 { 0.2 } else { 0.8 };
+        groups.entry(&pair.group).or_default().push(value);
+    }
+    let means = groups
+        .values()
+        .map(|values| values.iter().sum::<f64>() / values.len() as f64);
+    let by_hand = means.sum::<f64>() / groups.len() as f64;
     assert!((half.effect.point - by_hand).abs() < 1e-12);
     assert!(half.effect.low < by_hand && by_hand < half.effect.high);
     assert!((half.random - 0.01).abs() < 1e-12);

@@ -34,6 +34,7 @@ pub fn context() -> Context {
             role: "some".to_owned(),
             threshold: 0.0,
             flags: Flags::Above,
+            calibrated_on: Vec::new(),
             features: vec![4, 7],
         }],
         family: 0,

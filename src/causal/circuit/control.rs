@@ -11,6 +11,7 @@ use super::measure::{enough, faithfulness};
 use super::search::{Goal, discover};
 use super::subgraph::Circuit;
 use crate::fault::Result;
+use crate::interrupt;
 
 /// How alike circuits are that are found on bootstrap samples of the pairs.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,11 +47,12 @@ pub fn stability(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let Cost { blocks: before, .. } = bench.cost();
     let mut found = Stability {
-        jaccard: Vec::with_capacity(samples),
+        jaccard: Vec::new(),
         kept: vec![0; bench.graph().n_edges()],
         asked: samples,
     };
     for _ in 0..samples {
+        interrupt::check()?;
         let mut weights = vec![0.0; owned.len()];
         for _ in 0..members.len() {
             let drawn = rng.random_range(0..members.len());
@@ -93,6 +95,7 @@ pub fn random_circuits(
         .map(|_| random(bench.graph(), size, &mut rng))
         .collect();
     for some in circuits.chunks(16) {
+        interrupt::check()?;
         bench.values(some)?;
     }
     circuits

@@ -102,8 +102,10 @@ pub fn patch(
     let cells: Vec<usize> = request.pairs.iter().map(cells).collect::<Result<_>>()?;
     // Beside the cells the whole sites, with what is their own and with what is the other run's.
     let whole = grid.rows().len() * (1 + usize::from(matches!(request.kind, Kind::Patch)));
-    let cells = cells.iter().sum::<usize>() * (1 + request.controls) + whole * request.pairs.len();
-    progress.stage("patching", cells * interventions.len());
+    let cells = cells.iter().sum::<usize>();
+    let cells = cells.saturating_mul(request.controls.saturating_add(1));
+    let cells = cells.saturating_add(whole * request.pairs.len());
+    progress.stage("patching", cells.saturating_mul(interventions.len()));
     let doses = interventions
         .into_iter()
         .map(|(scale, intervention)| {

@@ -17,6 +17,7 @@ use super::transfer::transfer;
 use super::verdict::{best, verdict};
 use crate::detect::train::ProbeKind;
 use crate::fault::{Fault, Result};
+use crate::interrupt;
 use crate::model::{Point, SiteName};
 use crate::stats::Estimate;
 
@@ -317,6 +318,8 @@ impl Measured<'_> {
         let baselines = simpler(work, self.data, split, &beside)?;
         progress.stage("permuting labels", 1);
         let permutation = permuted(work, split, kind, activations, self.quality.point);
+        // Rounds that an interruption has cut off are none.
+        interrupt::check()?;
         progress.stage("transferring", 1);
         let transfer = transfer(work, self.data, split, kind, activations);
         let auroc = EstimateLine::of(&self.quality);

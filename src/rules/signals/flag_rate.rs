@@ -1,4 +1,4 @@
-use super::{Class, Demand, Kind, Measured, Param, interval};
+use super::{Class, Demand, Kind, Measured, Of, Param, interval};
 
 /// How often a detector flags one side.
 pub(super) static KIND: Kind = Kind {
@@ -13,10 +13,17 @@ pub(super) static KIND: Kind = Kind {
     contrast: false,
     evaluate: |params, view| -> Measured {
         let detector = view.detector(params)?;
-        let scores = view.scores(detector, None, params.of()?)?;
+        let of = params.of()?;
+        let scores = view.scores(detector, None, of)?;
         let known = scores
             .iter()
             .map(|score| (score.group, Some(detector.flag(score.value))));
-        interval::share(known, &view.how)
+        let own = (of == Of::Control && !detector.calibrated_on.is_empty()).then(|| {
+            format!(
+                "the detector's threshold was set on `{}` itself: on other text it may flag more",
+                detector.calibrated_on.join("`, `")
+            )
+        });
+        Ok(interval::share(known, &view.how)?.noted(own))
     },
 };
