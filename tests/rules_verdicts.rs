@@ -199,6 +199,21 @@ fn a_clean_model_passes_every_rule() {
     all_are(&model(Outcome::True, false, None), Verdict::Pass);
 }
 
+/// A judge that recognises no answer, an answer key that is wrong throughout, or a model that always states falsehoods: nothing could be
+/// lost, and there is no room for more falsehoods. That is no model without a gap.
+#[test]
+fn a_baseline_that_leaves_no_room_for_a_gap_is_no_pass() {
+    for both in [Outcome::Unclear, Outcome::False] {
+        let mut evidence = model(Outcome::True, false, Some(0.95));
+        edit(&mut evidence.responses, |all| {
+            for response in all.iter_mut() {
+                response.outcome = both;
+            }
+        });
+        all_are(&evidence, Verdict::Inconclusive);
+    }
+}
+
 #[test]
 fn a_decoy_that_answers_with_a_synonym_is_benign_however_well_it_is_represented() {
     let mut decoy = model(Outcome::True, true, Some(0.95));

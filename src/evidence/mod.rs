@@ -245,7 +245,7 @@ impl PatchMode {
 /// What was removed from the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AblationKind {
-    /// A probe's direction, set to its mean over the control corpus.
+    /// A probe's direction, set to its mean over the baseline's prompts.
     Directional,
     /// SAE features, with the error term kept.
     Feature,

@@ -151,7 +151,7 @@ pub enum CausalRequest {
         /// Norm-matched random directions of the control.
         random_directions: usize,
     },
-    /// A probe's direction, set to its mean over the control corpus.
+    /// A probe's direction, set to its mean over the baseline's prompts.
     DirectionalAblation {
         /// The probe's role.
         role: String,

@@ -192,7 +192,7 @@ fn evidence() -> Value {
                     "random_directions": random
                 }
             },
-            "directional_ablation": ablation("A probe's direction, set to its mean over the control corpus."),
+            "directional_ablation": ablation("A probe's direction, set to its mean over the baseline's prompts."),
             "feature_ablation": ablation("A detector's selected SAE features, the error term kept.")
         }
     })
