@@ -1,18 +1,46 @@
 //! Writing files so that nothing half-written stays.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
 use crate::fault::{Fault, Result};
 
+/// Files that this process works from: nothing is written over them.
+static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Remembers a file that is read as an input.
+pub fn is_input(path: &Path) {
+    if let Ok(path) = path.canonicalize() {
+        let mut inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.insert(path);
+    }
+}
+
+fn refuse_input(place: &Path) -> Result<()> {
+    let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    match place.canonicalize() {
+        Ok(path) if inputs.contains(&path) => Err(Fault::usage(
+            format!("writing `{}`", place.display()),
+            "a file that this command reads",
+        )
+        .expected("a place of its own for what is written")),
+        _ => Ok(()),
+    }
+}
+
 /// A whole file under a temporary name beside its place.
+///
+/// Behind a symbolic link it is beside what the link names. A place that is no file (a pipe, a device) is written into at the end.
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,
     place: PathBuf,
+    is_file: bool,
 }
 
 impl Staged {
@@ -29,15 +57,20 @@ impl Staged {
         mode: u32,
         write: impl FnOnce(&mut fs::File) -> Result<()>,
     ) -> Result<Self> {
-        let folder = folder_of(place);
         let failed = |error: &dyn std::fmt::Display| unwritable(place, error);
+        refuse_input(place)?;
+        let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+        let is_file = fs::metadata(&place).map_or(true, |there| there.is_file() || there.is_dir());
+        let beside = std::env::temp_dir();
+        let folder = if is_file { folder_of(&place) } else { &beside };
         fs::create_dir_all(folder).map_err(|e| failed(&e))?;
         let mut file = temporary(folder, mode).map_err(|e| failed(&e))?;
         write(file.as_file_mut())?;
         file.as_file_mut().sync_all().map_err(|e| failed(&e))?;
         Ok(Self {
             file,
-            place: place.to_owned(),
+            place,
+            is_file,
         })
     }
 
@@ -78,11 +111,25 @@ impl Staged {
     ///
     /// # Errors
     /// If the file cannot be renamed.
-    pub fn put_in_place(self) -> Result<()> {
+    pub fn put_in_place(mut self) -> Result<()> {
+        if !self.is_file {
+            return self.pour().map_err(|error| unwritable(&self.place, &error));
+        }
         self.file
             .persist(&self.place)
             .map(drop)
             .map_err(|error| unwritable(&self.place, &error.error))
+    }
+}
+
+impl Staged {
+    /// Writes it into what is there.
+    fn pour(&mut self) -> std::io::Result<()> {
+        let mut place = fs::File::options().write(true).open(&self.place)?;
+        let file = self.file.as_file_mut();
+        file.rewind()?;
+        std::io::copy(file, &mut place)?;
+        place.flush()
     }
 }
 
@@ -137,7 +184,13 @@ pub fn writable(path: &Path) -> Result<()> {
         let doing = format!("preparing to write `{}`", path.display());
         return Err(Fault::usage(doing, "a folder").expected("a file name"));
     }
-    prepare(folder_of(path))
+    refuse_input(path)?;
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&place) {
+        // A pipe or a device: nothing is created beside it.
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => prepare(folder_of(&place)),
+    }
 }
 
 fn folder_of(place: &Path) -> &Path {

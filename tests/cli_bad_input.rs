@@ -14,6 +14,9 @@ mod audits;
 mod detectors;
 #[path = "bad_input/models.rs"]
 mod models;
+#[cfg(unix)]
+#[path = "bad_input/outputs.rs"]
+mod outputs;
 #[path = "bad_input/pairs.rs"]
 mod pairs;
 #[path = "bad_input/patches.rs"]

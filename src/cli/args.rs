@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
 
 /// Audits an exported language model for deception before release.
 #[derive(Debug, Parser)]
@@ -40,8 +41,37 @@ pub struct RuntimeArgs {
     #[arg(long, global = true, value_enum, default_value_t = ProviderArg::Cpu, help_heading = "Runtime")]
     pub provider: ProviderArg,
     /// Threads within an operator (default: all cores).
-    #[arg(long, global = true, value_name = "N", help_heading = "Runtime")]
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one(1024), help_heading = "Runtime")]
     pub threads: Option<usize>,
+}
+
+/// More random draws of one sort than any statistic asks for; beyond it a number is a slip of the keyboard.
+pub const MOST: u64 = 100_000;
+/// Wider than any published dictionary.
+pub const MOST_FEATURES: u64 = 1 << 24;
+
+/// A count from 0 to `most`.
+pub fn up_to(most: u64) -> impl TypedValueParser<Value = usize> {
+    counted(0, most)
+}
+
+/// A count from 1 to `most`.
+pub fn at_least_one(most: u64) -> impl TypedValueParser<Value = usize> {
+    counted(1, most)
+}
+
+fn counted(least: u64, most: u64) -> impl TypedValueParser<Value = usize> {
+    value_parser!(u64)
+        .range(least..=most)
+        .map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
 }
 
 /// Execution providers.
@@ -105,7 +135,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// An AUDIT.yaml that names models, suites, detectors and rules.
-    #[arg(value_name = "AUDIT.yaml", required_unless_present_any = ["model", "rescore"], conflicts_with_all = ["model", "suite", "rules", "detectors", "rescore"])]
+    #[arg(value_name = "AUDIT.yaml", required_unless_present_any = ["model", "rescore"], conflicts_with_all = ["model", "tokenizer", "suite", "rules", "detectors", "rescore"])]
     pub audit: Option<PathBuf>,
     /// The model to audit.
     #[arg(long, value_name = "ONNX", requires_all = ["suite", "rules"])]

@@ -6,7 +6,7 @@ use super::args::{AuditArgs, Cli};
 use super::terminal::Bar;
 use super::{obtain, outputs};
 use crate::audit::{
-    self, Again, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, Start, seal,
+    self, Again, AuditConfig, Audited, BaselineConfig, ModelConfig, RECORD, SEAL, Start, seal,
 };
 use crate::detect::Foreign;
 use crate::fault::{Fault, Result};
@@ -21,6 +21,8 @@ pub fn run(args: &AuditArgs, cli: &Cli) -> Result<u8> {
     let asked = outputs::parse(&args.output)?;
     outputs::prepare(&asked)?;
     outputs.extend(asked);
+    let taken = [EVIDENCE, RECORD, SEAL].map(|name| args.out.join(name));
+    outputs::apart(&outputs, &taken)?;
     let min_severity = super::report::shown(args.min_severity.as_deref())?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let audited = match &args.rescore {

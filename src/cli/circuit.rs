@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::Cli;
+use super::args::{Cli, MOST, up_to};
 use super::{name_of, obtain, prompts, terminal};
 use crate::causal::circuit::{Ablation, BlockPieces, Goal, enough};
 use crate::fault::{Fault, Result};
@@ -57,10 +57,10 @@ pub struct CircuitArgs {
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub faithfulness: Option<f64>,
     /// Random circuits of the same size to compare with.
-    #[arg(long, value_name = "N", default_value_t = 39)]
+    #[arg(long, value_name = "N", default_value = "39", value_parser = up_to(MOST))]
     pub random: usize,
     /// Bootstrap samples of the pairs on which the search is repeated.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = up_to(MOST))]
     pub samples: usize,
     /// Seeds every random choice.
     #[arg(long, value_name = "N", default_value_t = 0)]

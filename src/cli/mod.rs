@@ -46,7 +46,8 @@ pub fn main() -> ExitCode {
     if let Err(error) = ctrlc::set_handler(stop) {
         tracing::warn!("Ctrl-C will stop at once: {error}");
     }
-    match run(&cli) {
+    let ended = run(&cli).and_then(|code| terminal::all_said().map(|()| code));
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
             terminal::complain(&fault);

@@ -4,13 +4,16 @@ use super::args::ReportArgs;
 use super::outputs;
 use crate::archive::Archive;
 use crate::fault::{Fault, Result};
+use crate::files;
 use crate::report::{EVIDENCE, Mode, Source, json, write_all};
 use crate::rules::Severity;
 
 pub fn run(args: &ReportArgs) -> Result<()> {
     let outputs = outputs::parse(&args.output)?;
+    outputs::apart(&outputs, &[])?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
+    files::is_input(&args.report);
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
     })?;

@@ -1,17 +1,42 @@
 //! What is said to the person at the terminal.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::sync::Mutex;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::{Mutex, OnceLock};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Result};
 use crate::lab::Progress;
+
+/// Why something that was said on standard output did not get there.
+static LOST: OnceLock<String> = OnceLock::new();
 
 /// Writes to standard output; a closed pipe (`candor … | head`) is not an error.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    said(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Takes note of what writing to standard output came to.
+pub fn said(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error.to_string());
+    }
+}
+
+/// Fails if something did not get to standard output, such as on a full disk.
+///
+/// # Errors
+/// Something did not.
+pub fn all_said() -> Result<()> {
+    let failed = |why: &String| {
+        Fault::failed("writing to standard output", why)
+            .expected("a place that has room")
+            .hint("what is shown is not whole")
+    };
+    LOST.get().map_or(Ok(()), |why| Err(failed(why)))
 }
 
 /// Whether standard output and standard error are both shown to a person.

@@ -6,7 +6,7 @@ use clap::Args;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
-use super::args::Cli;
+use super::args::{Cli, MOST, at_least_one, share};
 use super::obtain;
 use super::terminal::{self, Bar};
 use crate::audit::{Rerun, Sample, Signed, Verified, rerun, verify};
@@ -29,10 +29,10 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub rerun: bool,
     /// Items of each model that are run again.
-    #[arg(long, value_name = "N", default_value_t = 32, requires = "rerun")]
+    #[arg(long, value_name = "N", default_value = "32", value_parser = at_least_one(MOST), requires = "rerun")]
     pub sample: usize,
     /// How far a score may be off, as a part of its size or of 1, whichever is larger.
-    #[arg(long, value_name = "PART", default_value_t = 1e-3, requires = "rerun")]
+    #[arg(long, value_name = "PART", default_value_t = 1e-3, value_parser = share, requires = "rerun")]
     pub tolerance: f64,
     /// Chooses the items (default: another choice each time).
     #[arg(long, value_name = "N", requires = "rerun")]

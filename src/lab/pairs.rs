@@ -23,6 +23,7 @@ use serde::Deserialize;
 use super::capture::check_ids;
 use crate::causal::{Pair, equal_length};
 use crate::fault::{Fault, Result};
+use crate::files;
 use crate::model::Architecture;
 use crate::tokens::{Encoded, Tokenizer};
 
@@ -96,6 +97,7 @@ pub fn read_pairs(
     sides: &Sides,
 ) -> Result<Vec<Pair>> {
     let doing = format!("reading the pairs `{}`", path.display());
+    files::is_input(path);
     let text = std::fs::read_to_string(path).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a UTF-8 file of JSON lines")
     })?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use memmap2::Mmap;
 
 use crate::fault::{Fault, Result};
+use crate::files;
 
 /// Maps a regular file. An empty file gives empty bytes.
 ///
@@ -31,6 +32,7 @@ impl Mapped {
     /// # Errors
     /// As [`map`].
     pub fn open(path: &Path, doing: &str) -> Result<Self> {
+        files::is_input(path);
         let file = open(path, doing)?;
         let bytes = match &file {
             Some(file) => {

@@ -183,9 +183,17 @@ pub fn write_all(source: &Source, outputs: &[Output]) -> Result<()> {
         if output.mode == Mode::Append {
             files::append(&output.path, text.as_bytes())?;
         } else {
-            // A closed pipe (`candor … | head`) is not an error.
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // A closed pipe (`candor … | head`) is not an error.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    return Err(
+                        Fault::failed("writing to standard output", error.to_string())
+                            .expected("a place that has room"),
+                    );
+                }
+                _ => {}
+            }
         }
     }
     Ok(())

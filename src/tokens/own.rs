@@ -9,6 +9,7 @@ use super::intake::{Intake, Store};
 use super::item::Item;
 use crate::digest::Running;
 use crate::fault::{Fault, Result};
+use crate::files;
 
 /// Takes in the items of a file, whose bytes are added to `digest`.
 pub(super) fn read<S: Store>(
@@ -21,6 +22,7 @@ pub(super) fn read<S: Store>(
         Fault::usage(doing, format!("`{}`: {error}", path.display()))
             .expected("a file of items, one JSON object a line")
     };
+    files::is_input(path);
     let mut file = BufReader::new(File::open(path).map_err(|error| unreadable(&error))?);
     let mut line = String::new();
     let mut number = 0_usize;

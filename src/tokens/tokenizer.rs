@@ -8,6 +8,7 @@ use super::chat::ChatTemplate;
 use super::config;
 use super::prompt::Given;
 use crate::fault::{Fault, Result};
+use crate::files;
 
 /// A Hugging Face tokenizer, with the chat template that lies beside it.
 pub struct Tokenizer {
@@ -45,6 +46,7 @@ impl Tokenizer {
     /// The file is missing or is not a tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let doing = || format!("reading the tokenizer `{}`", path.display());
+        files::is_input(path);
         let bytes = std::fs::read(path).map_err(|error| {
             Fault::usage(doing(), error.to_string())
                 .expected("a Hugging Face tokenizer.json")

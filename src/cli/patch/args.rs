@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::causal::By;
+use crate::cli::args::{MOST, up_to};
 
 /// What the command is for.
 pub const LONG: &str = "Patch, ablate or steer pairs of prompts at every layer and position, head or window of layers, and read what \
@@ -168,7 +169,7 @@ pub struct PatchArgs {
     pub metric_detector: Option<PathBuf>,
 
     /// Random edits for each cell, as long as the real one and orthogonal to it (20 or more, to reach p < 0.05).
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Controls")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = up_to(MOST), help_heading = "Controls")]
     pub controls: usize,
     /// Seeds random edits, resampling and intervals.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Controls")]

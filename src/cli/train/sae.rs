@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use crate::cli::args::Cli;
+use crate::cli::args::{Cli, MOST_FEATURES, up_to};
 use crate::cli::terminal::Bar;
 use crate::cli::{name_of, obtain, prompts, terminal};
 use crate::detect::sae::train::{ARCHITECTURES, Architecture, Penalty, Settings};
@@ -75,7 +75,7 @@ pub struct TrainSaeArgs {
     )]
     pub architecture: String,
     /// Number of features.
-    #[arg(long, value_name = "N", help_heading = "Dictionary")]
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_FEATURES), help_heading = "Dictionary")]
     pub d_sae: usize,
     /// Active features for each token (for jumprelu the target of the quadratic penalty).
     #[arg(long, value_name = "K", help_heading = "Dictionary")]

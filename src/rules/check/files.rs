@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Code, Diagnostic};
+use crate::files;
 
 /// Such a file is a few pages of text; whatever is larger is not one.
 const MOST_BYTES: u64 = 1 << 20;
@@ -88,6 +89,7 @@ pub(in crate::rules) fn text(file: &Path, what: &str) -> Result<String, Box<Diag
         let message = format!("the file has {size} bytes, a {what} file at most {MOST_BYTES}");
         return Err(Box::new(unreadable(file, message, None)));
     }
+    files::is_input(file);
     let bytes = fs::read(file).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
