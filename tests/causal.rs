@@ -200,7 +200,8 @@ fn a_class_of_positions_is_patched_at_once() {
                     ..Row::plain(ids)
                 };
                 let logits = liar.engine.logits(&[patched]).unwrap().remove(0);
-                let (answer, foil) = (pair.answer as usize, pair.foil as usize);
+                let [answer, foil] =
+                    [pair.answer, pair.foil].map(|id| usize::try_from(id).unwrap());
                 let metric = logit_difference(logits.row(0), answer, foil);
                 let expected = (metric - entry.corrupt) / (entry.clean - entry.corrupt);
                 let found = entry.recovery_of(MapCell { site: row, class }).unwrap();

@@ -223,7 +223,7 @@ proptest! {
         let text = humantime::format_rfc3339_seconds(time).to_string();
         let day = Day::of_time(&text).unwrap();
         prop_assert_eq!(day.to_string(), &text[..10]);
-        let next = time + std::time::Duration::from_secs(86_400);
+        let next = time + std::time::Duration::from_hours(24);
         let next = Day::of_time(&humantime::format_rfc3339_seconds(next).to_string());
         prop_assert!(next.is_none_or(|next| day < next));
     }

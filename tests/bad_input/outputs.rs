@@ -26,6 +26,7 @@ fn audited() -> Bench {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a list of cases")]
 fn what_a_command_reads_is_not_written_over() {
     let mut said = Said::default();
     let bench = audited();

@@ -211,7 +211,11 @@ pub fn signal_below(kind: &str, evidence: &Evidence) -> SignalValue {
 pub fn costs(kl: f64) -> Vec<OffTarget> {
     let cost = |place: usize| OffTarget {
         group: format!("text-{place}"),
-        kl: if place % 2 == 0 { 0.9 * kl } else { 1.1 * kl },
+        kl: if place.is_multiple_of(2) {
+            0.9 * kl
+        } else {
+            1.1 * kl
+        },
         random: Some(0.01),
     };
     (0..10).map(cost).collect()
