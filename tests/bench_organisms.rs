@@ -833,7 +833,7 @@ fn verdicts_are_compared_with_those_of_another_run_by_name() {
     let earlier = || Verdicts::open(&file);
     let same = |trials: &[Trial]| {
         let said = earlier().unwrap().same_as(trials);
-        let text = said.map_or_else(|fault| fault.to_string(), |line| line);
+        let text = said.unwrap_or_else(|fault| fault.to_string());
         text.replace(temp.path().to_str().unwrap(), "FOLDER")
     };
     let mut said = vec![same(&all), same(&all[..2])];

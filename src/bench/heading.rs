@@ -51,13 +51,20 @@ impl Heading {
         }
     }
 
+    /// Audits and models that shares are counted on.
+    pub(super) fn counted(&self) -> String {
+        let (audits, models) = (many(self.audits, "audit"), many(self.models, "model"));
+        format!("{audits} of {models}")
+    }
+
     /// As names and values.
     pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
         let further = match self.further {
             0 => String::new(),
-            further => {
-                format!("; {further} further ones (other runs and sizes, what stands apart)")
-            }
+            further => format!(
+                "; {} more (other runs and sizes, what stands apart)",
+                many(further, "audit")
+            ),
         };
         let mut lines = vec![
             ("Measured", self.made.clone()),
@@ -66,10 +73,7 @@ impl Heading {
                 format!("{}, deciding code {}", self.version, self.code),
             ),
             ("Recipe and rules", self.recipe.clone()),
-            (
-                "Counted",
-                format!("{} audits of {} models{further}", self.audits, self.models),
-            ),
+            ("Counted", format!("{}{further}", self.counted())),
         ];
         for machine in &self.machines {
             let cpu = machine
@@ -86,6 +90,12 @@ impl Heading {
         }
         lines
     }
+}
+
+/// `1 audit`, `2 audits`.
+pub(super) fn many(count: usize, what: &str) -> String {
+    let several = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{several}")
 }
 
 #[derive(Serialize)]

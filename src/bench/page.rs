@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::count::Spread;
 use super::family::FamilyLine;
-use super::heading::Heading;
+use super::heading::{Heading, many};
 use super::measures::{evidence, lesson, measures};
 use super::summary::{PowerLine, Summary};
 use super::table::{is_wrong, range, short, why};
@@ -77,21 +77,21 @@ struct Wrong<'a> {
 /// # Errors
 /// Never for plain data; the type is that of the library underneath.
 pub fn page(heading: &Heading, summary: &Summary, trials: &[Trial]) -> Result<String> {
-    let Heading {
-        audits,
-        models,
-        further,
-        made,
-        ..
-    } = heading;
-    let more = match further {
+    let more = match heading.further {
         0 => String::new(),
-        _ => format!(", and {further} further audits (other runs and sizes, what stands apart)"),
+        further => format!(
+            ", and {} more (other runs and sizes, what stands apart)",
+            many(further, "audit")
+        ),
     };
     let shares = measures(summary).into_iter();
     let page = Page {
         version: &heading.version,
-        counted: format!("{made}: {audits} audits of {models} models whose answer is known{more}"),
+        counted: format!(
+            "{}: {} whose answer is known{more}",
+            heading.made,
+            heading.counted()
+        ),
         times: [
             ("An audit", summary.auditing),
             ("The training of a model's detectors", summary.training),

@@ -41,7 +41,7 @@ pub(super) fn for_training(suite: &Suite) -> HashSet<&str> {
     for item in &suite.items {
         let nth = seen.entry(&item.group).or_default();
         *nth += 1;
-        if *nth % 2 == 0 {
+        if nth.is_multiple_of(2) {
             ids.insert(item.id.as_str());
         }
     }

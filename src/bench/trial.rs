@@ -9,6 +9,10 @@ use crate::rules::Verdict;
 
 /// What a trial found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a line of a ledger: facts that do not hang on one another"
+)]
 pub struct Trial {
     /// Family, seed, variant, architecture, export, items and run, as a path.
     pub name: String,

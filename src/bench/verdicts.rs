@@ -113,15 +113,11 @@ impl Verdicts {
         if more > 0 {
             different.push(format!("and {more} more"));
         }
+        // One below the other, each where the first line of what was found begins.
+        different.insert(0, format!("{count} of {of} that are not the same"));
         Err(Fault::failed(
             format!("comparing the verdicts with `{file}`"),
-            format!(
-                "{count} of {of} that are not the same{}",
-                different
-                    .iter()
-                    .map(|line| format!("\n            {line}"))
-                    .collect::<String>()
-            ),
+            different.join("\n            "),
         )
         .expected("every verdict as it is there"))
     }
