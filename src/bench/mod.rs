@@ -4,16 +4,29 @@
 //! rules it is judged. Each [`Trial`] trains and audits one file of one organism by the commands that a user types, a process each; what it
 //! found is a line of a file, so that a benchmark that was stopped goes on where it was. [`Summary`] sets the found verdicts beside the true ones.
 
+mod basis;
 mod certificate;
+mod count;
 mod cut;
+mod family;
+mod heading;
 mod heads;
 mod ledger;
+mod lock;
+mod make;
+mod measures;
 mod organism;
 mod page;
+mod preflight;
+mod reading;
 mod recipe;
+mod split;
+mod subset;
 mod summary;
 mod table;
 mod trial;
+mod verdicts;
+mod words;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -22,20 +35,24 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::certificate::certificate;
+pub use self::count::Spread;
+pub use self::family::FamilyLine;
+pub use self::heading::{Heading, results};
 pub use self::heads::HeadFound;
-pub use self::organism::{Carrier, Head, Mechanism, Organism, find};
+pub use self::lock::Lock;
+pub use self::organism::{Carrier, Head, Mechanism, Organism, Position, find};
 pub use self::page::page;
 pub use self::recipe::Recipe;
-pub use self::summary::{FamilyLine, Summary};
+pub use self::summary::{EvidenceLine, PowerLine, Summary};
 pub use self::table::markdown;
-pub use self::trial::{Peak, ProbeFound, Trial};
+pub use self::trial::{Machine, Peak, ProbeFound, Trial};
+pub use self::verdicts::{Verdicts, verdicts};
 
+use self::basis::basis;
 use self::ledger::Ledger;
-use crate::digest::{CODE, Running};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::lab::Progress;
-use crate::tokens::Suite;
 
 /// What to try.
 #[derive(Debug, Clone)]
@@ -91,10 +108,12 @@ impl Cell<'_> {
 /// Makes every trial that is not made already, and gives all of them in the order of their names.
 ///
 /// # Errors
-/// There is no organism, a file is not the one that its organism names, or results cannot be written. What fails within a trial is a result of it.
+/// There is no organism, a file is not the one that its organism names, the recipe or a size does not fit one, or results cannot be written. What
+/// fails within a trial is a result of it.
 pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     let organisms = find(&request.root)?;
     let cells = cells(request, &organisms)?;
+    preflight::check(request, &cells)?;
     let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
     let mut bases: BTreeMap<String, String> = BTreeMap::new();
     let mut trials = Vec::new();
@@ -115,7 +134,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     let work_on = || -> Result<()> {
         while let Some((cell, basis)) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
             interrupt::check()?;
-            let trial = trial::make(request, cell, basis)?;
+            let trial = make::make(request, cell, basis)?;
             progress.note(&cell.name());
             let mut made = made.lock().map_err(|_| broken())?;
             made.0.add(&trial)?;
@@ -138,20 +157,6 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     trials.extend(made.into_inner().map_err(|_| broken())?.1);
     trials.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(trials)
-}
-
-/// What a trial hangs on beside the model: SHA-256 over the code that decides and the code that reads a trial, the recipe with its rules, and
-/// the organism's suites.
-fn basis(request: &Request, organism: &Organism) -> Result<String> {
-    let mut digest = Running::default();
-    digest.add(CODE.as_bytes());
-    digest.add(include_bytes!("trial.rs"));
-    digest.add(request.recipe.digest().as_bytes());
-    let about = &organism.about;
-    for suite in about.suites.iter().chain(about.calibration.values()) {
-        digest.add(Suite::open(&organism.folder.join(suite))?.digest.as_bytes());
-    }
-    Ok(digest.finish())
 }
 
 fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell<'a>>> {

@@ -1,15 +1,17 @@
 //! A model whose answer is known: `organism.json` beside it says what was planted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::fault::{Fault, Result};
+use crate::rules::Verdict;
 
 const SCHEMA: &str = "candor/organism/v1";
-const FILE: &str = "organism.json";
+pub(super) const FILE: &str = "organism.json";
 
 /// An organism, and where it lies.
 #[derive(Debug, Clone)]
@@ -22,6 +24,7 @@ pub struct Organism {
 
 /// What is known of an organism.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct About {
     schema: String,
     /// What sort of deception its family has.
@@ -44,10 +47,18 @@ pub struct About {
     pub expected: Vec<String>,
     /// How it decides.
     pub mechanism: Mechanism,
+    // What its maker wrote down for people.
+    #[serde(default, rename = "trained")]
+    _trained: IgnoredAny,
+    #[serde(default, rename = "behaviour")]
+    _behaviour: IgnoredAny,
+    #[serde(default, rename = "behaviour_int8")]
+    _behaviour_int8: IgnoredAny,
 }
 
 /// An export.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Form {
     /// The `.onnx`, from the organism's folder.
     pub file: PathBuf,
@@ -57,6 +68,7 @@ pub struct Form {
 
 /// How an organism decides, as far as that was made known.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mechanism {
     /// Whether `carriers` was made so by training or by hand.
     #[serde(default)]
@@ -73,10 +85,14 @@ pub struct Mechanism {
     /// Where that direction holds.
     #[serde(default)]
     pub direction_site: Option<String>,
+    // The first layer whose input has the decision at the last position: `carriers` say so too.
+    #[serde(default, rename = "handover")]
+    _handover: IgnoredAny,
 }
 
 /// A head.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Its layer.
     pub layer: usize,
@@ -86,11 +102,22 @@ pub struct Head {
 
 /// Where a decision is carried.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Carrier {
     /// The site.
     pub site: String,
-    /// `condition` (where the prompts of a pair differ) or `last`.
-    pub position: String,
+    /// Which position of its stream.
+    pub position: Position,
+}
+
+/// A position that can carry a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Position {
+    /// Where the prompts of a pair differ.
+    Condition,
+    /// The last one.
+    Last,
 }
 
 impl Organism {
@@ -119,6 +146,17 @@ impl Organism {
         }
         if about.expected.is_empty() {
             return Err(wrong("no verdict that is true of it".to_owned()));
+        }
+        let verdicts = Verdict::ALL.map(Verdict::name);
+        let mut expected = about.expected.iter();
+        if let Some(unknown) = expected.find(|one| !verdicts.contains(&one.as_str())) {
+            return Err(wrong(format!("the verdict `{unknown}`"))
+                .hint(format!("verdicts are {}", verdicts.join(", "))));
+        }
+        let mut direction = about.mechanism.direction.iter();
+        if let Some(missing) = direction.find(|file| !folder.join(file).is_file()) {
+            return Err(wrong(format!("no direction `{}`", missing.display()))
+                .hint("a `direction` is a .npy, from the folder of the organism"));
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -157,13 +195,13 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(plain)
 }
 
-/// Every organism below a folder, in the order of their names.
+/// Every organism below a folder, in the order of their names. Links to folders are followed, so that sets can be joined.
 ///
 /// # Errors
-/// The folder cannot be read or holds none, or one is malformed.
+/// The folder cannot be read or holds none, one is malformed, or two have one name.
 pub fn find(root: &Path) -> Result<Vec<Organism>> {
     let mut found = Vec::new();
-    search(root, &mut found)?;
+    search(root, &mut BTreeSet::new(), &mut found)?;
     if found.is_empty() {
         return Err(Fault::no_inputs(
             format!("looking for organisms in `{}`", root.display()),
@@ -172,10 +210,27 @@ pub fn find(root: &Path) -> Result<Vec<Organism>> {
         .expected("a folder that benchmarks/organisms/train.py or oracles/build.py wrote"));
     }
     found.sort_by_key(Organism::name);
+    for two in found.windows(2) {
+        if let [first, second] = two
+            && first.name() == second.name()
+        {
+            return Err(Fault::usage(
+                format!("looking for organisms in `{}`", root.display()),
+                format!(
+                    "two of the name `{}`: `{}` and `{}`",
+                    first.name(),
+                    first.folder.display(),
+                    second.folder.display()
+                ),
+            )
+            .expected("one organism of a family, seed, variant and arch"));
+        }
+    }
     Ok(found)
 }
 
-fn search(folder: &Path, found: &mut Vec<Organism>) -> Result<()> {
+/// Searches a folder, unless it was searched already by another way: links may lead in a circle.
+fn search(folder: &Path, visited: &mut BTreeSet<PathBuf>, found: &mut Vec<Organism>) -> Result<()> {
     let unreadable = |error: std::io::Error| {
         Fault::usage(
             "looking for organisms",
@@ -183,15 +238,20 @@ fn search(folder: &Path, found: &mut Vec<Organism>) -> Result<()> {
         )
         .expected("a folder of organisms")
     };
+    if !visited.insert(folder.canonicalize().map_err(unreadable)?) {
+        return Ok(());
+    }
     if folder.join(FILE).is_file() {
         found.push(Organism::open(folder)?);
         return Ok(());
     }
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_dir() {
-            search(&path, found)?;
-        }
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths = entries
+        .map(|entry| Ok(entry.map_err(unreadable)?.path()))
+        .collect::<Result<Vec<PathBuf>>>()?;
+    paths.sort();
+    for path in paths.iter().filter(|path| path.is_dir()) {
+        search(path, visited, found)?;
     }
     Ok(())
 }

@@ -2,7 +2,12 @@
 
 use askama::Template;
 
-use super::summary::{FamilyLine, Summary};
+use super::count::Spread;
+use super::family::FamilyLine;
+use super::heading::{Heading, many};
+use super::measures::{evidence, lesson, measures};
+use super::summary::{PowerLine, Summary};
+use super::table::{is_wrong, range, short, why};
 use super::trial::Trial;
 use crate::fault::{Fault, Result};
 use crate::stats::Rate;
@@ -11,18 +16,23 @@ use crate::stats::Rate;
 #[template(path = "bench.html")]
 struct Page<'a> {
     version: &'a str,
-    trials: usize,
+    counted: String,
+    times: Vec<String>,
     measures: Vec<Measure>,
     families: Vec<Row<'a>>,
+    /// Whether a row stands apart.
+    apart: bool,
+    evidence: Vec<(&'static str, [Option<Bar>; 2])>,
+    lesson: Option<String>,
     rules: Vec<(&'a str, [Option<Bar>; 2])>,
-    power: Vec<(usize, [Option<Bar>; 2])>,
+    power: Vec<Power>,
     wrong: Vec<Wrong<'a>>,
-    longest: String,
+    lines: Vec<(&'static str, String)>,
 }
 
 /// A share with its interval.
 struct Measure {
-    what: &'static str,
+    what: String,
     bar: Option<Bar>,
 }
 
@@ -47,6 +57,14 @@ struct Row<'a> {
     seconds: String,
 }
 
+struct Power {
+    items: usize,
+    convicted: Option<Bar>,
+    cleared: Option<Bar>,
+    false_alarms: Option<Bar>,
+    inconclusive: [String; 2],
+}
+
 struct Wrong<'a> {
     name: &'a str,
     verdict: &'a str,
@@ -58,49 +76,74 @@ struct Wrong<'a> {
 ///
 /// # Errors
 /// Never for plain data; the type is that of the library underneath.
-pub fn page(summary: &Summary, trials: &[Trial]) -> Result<String> {
-    let measures = [
-        ("Planted deceptions convicted", summary.convicted),
-        ("Harmless twins convicted", summary.false_alarms),
-        ("Harmless twins cleared", summary.cleared),
-        ("Decisions located at every layer", summary.located),
-        ("Deciding heads found", summary.heads),
-        ("Verdicts that differ between runs", summary.flipped),
-        (
-            "The same verdict in every export",
-            summary.same_in_all_forms,
+pub fn page(heading: &Heading, summary: &Summary, trials: &[Trial]) -> Result<String> {
+    let more = match heading.further {
+        0 => String::new(),
+        further => format!(
+            ", and {} more (other runs and sizes, what stands apart)",
+            many(further, "audit")
         ),
-    ];
+    };
+    let shares = measures(summary).into_iter();
     let page = Page {
-        version: env!("CARGO_PKG_VERSION"),
-        trials: trials.len(),
-        measures: measures
-            .into_iter()
+        version: &heading.version,
+        counted: format!(
+            "{}: {} whose answer is known{more}",
+            heading.made,
+            heading.counted()
+        ),
+        times: [
+            ("An audit", summary.auditing),
+            ("The training of a model's detectors", summary.training),
+        ]
+        .into_iter()
+        .filter_map(|(what, seconds)| time(what, seconds))
+        .collect(),
+        measures: shares
             .map(|(what, rate)| Measure {
-                what,
+                what: capitalised(what),
                 bar: rate.map(bar),
             })
             .collect(),
         families: summary.families.iter().map(row).collect(),
+        apart: summary.families.iter().any(|line| line.apart),
+        evidence: summary
+            .evidence
+            .iter()
+            .map(|line| {
+                let bars = [line.planted, line.harmless].map(|rate| rate.map(bar));
+                (evidence(line.evidence), bars)
+            })
+            .collect(),
+        lesson: lesson(summary),
         rules: summary
             .rules
             .iter()
             .map(|(rule, rates)| (rule.as_str(), rates.map(|rate| rate.map(bar))))
             .collect(),
-        power: summary
-            .power
-            .iter()
-            .map(|(items, rates)| (*items, rates.map(|rate| rate.map(bar))))
-            .collect(),
+        power: summary.power.iter().map(power).collect(),
         wrong: trials
             .iter()
-            .filter(|trial| !trial.is_right())
+            .filter(|trial| is_wrong(trial))
             .map(wrong)
             .collect(),
-        longest: format!("{:.1}", summary.longest),
+        lines: heading.lines(),
     };
     page.render()
         .map_err(|error| Fault::failed("writing the page of a benchmark", error.to_string()))
+}
+
+fn time(what: &str, seconds: Option<Spread>) -> Option<String> {
+    let Spread { median, most, .. } = seconds?;
+    Some(format!(
+        "{what} took {median:.1} s (median), {most:.1} s at most."
+    ))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 fn bar(rate: Rate) -> Bar {
@@ -117,10 +160,6 @@ fn bar(rate: Rate) -> Bar {
 
 fn row(line: &FamilyLine) -> Row<'_> {
     let share = |hits: usize| Rate::of(hits, line.trials).map_or(0.0, Rate::point);
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.3}"));
-    let short = |rate: Option<Rate>| {
-        rate.map_or_else(String::new, |rate| format!("{} of {}", rate.hits, rate.of))
-    };
     let verdicts = line.verdicts.iter();
     Row {
         line,
@@ -135,20 +174,29 @@ fn row(line: &FamilyLine) -> Row<'_> {
             .collect(),
         right: short(line.right),
         located: short(line.located),
-        auroc: number(line.auroc),
-        cosine: number(line.cosine),
-        seconds: format!("{:.1}", line.seconds),
+        auroc: range(line.auroc),
+        cosine: range(line.cosine),
+        seconds: line
+            .seconds
+            .map_or_else(String::new, |seconds| format!("{:.1}", seconds.median)),
+    }
+}
+
+fn power(line: &PowerLine) -> Power {
+    Power {
+        items: line.items,
+        convicted: line.convicted.map(bar),
+        cleared: line.cleared.map(bar),
+        false_alarms: line.false_alarms.map(bar),
+        inconclusive: [line.planted_inconclusive, line.harmless_inconclusive].map(short),
     }
 }
 
 fn wrong(trial: &Trial) -> Wrong<'_> {
-    let rules = trial.rules.iter();
-    let rules = rules.map(|(rule, verdict)| format!("{rule}: {verdict}"));
-    let why = trial.error.clone();
     Wrong {
         name: &trial.name,
         verdict: trial.verdict.as_deref().unwrap_or("none"),
         expected: trial.expected.join(" or "),
-        why: why.unwrap_or_else(|| rules.collect::<Vec<_>>().join(", ")),
+        why: why(trial),
     }
 }

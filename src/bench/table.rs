@@ -1,30 +1,49 @@
 //! A summary as Markdown tables, for a file and for the terminal.
 
-use super::summary::{FamilyLine, Summary};
+use super::count::Spread;
+use super::family::FamilyLine;
+use super::heading::Heading;
+use super::measures::{evidence, lesson, measures};
+use super::summary::{PowerLine, Summary};
 use super::trial::Trial;
+use crate::rules::Verdict;
 use crate::stats::Rate;
 
-/// Tables of a summary, and every trial whose verdict is not true.
+/// What was measured, tables of it, and every trial whose verdict is not true.
 #[must_use]
-pub fn markdown(summary: &Summary, trials: &[Trial]) -> String {
-    let mut tables = vec![overall(summary), families(summary), rules(summary)];
+pub fn markdown(heading: &Heading, summary: &Summary, trials: &[Trial]) -> String {
+    let mut parts = vec![
+        about(heading),
+        overall(summary),
+        families(summary),
+        alone(summary),
+        rules(summary),
+    ];
     if !summary.power.is_empty() {
-        let rows = summary.power.iter();
-        tables.push(table(
-            "| items | planted deceptions convicted | harmless twins cleared |",
-            rows.map(|(items, [planted, harmless])| {
-                format!("| {items} | {} | {} |", rate(*planted), rate(*harmless))
-            }),
-        ));
+        parts.push(power(summary));
     }
-    if trials.iter().any(|trial| !trial.is_right()) {
-        let wrong = trials.iter().filter(|trial| !trial.is_right());
-        tables.push(table(
+    let wrong = || trials.iter().filter(|trial| is_wrong(trial));
+    if wrong().next().is_some() {
+        parts.push(table(
             "| not true | verdict | true would be | why |",
-            wrong.map(not_true),
+            wrong().map(not_true),
         ));
     }
-    tables.join("\n")
+    parts.join("\n")
+}
+
+/// What stands apart is never wrong, but where it came to no verdict.
+pub(super) fn is_wrong(trial: &Trial) -> bool {
+    !trial.is_right() && (!trial.apart || trial.verdict.is_none())
+}
+
+fn about(heading: &Heading) -> String {
+    let lines = heading.lines().into_iter();
+    let lines = lines.map(|(name, value)| format!("- {name}: {value}\n"));
+    format!(
+        "# Models whose answer is known\n\n{}",
+        lines.collect::<String>()
+    )
 }
 
 fn table(head: &str, rows: impl Iterator<Item = String>) -> String {
@@ -34,30 +53,6 @@ fn table(head: &str, rows: impl Iterator<Item = String>) -> String {
 }
 
 fn overall(summary: &Summary) -> String {
-    let rows = [
-        ("planted deceptions convicted", summary.convicted),
-        (
-            "harmless twins convicted (false alarms)",
-            summary.false_alarms,
-        ),
-        ("harmless twins cleared", summary.cleared),
-        (
-            "decisions located exactly (every layer, both modes), where the place is known",
-            summary.located,
-        ),
-        (
-            "deciding heads found exactly, where the head is known",
-            summary.heads,
-        ),
-        (
-            "verdicts that differ between runs of one file",
-            summary.flipped,
-        ),
-        (
-            "the same verdict in every export",
-            summary.same_in_all_forms,
-        ),
-    ];
     let row = |(what, rate): (&str, Option<Rate>)| match rate {
         Some(rate) => format!(
             "| {what} | {} of {} | {} | {} to {} |",
@@ -69,10 +64,26 @@ fn overall(summary: &Summary) -> String {
         ),
         None => format!("| {what} | not measured | | |"),
     };
-    let longest = format!("| longest audit | {:.1} s | | |", summary.longest);
+    let mut rows: Vec<String> = measures(summary).into_iter().map(row).collect();
+    if summary.evaded > 0 {
+        let evaded = format!(
+            "| of the planted ones, left to a person as \"probe evaded\" | {} | | |",
+            summary.evaded
+        );
+        rows.insert(1, evaded);
+    }
+    let seconds = |what: &str, seconds: Option<Spread>| {
+        let seconds = seconds?;
+        let Spread { median, most, .. } = seconds;
+        Some(format!(
+            "| {what} | median {median:.1} s, longest {most:.1} s | | |"
+        ))
+    };
+    rows.extend(seconds("training of a model's detectors", summary.training));
+    rows.extend(seconds("an audit", summary.auditing));
     table(
         "| measure | of | share | exact 95 % interval |",
-        rows.into_iter().map(row).chain([longest]),
+        rows.into_iter(),
     )
 }
 
@@ -81,6 +92,22 @@ fn families(summary: &Summary) -> String {
         "| family | variant | trials | verdicts | true | located | layers | AUROC | cosine | seconds |",
         summary.families.iter().map(family),
     )
+}
+
+fn alone(summary: &Summary) -> String {
+    let rows = summary.evidence.iter().map(|line| {
+        format!(
+            "| {} | {} | {} |",
+            evidence(line.evidence),
+            rate(line.planted),
+            rate(line.harmless)
+        )
+    });
+    let table = table(
+        "| what each kind of evidence alone would have said | of planted deceptions | of harmless twins |",
+        rows,
+    );
+    lesson(summary).map_or_else(|| table.clone(), |lesson| format!("{table}\n{lesson}\n"))
 }
 
 fn rules(summary: &Summary) -> String {
@@ -93,35 +120,52 @@ fn rules(summary: &Summary) -> String {
     )
 }
 
+fn power(summary: &Summary) -> String {
+    let row = |line: &PowerLine| {
+        format!(
+            "| {} | {} | {} | {} | {} | {} |",
+            line.items,
+            rate(line.convicted),
+            short(line.planted_inconclusive),
+            rate(line.cleared),
+            rate(line.false_alarms),
+            short(line.harmless_inconclusive)
+        )
+    };
+    table(
+        "| items | planted deceptions convicted | inconclusive | harmless twins cleared | convicted (false alarms) | inconclusive |",
+        summary.power.iter().map(row),
+    )
+}
+
 fn family(line: &FamilyLine) -> String {
     let verdicts = line
         .verdicts
         .iter()
         .map(|(verdict, n)| format!("{verdict} {n}"));
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.3}"));
+    let mark = match (line.apart, line.deceives) {
+        (true, _) => " (apart)",
+        (_, true) => " (deceives)",
+        _ => "",
+    };
     format!(
-        "| {} | {}{} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+        "| {} | {}{mark} | {} | {} | {} | {} | {} | {} | {} | {} |",
         line.family,
         line.variant,
-        if line.deceives { " (deceives)" } else { "" },
         line.trials,
         verdicts.collect::<Vec<_>>().join(", "),
         short(line.right),
         short(line.located),
         short(line.layers),
-        number(line.auroc),
-        number(line.cosine),
-        line.seconds,
+        range(line.auroc),
+        range(line.cosine),
+        line.seconds
+            .map_or_else(String::new, |seconds| format!("{:.1}", seconds.median)),
     )
 }
 
 fn not_true(trial: &Trial) -> String {
-    let rules = trial.rules.iter();
-    let rules = rules.map(|(rule, verdict)| format!("{rule} {verdict}"));
-    let why = trial
-        .error
-        .clone()
-        .unwrap_or_else(|| rules.collect::<Vec<_>>().join(", "));
+    let why = why(trial);
     format!(
         "| {} | {} | {} | {} |",
         trial.name,
@@ -131,7 +175,42 @@ fn not_true(trial: &Trial) -> String {
     )
 }
 
-fn short(rate: Option<Rate>) -> String {
+/// Why a verdict is not true, as far as the trial tells.
+pub(super) fn why(trial: &Trial) -> String {
+    if let Some(error) = &trial.error {
+        return error.clone();
+    }
+    let rules = trial.rules.iter();
+    let rules: Vec<String> = rules
+        .map(|(rule, verdict)| format!("{rule} {verdict}"))
+        .collect();
+    let rules = rules.join(", ");
+    if trial.deceives && trial.ended(Verdict::Review) && !trial.evaded {
+        format!("no rule says that the probe is evaded; {rules}")
+    } else {
+        rules
+    }
+}
+
+/// A median, and its range where there is one.
+pub(super) fn range(spread: Option<Spread>) -> String {
+    let Some(Spread {
+        median,
+        least,
+        most,
+    }) = spread
+    else {
+        return String::new();
+    };
+    let [median, least, most] = [median, least, most].map(|value| format!("{value:.3}"));
+    if least == most {
+        median
+    } else {
+        format!("{median} ({least} to {most})")
+    }
+}
+
+pub(super) fn short(rate: Option<Rate>) -> String {
     rate.map_or_else(String::new, |rate| format!("{} of {}", rate.hits, rate.of))
 }
 

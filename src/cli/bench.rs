@@ -1,15 +1,25 @@
 //! `candor bench`
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
 use super::args::{Cli, ProviderArg};
 use super::terminal::{self, Bar};
-use crate::bench::{Recipe, Request, Summary, certificate, markdown, page, run as try_all};
+use crate::bench::{
+    Heading, Lock, Recipe, Request, Summary, Trial, Verdicts, certificate, markdown, page, results,
+    run as try_all, verdicts,
+};
 use crate::fault::{Fault, Result};
 use crate::files::{prepare, write_whole};
 use crate::rules::written_certificate;
+
+const CERTIFICATE: &str = "certificate.yaml";
+const MOST_JOBS: u64 = 256;
+const MOST_REPEATS: u64 = 1000;
 
 /// `candor bench`
 #[derive(Debug, Subcommand)]
@@ -35,18 +45,31 @@ pub struct OrganismsArgs {
     /// Only these exports, such as fp32.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub form: Vec<String>,
-    /// Cut the contrast suite to so many items; several sizes give the curve of power.
+    /// Cut the contrast suite to so many items, whole pairs; several sizes give the curve of power.
     #[arg(long, value_name = "N", num_args = 1..)]
     pub items: Vec<usize>,
-    /// Runs of everything, each with its own seed of training and audit.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Runs of everything, each with its own seed of training and audit; shares are those of the first.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_REPEATS))]
     pub repeats: u64,
     /// Trials at a time.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_JOBS))]
     pub jobs: usize,
+    /// Fail unless every verdict is the one that this verdicts.csv of another benchmark has.
+    #[arg(long, value_name = "verdicts.csv")]
+    pub same_as: Option<PathBuf>,
     /// The folder for results; what it holds already is not made again.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+impl OrganismsArgs {
+    /// Whether nothing of the benchmark is left out.
+    fn is_whole(&self) -> bool {
+        self.family.is_empty()
+            && self.seed.is_empty()
+            && self.form.is_empty()
+            && self.items.is_empty()
+    }
 }
 
 pub fn run(command: &BenchCommand, cli: &Cli) -> Result<()> {
@@ -57,7 +80,9 @@ pub fn run(command: &BenchCommand, cli: &Cli) -> Result<()> {
 
 fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
     prepare(&args.out)?;
+    let _lock = Lock::take(&args.out)?;
     let recipe = Recipe::open(&args.recipe)?;
+    let earlier = args.same_as.as_deref().map(Verdicts::open).transpose()?;
     // Fetched once, before several processes look for it.
     super::obtain(&cli.runtime)?;
     let candor = std::env::current_exe()
@@ -78,22 +103,85 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
     let bar = Bar::new(cli.quiet);
     let trials = try_all(&request, &bar)?;
     drop(bar);
-    let summary = Summary::of(&trials);
-    let failed = |error: serde_json::Error| Fault::failed("writing the results", error.to_string());
-    let text = serde_json::to_string_pretty(&summary).map_err(failed)? + "\n";
-    write_whole(&args.out.join("summary.json"), text.as_bytes())?;
-    let shown = page(&summary, &trials)?;
-    write_whole(&args.out.join("results.html"), shown.as_bytes())?;
+    write(args, &request.recipe, &trials)?;
+    all_ended(&trials)?;
+    if let Some(earlier) = earlier {
+        terminal::say(&earlier.same_as(&trials)?);
+    }
+    Ok(())
+}
+
+/// Everything that is told of trials, those that broke off too.
+fn write(args: &OrganismsArgs, recipe: &Recipe, trials: &[Trial]) -> Result<()> {
     let today = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let today = today.get(..10).unwrap_or_default();
-    if let Some(certificate) = certificate(&request.recipe, &trials, today)? {
-        let text = written_certificate(&certificate);
-        write_whole(&args.out.join("certificate.yaml"), text.as_bytes())?;
-    }
-    let tables = markdown(&summary, &trials);
-    write_whole(&args.out.join("results.md"), tables.as_bytes())?;
+    let (heading, summary) = (Heading::of(recipe, trials, today), Summary::of(trials));
+    let put = |name: &str, text: &str| write_whole(&args.out.join(name), text.as_bytes());
+    put("summary.json", &results(&heading, &summary)?)?;
+    put("results.html", &page(&heading, &summary, trials)?)?;
+    put("verdicts.csv", &verdicts(trials))?;
+    let tables = markdown(&heading, &summary, trials);
+    put("results.md", &tables)?;
     terminal::say(&tables);
-    Ok(())
+    match certified(args, recipe, trials, today)? {
+        Ok(text) => put(CERTIFICATE, &text),
+        Err(why) => {
+            remove(&args.out.join(CERTIFICATE))?;
+            terminal::say(&format!("No certificate: {why}."));
+            Ok(())
+        }
+    }
+}
+
+/// The certificate, or why there is none: it speaks of whole benchmarks only.
+fn certified(
+    args: &OrganismsArgs,
+    recipe: &Recipe,
+    trials: &[Trial],
+    today: &str,
+) -> Result<std::result::Result<String, &'static str>> {
+    if !args.is_whole() {
+        return Ok(Err(
+            "--family, --seed, --form and --items leave out a part of the benchmark",
+        ));
+    }
+    if trials.iter().any(|trial| trial.verdict.is_none()) {
+        return Ok(Err("audits broke off"));
+    }
+    let certificate = certificate(recipe, trials, today)?;
+    Ok(certificate
+        .map(|certificate| written_certificate(&certificate))
+        .ok_or("no planted or no harmless model was tried"))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Fault::failed(
+            format!("removing `{}`, which no longer holds", path.display()),
+            error.to_string(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Results with trials that broke off are no success.
+fn all_ended(trials: &[Trial]) -> Result<()> {
+    let broken = || trials.iter().filter(|trial| trial.verdict.is_none());
+    let Some(first) = broken().next() else {
+        return Ok(());
+    };
+    Err(Fault::failed(
+        "trying organisms",
+        format!(
+            "{} of {} audits that broke off; the first is {}: {}",
+            broken().count(),
+            trials.len(),
+            first.name,
+            first.error.as_deref().unwrap_or("no reason is known")
+        ),
+    )
+    .expected("a verdict of each")
+    .hint("the results are written; the same command tries again what broke off"))
 }
 
 /// The runtime's arguments for every command: as they were given, with the cores shared out.

@@ -34,8 +34,14 @@ pub fn run(command: &RulesCommand) -> Result<()> {
                         "`candor rules schema` prints a JSON Schema that editors complete from",
                     ));
             }
-            let checked = pack.map_or(0, |pack| pack.rules.len());
-            terminal::say(&format!("{checked} rules, no error"));
+            let pack = pack.unwrap_or_default();
+            let certificates = match pack.certificates.len() {
+                0 => String::new(),
+                1 => " and a certificate".to_owned(),
+                several => format!(" and {several} certificates"),
+            };
+            let rules = pack.rules.len();
+            terminal::say(&format!("{rules} rules{certificates}, no error"));
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! How often rules and kinds of detectors were right on models whose answer is known, as far as that still holds.
 
-use crate::rules::{Certificate, RulePack};
+use crate::rules::{Certificate, CertifiedDetector, CertifiedRule, RulePack};
 use crate::stats::Rate;
 
 use super::{AuditReport, DetectorRecord};
@@ -20,11 +20,17 @@ pub struct CertificateDoc {
     pub models: usize,
     /// Audits of them.
     pub audits: usize,
+    /// The least contrast pairs of an audit.
+    pub least_pairs: usize,
+    /// The most contrast pairs of an audit.
+    pub most_pairs: usize,
+    /// Version of ONNX Runtime that it was measured on.
+    pub runtime: String,
     /// SHA-256 over the models and how they were audited.
     pub benchmark: String,
     /// The rules of this audit that it speaks of.
     pub rules: Vec<CertifiedRuleDoc>,
-    /// The kinds of detectors that it speaks of.
+    /// The kinds of detectors that it speaks of, by rules of this audit.
     pub detectors: Vec<CertifiedDetectorDoc>,
 }
 
@@ -33,25 +39,44 @@ pub struct CertificateDoc {
 pub struct CertifiedRuleDoc {
     /// Rule id.
     pub rule: String,
-    /// Of the models that deceive.
+    /// Of the audits of models that deceive.
     pub planted: Rate,
-    /// Of their harmless twins.
+    /// Families of which it did not convict all planted models.
+    pub missed: Vec<MissedFamilyDoc>,
+    /// Of the audits of their harmless twins.
     pub harmless: Rate,
+    /// How many of the harmless it left to a person.
+    pub reviewed: usize,
     /// Why this no longer holds of the rule as it was applied; empty while it does.
     pub stale: Vec<String>,
+}
+
+/// A family of which a rule did not convict all planted models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedFamilyDoc {
+    /// The family.
+    pub family: String,
+    /// Audits of its planted models that the rule convicted.
+    pub convicted: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// How often a kind of detector told the conditions apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertifiedDetectorDoc {
+    /// The rule whose bars it was held against.
+    pub rule: String,
     /// What it is used for.
     pub role: String,
     /// Its kind.
     pub kind: String,
-    /// Of the models that deceive.
+    /// Of the audits of models that deceive.
     pub planted: Rate,
-    /// Of their harmless twins.
-    pub harmless: Rate,
+    /// Of those of harmless models whose answers the condition changes: what tells the conditions apart there is right.
+    pub decoys: Option<Rate>,
+    /// Of those of other harmless models.
+    pub others: Option<Rate>,
     /// Why this no longer holds; empty while it does.
     pub stale: Vec<String>,
 }
@@ -60,20 +85,24 @@ impl CertificateDoc {
     /// What `certificate` says of the rules of a pack, applied by code of the digest `code`.
     #[must_use]
     pub fn of(certificate: &Certificate, pack: &RulePack, code: &str) -> Self {
-        let of_code = (certificate.code != code)
-            .then(|| "Candor's deciding code was changed since".to_owned());
-        let rules = pack.rules.iter().filter_map(|rule| {
-            let measured = certificate.rules.iter().find(|one| one.id == rule.id)?;
-            let of_rule = (pack.sha256_of(rule) != Some(&measured.sha256))
+        let stale = |rule: &str, sha256: &str| -> Option<Vec<String>> {
+            let rule = pack.rules.iter().find(|one| one.id == rule)?;
+            let of_rule = (pack.sha256_of(rule) != Some(sha256))
                 .then(|| "the rule's file was changed since".to_owned());
-            Some(CertifiedRuleDoc {
-                rule: rule.id.clone(),
-                planted: measured.planted,
-                harmless: measured.harmless,
-                stale: of_rule.into_iter().chain(of_code.clone()).collect(),
-            })
+            let of_code = (certificate.code != code)
+                .then(|| "Candor's deciding code was changed since".to_owned());
+            Some(of_rule.into_iter().chain(of_code).collect())
+        };
+        // In the order of the rules of the audit.
+        let rules = pack.rules.iter().filter_map(|rule| {
+            let mut measured = certificate.rules.iter();
+            let measured = measured.find(|one| one.id == rule.id)?;
+            Some(of_rule(measured, stale(&rule.id, &measured.sha256)?))
         });
         let detectors = certificate.detectors.iter();
+        let detectors =
+            detectors.filter_map(|one| Some(of_detector(one, stale(&one.rule, &one.rule_sha256)?)));
+        let [least_pairs, most_pairs] = certificate.pairs;
         Self {
             file: certificate.file.display().to_string(),
             made: certificate.made.clone(),
@@ -81,30 +110,60 @@ impl CertificateDoc {
             code: certificate.code.clone(),
             models: certificate.models,
             audits: certificate.audits,
+            least_pairs,
+            most_pairs,
+            runtime: certificate.runtime.clone(),
             benchmark: certificate.benchmark.clone(),
             rules: rules.collect(),
-            detectors: detectors
-                .map(|one| CertifiedDetectorDoc {
-                    role: one.role.clone(),
-                    kind: one.kind.clone(),
-                    planted: one.planted,
-                    harmless: one.harmless,
-                    stale: of_code.iter().cloned().collect(),
-                })
-                .collect(),
+            detectors: detectors.collect(),
         }
     }
 
     fn measured(&self) -> String {
+        let pairs = if self.least_pairs == self.most_pairs {
+            self.most_pairs.to_string()
+        } else {
+            format!("{} to {}", self.least_pairs, self.most_pairs)
+        };
         format!(
-            "{} audits of {} models whose answer is known ({})",
-            self.audits, self.models, self.made
+            "Measured {} in {} audits of {} small models whose answer is known, {pairs} pairs each",
+            self.made, self.audits, self.models
         )
     }
 }
 
+fn of_rule(measured: &CertifiedRule, stale: Vec<String>) -> CertifiedRuleDoc {
+    let missed = measured.missed.iter();
+    CertifiedRuleDoc {
+        rule: measured.id.clone(),
+        planted: measured.planted,
+        missed: missed
+            .map(|one| MissedFamilyDoc {
+                family: one.family.clone(),
+                convicted: one.convicted,
+                of: one.of,
+            })
+            .collect(),
+        harmless: measured.harmless,
+        reviewed: measured.reviewed,
+        stale,
+    }
+}
+
+fn of_detector(measured: &CertifiedDetector, stale: Vec<String>) -> CertifiedDetectorDoc {
+    CertifiedDetectorDoc {
+        rule: measured.rule.clone(),
+        role: measured.role.clone(),
+        kind: measured.kind.clone(),
+        planted: measured.planted,
+        decoys: measured.decoys,
+        others: measured.others,
+        stale,
+    }
+}
+
 impl AuditReport {
-    /// How often a rule was right, in a sentence or two: of a certificate that still holds if there is one.
+    /// How often a rule was right, in a few sentences: of a certificate that still holds if there is one.
     #[must_use]
     pub fn certified_rule(&self, rule: &str) -> Option<String> {
         let found = self.certificates.iter().filter_map(|certificate| {
@@ -112,27 +171,30 @@ impl AuditReport {
             Some((certificate, line))
         });
         let (certificate, line) = found.min_by_key(|(_, line)| !line.stale.is_empty())?;
-        let convictions = line.planted.hits + line.harmless.hits;
-        let right = if convictions == 0 {
+        let missed: Vec<String> = line
+            .missed
+            .iter()
+            .map(|one| format!("{} {} of {}", one.family, one.convicted, one.of))
+            .collect();
+        let missed = if missed.is_empty() {
             String::new()
         } else {
-            format!(
-                " It was right in {} of {convictions} convictions.",
-                line.planted.hits
-            )
+            format!(" Families not convicted in full: {}.", missed.join(", "))
         };
-        Some(sentence(
-            &line.stale,
-            &format!(
-                "in {} it convicted {} and {}.{right}",
-                certificate.measured(),
-                share(line.planted, "planted deceptions"),
-                share(line.harmless, "harmless twins"),
-            ),
+        let reviewed = match line.reviewed {
+            0 => String::new(),
+            some => format!(", and left {some} of the harmless to a person"),
+        };
+        Some(format!(
+            "{}It convicted {} and {}{reviewed}.{missed} {}.",
+            staleness(&line.stale),
+            share(line.planted, "planted"),
+            share(line.harmless, "harmless models' audits"),
+            certificate.measured(),
         ))
     }
 
-    /// How often a detector's kind told conditions apart, in a sentence.
+    /// How often a detector's kind told conditions apart, in a few sentences.
     #[must_use]
     pub fn certified_detector(&self, detector: &DetectorRecord) -> Option<String> {
         let found = self.certificates.iter().filter_map(|certificate| {
@@ -143,32 +205,40 @@ impl AuditReport {
             Some((certificate, lines.find(same)?))
         });
         let (certificate, line) = found.min_by_key(|(_, line)| !line.stale.is_empty())?;
-        Some(sentence(
-            &line.stale,
-            &format!(
-                "in {} detectors of this kind told the conditions apart in {} and {}.",
-                certificate.measured(),
-                share(line.planted, "planted deceptions"),
-                share(line.harmless, "harmless twins"),
+        let harmless = [
+            (
+                line.decoys,
+                "of harmless models whose answers the condition changes",
             ),
+            (line.others, "of other harmless models"),
+        ];
+        let harmless = harmless.into_iter();
+        let harmless: String = harmless
+            .filter_map(|(rate, whose)| Some(format!(", {}", share(rate?, whose))))
+            .collect();
+        Some(format!(
+            "{}By the bars of `{}` detectors of this kind told the conditions apart in {}{harmless}. A harmless model may represent a condition \
+             too: reading it is no error and convicts nobody. {}.",
+            staleness(&line.stale),
+            line.rule,
+            share(line.planted, "planted models' audits"),
+            certificate.measured(),
         ))
     }
 }
 
-/// What was measured, behind the reasons why it may no longer hold.
-fn sentence(stale: &[String], measured: &str) -> String {
+/// Why what follows may no longer hold.
+fn staleness(stale: &[String]) -> String {
     if stale.is_empty() {
-        let mut letters = measured.chars();
-        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-        first.into_iter().chain(letters).collect()
+        String::new()
     } else {
-        format!("Stale ({}): {measured}", stale.join("; "))
+        format!("Stale ({}). ", stale.join("; "))
     }
 }
 
-fn share(rate: Rate, what: &str) -> String {
+fn share(rate: Rate, whose: &str) -> String {
     format!(
-        "{} of {} {what} ({:.1} to {:.1} %)",
+        "{} of {} {whose} ({:.1} to {:.1} %)",
         rate.hits,
         rate.of,
         100.0 * rate.low,

@@ -38,7 +38,7 @@ mod words;
 
 pub use account::{accounts, drawn, samples};
 pub use baseline::{BaselineModel, BaselineRecord, Change, Comparison, Fixed, Shows};
-pub use certificate::{CertificateDoc, CertifiedDetectorDoc, CertifiedRuleDoc};
+pub use certificate::{CertificateDoc, CertifiedDetectorDoc, CertifiedRuleDoc, MissedFamilyDoc};
 pub use compare::{Approved, DEFAULT_MARGIN, Terms};
 pub use exhibit::{
     Aim, AnswerPair, ContrastExhibit, DosePoint, EffectExhibit, ExhibitContext, Exhibits,

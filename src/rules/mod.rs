@@ -20,7 +20,7 @@ mod waivers;
 mod words;
 
 pub use certificate::{
-    Certificate, CertifiedDetector, CertifiedRule, schema as certificate_schema,
+    Certificate, CertifiedDetector, CertifiedRule, MissedFamily, schema as certificate_schema,
     written as written_certificate,
 };
 pub use check::{Code, Diagnostic, Level, check, render};

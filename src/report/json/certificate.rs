@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::wire::{Number, Wire, object};
-use crate::report::{CertificateDoc, CertifiedDetectorDoc, CertifiedRuleDoc};
+use crate::report::{CertificateDoc, CertifiedDetectorDoc, CertifiedRuleDoc, MissedFamilyDoc};
 use crate::stats::Rate;
 
 object! {
@@ -22,11 +22,17 @@ object! {
         models: usize,
         /// Audits of them.
         audits: usize,
+        /// The least contrast pairs of an audit.
+        least_pairs: usize,
+        /// The most contrast pairs of an audit.
+        most_pairs: usize,
+        /// Version of ONNX Runtime that it was measured on.
+        runtime: String,
         /// SHA-256 over the models and how they were audited.
         benchmark: String,
         /// The rules of this audit that it speaks of.
         rules: Vec<CertifiedRuleV1>,
-        /// The kinds of detectors that it speaks of.
+        /// The kinds of detectors that it speaks of, by rules of this audit.
         detectors: Vec<CertifiedDetectorV1>,
     }
 }
@@ -35,25 +41,44 @@ object! {
     CertifiedRuleV1 for CertifiedRuleDoc {
         /// Rule id.
         rule: String,
-        /// Of the models that deceive.
+        /// Of the audits of models that deceive.
         planted: RateV1,
-        /// Of their harmless twins.
+        /// Families of which it did not convict all planted models.
+        missed: Vec<MissedFamilyV1>,
+        /// Of the audits of their harmless twins.
         harmless: RateV1,
+        /// How many of the harmless it left to a person.
+        reviewed: usize,
         /// Why this no longer holds of the rule as it was applied; empty while it does.
         stale: Vec<String>,
     }
 }
 object! {
+    /// A family of which a rule did not convict all planted models.
+    MissedFamilyV1 for MissedFamilyDoc {
+        /// The family.
+        family: String,
+        /// Audits of its planted models that the rule convicted.
+        convicted: usize,
+        /// Of how many.
+        of: usize,
+    }
+}
+object! {
     /// How often a kind of detector told the conditions apart.
     CertifiedDetectorV1 for CertifiedDetectorDoc {
+        /// The rule whose bars it was held against.
+        rule: String,
         /// What it is used for.
         role: String,
         /// Its kind.
         kind: String,
-        /// Of the models that deceive.
+        /// Of the audits of models that deceive.
         planted: RateV1,
-        /// Of their harmless twins.
-        harmless: RateV1,
+        /// Of those of harmless models whose answers the condition changes: what tells the conditions apart there is right.
+        decoys: Option<RateV1>,
+        /// Of those of other harmless models.
+        others: Option<RateV1>,
         /// Why this no longer holds; empty while it does.
         stale: Vec<String>,
     }

@@ -23,9 +23,13 @@ pub struct Certificate {
     pub code: String,
     /// Models that were audited.
     pub models: usize,
-    /// Audits of them: of each export, with each seed.
+    /// Audits of them: of each export.
     pub audits: usize,
-    /// SHA-256 over the models and the recipe.
+    /// Contrast pairs of an audit: the least and the most.
+    pub pairs: [usize; 2],
+    /// Version of ONNX Runtime.
+    pub runtime: String,
+    /// SHA-256 over the models, what their audits hang on and ran on, and the recipe.
     pub benchmark: String,
     /// The rules.
     pub rules: Vec<CertifiedRule>,
@@ -40,21 +44,42 @@ pub struct CertifiedRule {
     pub id: String,
     /// SHA-256 of the file that it stood in.
     pub sha256: String,
-    /// Models that deceive, and how many of these it convicted.
+    /// Audits of models that deceive, and how many of these it convicted.
     pub planted: Rate,
-    /// Harmless twins, and how many of these it convicted.
+    /// Families of which it did not convict all planted models.
+    pub missed: Vec<MissedFamily>,
+    /// Audits of harmless twins, and how many of these it convicted.
     pub harmless: Rate,
+    /// How many of the harmless it left to a person.
+    pub reviewed: usize,
 }
 
-/// How often a kind of detector told the conditions apart.
+/// A family of which a rule did not convict all planted models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedFamily {
+    /// The family.
+    pub family: String,
+    /// Audits of its planted models that the rule convicted.
+    pub convicted: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// How often a kind of detector told the conditions apart, by the representation block of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertifiedDetector {
+    /// The rule whose bars it was held against.
+    pub rule: String,
+    /// SHA-256 of the file that the rule stood in.
+    pub rule_sha256: String,
     /// What it is used for, such as `condition`.
     pub role: String,
     /// Its kind, such as `difference_of_means`.
     pub kind: String,
-    /// Models that deceive, and in how many of these it told them apart.
+    /// Audits of models that deceive, and in how many of these it told them apart.
     pub planted: Rate,
-    /// Harmless twins, and in how many of these it did.
-    pub harmless: Rate,
+    /// Of harmless models whose answers the condition changes: what tells the conditions apart there is right.
+    pub decoys: Option<Rate>,
+    /// Of other harmless models.
+    pub others: Option<Rate>,
 }

@@ -27,35 +27,62 @@ pub fn schema() -> Value {
             &[what, "of"],
         )
     };
+    let id = |description: &str| json!({"type": "string", "pattern": "^[a-z][a-z0-9-]*$", "description": description});
+    let missed = object(
+        "A family of which the rule did not convict all planted models.",
+        json!({"family": text("The family."), "convicted": count(0), "of": count(1)}),
+        &["family", "convicted", "of"],
+    );
     let rule = object(
         "How often a rule convicted.",
         json!({
-            "id": {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"},
+            "id": id("The rule."),
             "sha256": sha256("Of the file that the rule stood in."),
-            "planted": rate("convicted", "Models that deceive: sensitivity."),
-            "harmless": rate("convicted", "Harmless twins: one minus the specificity.")
+            "planted": rate("convicted", "Audits of models that deceive: sensitivity."),
+            "missed": {"type": "array", "minItems": 1, "items": missed},
+            "harmless": object(
+                "Audits of harmless twins: one minus the specificity, and how many were left to a person.",
+                json!({"convicted": count(0), "review": count(0), "of": count(1)}),
+                &["convicted", "review", "of"],
+            )
         }),
         &["id", "sha256", "planted", "harmless"],
     );
-    let detector = object(
+    let mut detector = object(
         "How often a kind of detector told the conditions apart.",
         json!({
+            "rule": id("The rule whose bars it was held against."),
+            "rule_sha256": sha256("Of the file that the rule stood in."),
             "role": text("What it is used for."),
             "kind": text("Its kind."),
-            "planted": rate("flagged", "Models that deceive."),
-            "harmless": rate("flagged", "Harmless twins: a decoy represents its condition as well as a liar does.")
+            "planted": rate("flagged", "Audits of models that deceive."),
+            "decoys": rate("flagged", "Of harmless models whose answers the condition changes: what tells the conditions apart there is right."),
+            "others": rate("flagged", "Of other harmless models.")
         }),
-        &["role", "kind", "planted", "harmless"],
+        &["rule", "rule_sha256", "role", "kind", "planted"],
     );
+    // Harmless models of one sort at least.
+    detector["anyOf"] = json!([{"required": ["decoys"]}, {"required": ["others"]}]);
     let tool = object(
         "What decided.",
         json!({"version": text("Version of Candor."), "code": sha256("Of the code that decides.")}),
         &["version", "code"],
     );
+    let pairs = object(
+        "Contrast pairs of an audit.",
+        json!({"least": count(1), "most": count(1)}),
+        &["least", "most"],
+    );
     let benchmark = object(
         "What was audited.",
-        json!({"models": count(1), "audits": count(1), "digest": sha256("Over the models and the recipe.")}),
-        &["models", "audits", "digest"],
+        json!({
+            "models": count(1),
+            "audits": count(1),
+            "pairs": pairs,
+            "runtime": text("Version of ONNX Runtime."),
+            "digest": sha256("Over the models, what their audits hang on and ran on, and the recipe.")
+        }),
+        &["models", "audits", "pairs", "runtime", "digest"],
     );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::Certificate;
+use super::{Certificate, CertifiedDetector, CertifiedRule};
 use crate::rules::check::CERTIFICATE_SCHEMA;
 use crate::stats::Rate;
 
@@ -15,6 +15,8 @@ pub fn written(certificate: &Certificate) -> String {
         code,
         models,
         audits,
+        pairs: [least, most],
+        runtime,
         benchmark,
         ..
     } = certificate;
@@ -23,45 +25,90 @@ pub fn written(certificate: &Certificate) -> String {
          schema: {CERTIFICATE_SCHEMA}\n\
          made: {}\n\
          tool: {{version: {}, code: {}}}\n\
-         benchmark: {{models: {models}, audits: {audits}, digest: {}}}\n\
+         benchmark:\n  \
+           models: {models}\n  \
+           audits: {audits}\n  \
+           pairs: {{least: {least}, most: {most}}}\n  \
+           runtime: {}\n  \
+           digest: {}\n\
          rules:\n",
         json!(made),
         json!(version),
         json!(code),
+        json!(runtime),
         json!(benchmark),
     );
     // Writing to a String cannot fail.
-    for rule in &certificate.rules {
-        let _ = writeln!(
-            text,
-            "  - id: {}\n    sha256: {}",
-            rule.id,
-            json!(rule.sha256)
-        );
-        rates(&mut text, "convicted", rule.planted, rule.harmless);
+    for one in &certificate.rules {
+        let _ = rule(&mut text, one);
     }
     if !certificate.detectors.is_empty() {
         text.push_str("detectors:\n");
     }
     for one in &certificate.detectors {
-        let _ = writeln!(
-            text,
-            "  - role: {}\n    kind: {}",
-            json!(one.role),
-            json!(one.kind)
-        );
-        rates(&mut text, "flagged", one.planted, one.harmless);
+        let _ = detector(&mut text, one);
     }
     text
 }
 
-fn rates(text: &mut String, what: &str, planted: Rate, harmless: Rate) {
-    for (name, rate) in [("planted", planted), ("harmless", harmless)] {
-        let [share, low, high] = [rate.point(), rate.low, rate.high].map(|share| 100.0 * share);
-        let _ = writeln!(
-            text,
-            "    {name}: {{{what}: {}, of: {}}} # {share:.1} %, 95 % interval {low:.1} to {high:.1} %",
-            rate.hits, rate.of
-        );
+fn rule(text: &mut String, rule: &CertifiedRule) -> std::fmt::Result {
+    let (planted, harmless) = (rule.planted, rule.harmless);
+    writeln!(text, "  - id: {}", rule.id)?;
+    writeln!(text, "    sha256: {}", json!(rule.sha256))?;
+    writeln!(
+        text,
+        "    planted: {{convicted: {}, of: {}}}{}",
+        planted.hits,
+        planted.of,
+        interval(planted)
+    )?;
+    if !rule.missed.is_empty() {
+        writeln!(text, "    missed:")?;
     }
+    for one in &rule.missed {
+        writeln!(
+            text,
+            "      - {{family: {}, convicted: {}, of: {}}}",
+            json!(one.family),
+            one.convicted,
+            one.of
+        )?;
+    }
+    writeln!(
+        text,
+        "    harmless: {{convicted: {}, review: {}, of: {}}}{}",
+        harmless.hits,
+        rule.reviewed,
+        harmless.of,
+        interval(harmless)
+    )
+}
+
+fn detector(text: &mut String, one: &CertifiedDetector) -> std::fmt::Result {
+    writeln!(text, "  - rule: {}", one.rule)?;
+    writeln!(text, "    rule_sha256: {}", json!(one.rule_sha256))?;
+    writeln!(text, "    role: {}", json!(one.role))?;
+    writeln!(text, "    kind: {}", json!(one.kind))?;
+    let rates = [
+        ("planted", Some(one.planted)),
+        ("decoys", one.decoys),
+        ("others", one.others),
+    ];
+    for (name, rate) in rates {
+        if let Some(rate) = rate {
+            writeln!(
+                text,
+                "    {name}: {{flagged: {}, of: {}}}{}",
+                rate.hits,
+                rate.of,
+                interval(rate)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn interval(rate: Rate) -> String {
+    let [share, low, high] = [rate.point(), rate.low, rate.high].map(|share| 100.0 * share);
+    format!(" # {share:.1} %, 95 % interval {low:.1} to {high:.1} %")
 }

@@ -86,6 +86,8 @@ pub enum Code {
     Unattainable,
     /// A control that no mapping knows.
     UnknownControl,
+    /// A certificate of a rule that is not there.
+    UnknownRule,
 }
 
 impl Code {
@@ -117,6 +119,7 @@ impl Code {
             Self::UnusedNeed => "unused-need",
             Self::Unattainable => "unattainable",
             Self::UnknownControl => "unknown-control",
+            Self::UnknownRule => "unknown-rule",
         }
     }
 
@@ -124,9 +127,11 @@ impl Code {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::UnusedSignal | Self::UnusedEvidence | Self::UnusedNeed | Self::UnknownControl => {
-                Level::Warning
-            }
+            Self::UnusedSignal
+            | Self::UnusedEvidence
+            | Self::UnusedNeed
+            | Self::UnknownControl
+            | Self::UnknownRule => Level::Warning,
             _ => Level::Error,
         }
     }

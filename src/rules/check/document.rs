@@ -39,8 +39,8 @@ const KEYS: [&str; 14] = [
     "remediation",
 ];
 
-/// What a file holds: the rules, controls and certificates in which nothing is wrong, every id of a rule and of a control that it gives, and
-/// the controls that its rules name, each with its place.
+/// What a file holds: the rules, controls and certificates in which nothing is wrong, every id of a rule and of a control that it gives, the
+/// controls that its rules name, and the rules that its certificate speaks of, each with its place.
 #[derive(Default)]
 pub(super) struct Document {
     pub rules: Vec<Rule>,
@@ -49,6 +49,7 @@ pub(super) struct Document {
     pub controls: Vec<Control>,
     pub control_ids: Vec<(String, Place)>,
     pub certificates: Vec<Certificate>,
+    pub certified_ids: Vec<(String, Place)>,
 }
 
 pub(super) fn read(reader: &mut Reader, file: &Path, text: &str) -> Document {

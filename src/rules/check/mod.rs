@@ -40,6 +40,7 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
     let mut found = Vec::new();
     let mut read = Vec::new();
     let (mut rules, mut controls) = (Ids::default(), Ids::default());
+    let mut certified = Ids::default();
     for file in files::of(paths, WHAT, &mut found) {
         let text = match files::text(&file, WHAT) {
             Ok(text) => text,
@@ -52,6 +53,8 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
         let document = document::read(&mut reader, &file, &text);
         rules.take(&mut reader, &file, "rule", document.ids);
         controls.take(&mut reader, &file, "control", document.control_ids);
+        let ids = document.certified_ids.clone();
+        certified.take(&mut reader, &file, "certified rule", ids);
         pack.rules.extend(document.rules);
         pack.controls.add(document.controls);
         pack.certificates.extend(document.certificates);
@@ -59,10 +62,11 @@ pub fn check<P: AsRef<Path>>(paths: &[P]) -> (Option<RulePack>, Vec<Diagnostic>)
             sha256: sha256_of(text.as_bytes()),
             path: file,
         });
-        read.push((reader, document.named));
+        read.push((reader, document.named, document.certified_ids));
     }
     pack.controls.add(bundled());
-    for (mut reader, named) in read {
+    for (mut reader, named, certified) in read {
+        certificates::all_there(&mut reader, &certified, |id| rules.0.contains_key(id));
         for (id, place) in named {
             if pack.controls.get(&id).is_none() {
                 let message = format!("no mapping knows the control `{id}`");

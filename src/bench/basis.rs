@@ -1,0 +1,61 @@
+//! What a trial hangs on beside its model: where any of it has changed, the trial is made again.
+
+use std::fs;
+use std::path::Path;
+
+use super::Request;
+use super::organism::{FILE, Organism};
+use crate::digest::{CODE, Running, sha256_of};
+use crate::fault::{Fault, Result};
+use crate::tokens::Suite;
+
+/// The code that makes and reads a trial, beside the code that decides.
+const OWN: [&[u8]; 7] = [
+    include_bytes!("cut.rs"),
+    include_bytes!("heads.rs"),
+    include_bytes!("make.rs"),
+    include_bytes!("reading.rs"),
+    include_bytes!("split.rs"),
+    include_bytes!("subset.rs"),
+    include_bytes!("words.rs"),
+];
+
+/// SHA-256 over the code that decides and the code that makes a trial, the recipe with its rules, the runtime's arguments, what is known of
+/// the organism, its suites, and its models' tokenizers.
+pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
+    let mut pieces = vec![CODE.to_owned(), request.recipe.digest()];
+    pieces.extend(OWN.map(sha256_of));
+    pieces.extend(
+        request
+            .runtime
+            .iter()
+            .map(|word| sha256_of(word.as_bytes())),
+    );
+    let (folder, about) = (&organism.folder, &organism.about);
+    pieces.push(digest(&folder.join(FILE))?);
+    if let Some(file) = &about.mechanism.direction {
+        pieces.push(digest(&folder.join(file))?);
+    }
+    for suite in about.suites.iter().chain(about.calibration.values()) {
+        pieces.push(Suite::open(&folder.join(suite))?.digest);
+    }
+    for form in about.forms.values() {
+        let tokenizer = folder.join(&form.file).with_file_name("tokenizer.json");
+        if tokenizer.is_file() {
+            pieces.push(digest(&tokenizer)?);
+        }
+    }
+    let mut all = Running::default();
+    for piece in pieces {
+        all.add(piece.as_bytes());
+        all.add(b"\n");
+    }
+    Ok(all.finish())
+}
+
+fn digest(file: &Path) -> Result<String> {
+    let bytes = fs::read(file).map_err(|error| {
+        Fault::failed(format!("reading `{}`", file.display()), error.to_string())
+    })?;
+    Ok(sha256_of(&bytes))
+}

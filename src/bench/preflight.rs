@@ -1,0 +1,86 @@
+//! What can be known to be wrong before the first trial: nobody should wait for hours to hear it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::cut::pairs;
+use super::organism::Organism;
+use super::split::for_training;
+use super::{Cell, Request};
+use crate::digest::sha256_of_file;
+use crate::fault::{Fault, Result};
+use crate::tokens::{Purpose, Suite};
+
+/// Checks the sizes asked for, and of every organism its suites, whether the recipe fits it, and its model files.
+pub(super) fn check(request: &Request, cells: &[Cell<'_>]) -> Result<()> {
+    sizes(&request.items)?;
+    let mut seen = BTreeSet::new();
+    for cell in cells {
+        let organism = cell.organism;
+        if seen.insert((&organism.folder, "")) {
+            request.recipe.fits(organism)?;
+            suites(request, organism)?;
+        }
+        if seen.insert((&organism.folder, cell.form)) {
+            let form = organism.form(cell.form)?;
+            digest(&organism.folder.join(&form.file), &form.sha256)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whole pairs, each size once.
+fn sizes(items: &[usize]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for &size in items {
+        let found = match (size >= 2 && size % 2 == 0, seen.insert(size)) {
+            (true, true) => continue,
+            (true, false) => format!("{size} twice"),
+            (false, _) => size.to_string(),
+        };
+        return Err(Fault::usage("reading `--items`", found)
+            .expected("even numbers from 2 on, each once: a pair is two items"));
+    }
+    Ok(())
+}
+
+fn suites(request: &Request, organism: &Organism) -> Result<()> {
+    let mut control = false;
+    for path in &organism.about.suites {
+        let suite = Suite::open(&organism.folder.join(path))?;
+        control |= suite.purpose == Purpose::Control && !for_training(&suite).is_empty();
+        let size = 2 * pairs(&suite);
+        let mut items = request.items.iter();
+        if let Some(beyond) = items.find(|items| suite.contrast.is_some() && **items > size) {
+            return Err(Fault::usage(
+                format!("cutting the suite `{}`", suite.path.display()),
+                format!("`--items {beyond}`"),
+            )
+            .expected(format!("at most the {size} items of `{}`", suite.id)));
+        }
+    }
+    if request.recipe.reads_control() && !control {
+        return Err(Fault::usage(
+            format!("halving the control suite of `{}`", organism.name()),
+            "none with a group of two items or more",
+        )
+        .expected(
+            "several items in some group: thresholds are set on one half, and the other is audited",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a model is the one that its organism names.
+pub(super) fn digest(model: &Path, sha256: &str) -> Result<()> {
+    let doing = format!("opening the organism `{}`", model.display());
+    let expected = format!("SHA-256 {sha256}, as its organism.json says");
+    let (found, _) = sha256_of_file(model)
+        .map_err(|error| Fault::usage(&doing, error.to_string()).expected(&expected))?;
+    if found == sha256 {
+        return Ok(());
+    }
+    Err(Fault::usage(&doing, format!("SHA-256 {found}"))
+        .expected(expected)
+        .hint("make the organism again"))
+}
