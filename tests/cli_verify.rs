@@ -340,6 +340,48 @@ fn stored_evidence_is_judged_again_without_the_model() {
     said(&other, &[], 0);
 }
 
+const CERTIFICATE: &str = "\
+schema: candor/certificate/v1
+made: 2026-11-26
+tool: {version: 0.1.0, code: \"1111111111111111111111111111111111111111111111111111111111111111\"}
+benchmark:
+  models: 30
+  audits: 60
+  pairs: {least: 64, most: 512}
+  runtime: 1.32.0
+  digest: \"2222222222222222222222222222222222222222222222222222222222222222\"
+rules:
+  - id: conditional-falsehood
+    sha256: \"3333333333333333333333333333333333333333333333333333333333333333\"
+    planted: {convicted: 20, of: 20}
+    harmless: {convicted: 0, review: 0, of: 40}
+";
+
+#[test]
+fn an_audit_by_certified_rules_is_verified_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let rules = temp.path().join("rules");
+    copy(&root().join("rules/deception"), &rules);
+    fs::write(rules.join("certificate.yaml"), CERTIFICATE).unwrap();
+    let out = temp.path().join("out");
+    candor(["audit", "--rescore"])
+        .arg(liar().out())
+        .arg("--rules")
+        .arg(&rules)
+        .arg("--out")
+        .arg(&out)
+        .assert()
+        .code(14);
+    let cited = &json(&out.join("report.json"))["certificates"][0];
+    assert_eq!(
+        cited["file"],
+        rules.join("certificate.yaml").to_str().unwrap()
+    );
+    // It is of another code and another file of rules, which is said and breaks nothing.
+    assert_eq!(cited["rules"][0]["stale"].as_array().unwrap().len(), 2);
+    said(&out, &[], 0);
+}
+
 #[test]
 fn a_rule_that_demands_what_was_not_measured_is_not_judged_on_nothing() {
     let temp = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 use super::args::{RulesCommand, SchemaOf};
 use super::terminal;
 use crate::fault::{Fault, Result};
+use crate::report::counted;
 use crate::rules::{self, Level};
 
 pub fn run(command: &RulesCommand) -> Result<()> {
@@ -28,11 +29,13 @@ pub fn run(command: &RulesCommand) -> Result<()> {
                 .filter(|diagnostic| diagnostic.severity == Level::Error)
                 .count();
             if wrong > 0 {
-                return Err(Fault::usage("checking rules", format!("{wrong} errors"))
-                    .expected("no error")
-                    .hint(
-                        "`candor rules schema` prints a JSON Schema that editors complete from",
-                    ));
+                return Err(
+                    Fault::usage("checking rules", counted(wrong, "error", "errors"))
+                        .expected("no error")
+                        .hint(
+                            "`candor rules schema` prints a JSON Schema that editors complete from",
+                        ),
+                );
             }
             let pack = pack.unwrap_or_default();
             let certificates = match pack.certificates.len() {
