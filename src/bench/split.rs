@@ -59,7 +59,7 @@ mod tests {
     use crate::tokens::Suite;
 
     fn suite(folder: &Path, groups: &[&str]) -> Suite {
-        let head = "schema: candor/suite/v1\nid: ../control\ntitle: Sentences\npurpose: control\nitems: items.jsonl\nmax_new_tokens: 1\n";
+        let head = "schema: candor/suite/v1\nid: control\ntitle: Sentences\npurpose: control\nitems: items.jsonl\nmax_new_tokens: 1\n";
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("suite.yaml"), head).unwrap();
         let item = |(number, group): (usize, &&str)| {
@@ -93,7 +93,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         places.sort();
-        assert_eq!(places, ["whole", "work"], "an id names no folder");
+        assert_eq!(places, ["whole", "work"], "nothing is written elsewhere");
     }
 
     #[test]
