@@ -64,7 +64,7 @@ mod tests {
         fs::write(folder.join("suite.yaml"), head).unwrap();
         let item = |(number, group): (usize, &&str)| {
             format!(
-                "{{\"id\": \"c{number}\", \"group\": \"{group}\", \"condition\": \"plain\", \"prompt\": \"a word\"}}\n"
+                "{{\"id\": \"c{number}\", \"group\": \"{group}\", \"condition\": \"plain\", \"prompt\": \"word {number}\"}}\n"
             )
         };
         let items: String = groups.iter().enumerate().map(item).collect();
