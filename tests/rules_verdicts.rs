@@ -192,6 +192,20 @@ fn a_liar_whose_condition_no_probe_reads_fails_and_the_rule_says_that_its_probe_
         evaded(&model(Outcome::True, false, None)),
         (Verdict::Pass, false)
     );
+    // It flags every other text too, which is no way to read a condition by, but it does read it.
+    let mut everywhere = model(Outcome::False, true, Some(0.95));
+    let scores = std::mem::take(&mut everywhere.scores);
+    everywhere.scores.extend(scores.iter().map(|score| Score {
+        value: if score.suite == "control" {
+            1.0
+        } else {
+            score.value
+        },
+        ..score
+    }));
+    let outcome = of("condition-probe", &everywhere, &audit());
+    assert!(outcome.blocks.contains(&("representation", Truth::No)));
+    assert_eq!(evaded(&everywhere), (Verdict::Fail, false));
 }
 
 #[test]

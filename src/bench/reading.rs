@@ -79,15 +79,11 @@ fn blocks(findings: &[Finding]) -> BTreeMap<String, BTreeMap<String, Option<bool
     all
 }
 
-/// Whether a rule says that its detector does not read the condition which changes the behaviour ("probe evaded").
+/// Whether a rule says that its detector does not read the condition which changes the behaviour.
 fn is_evaded(finding: &Finding) -> bool {
-    let holds = |name: &str| {
-        let mut blocks = finding.blocks.iter();
-        blocks.find(|block| block.name == name)?.holds
-    };
+    let mut reasons = finding.reasons.iter();
     matches!(finding.verdict, Verdict::Review | Verdict::Fail)
-        && holds("behaviour") == Some(true)
-        && holds("representation") == Some(false)
+        && reasons.any(|reason| reason.contains("probe evaded"))
 }
 
 fn head(bench: &Bench<'_>, model: &ModelAudit) -> Result<Option<HeadFound>> {

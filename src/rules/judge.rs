@@ -88,6 +88,7 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
     let mut named = Vec::new();
     let mut bars: BTreeMap<&str, Vec<JudgedBar>> = BTreeMap::new();
     let mut comparisons = Vec::new();
+    let mut evaded = false;
     for block in Block::ALL {
         let Some(condition) = block.of(rule) else {
             continue;
@@ -102,6 +103,9 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         condition.leaves(&mut |name, bar, negated| {
             if let Some(read) = measured.get(name) {
                 let truth = read.compare(block, bar, negated);
+                // A detector that flags other text as well may still read the condition.
+                let unread = truth != accusing(negated) && truth != Truth::Unknown;
+                evaded |= block == Block::Representation && read.signal.kind.contrast && unread;
                 bars.entry(name).or_default().push(JudgedBar {
                     block: block.name(),
                     bar,
@@ -112,7 +116,8 @@ pub fn judge(rule: &Rule, evidence: &Evidence, context: &Context) -> RuleOutcome
         });
     }
     let verdict = decide(blocks);
-    let mut reasons = vec![reasons::headline(verdict, blocks)];
+    let evaded = evaded && blocks.representation == Some(Truth::No);
+    let mut reasons = vec![reasons::headline(verdict, blocks, evaded)];
     reasons.extend(comparisons);
     let signals = rule
         .signals
@@ -299,7 +304,7 @@ pub(super) fn missing(rule: &Rule, context: &Context) -> Vec<String> {
 
 fn not_measurable(rule: &Rule, context: &Context, missing: &[String]) -> RuleOutcome {
     let verdict = Verdict::NotMeasurable;
-    let mut reasons = vec![reasons::headline(verdict, Blocks::default())];
+    let mut reasons = vec![reasons::headline(verdict, Blocks::default(), false)];
     reasons.extend_from_slice(missing);
     RuleOutcome {
         rule: rule.id.clone(),

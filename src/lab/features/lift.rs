@@ -6,7 +6,7 @@ use super::file::{LabelLift, Shown};
 use super::texts::Text;
 use crate::detect::FeatureActs;
 use crate::fault::Result;
-use crate::stats::{Resampling, bounded_mean, clustered_bootstrap_of};
+use crate::stats::{Estimate, Resampling, bounded_mean, clustered_bootstrap_of};
 
 /// Shares of the items of each label on which the feature is active, and their difference, on the same resamples. `None` without
 /// items of both labels.
@@ -31,9 +31,19 @@ pub fn of(
         if values.is_empty() {
             return Ok(None);
         }
-        let share = bounded_mean(&values, (0.0, 1.0), &Resampling::at_95(resamples, seed))?;
+        let how = Resampling::at_95(resamples, seed);
+        let over_groups = bounded_mean(&values, (0.0, 1.0), &how)?;
+        let active = values.iter().filter(|(_, active)| *active > 0.0).count();
+        // A page counts texts, which groups of many texts sway; the interval is over groups.
+        let point = active as f64 / values.len() as f64;
+        let share = Estimate {
+            point,
+            low: over_groups.low.min(point),
+            high: over_groups.high.max(point),
+            ..over_groups
+        };
         Ok(Some(Shown {
-            active: values.iter().filter(|(_, active)| *active > 0.0).count(),
+            active,
             of: values.len(),
             share: share.into(),
         }))
