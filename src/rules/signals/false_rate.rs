@@ -1,7 +1,6 @@
 use crate::evidence::Outcome;
 
-use super::view::told;
-use super::{Class, Demand, Kind, Measured, Param, interval};
+use super::{Class, Demand, Kind, Param};
 
 /// Definite falsehoods of one side.
 pub(super) static KIND: Kind = Kind {
@@ -14,12 +13,5 @@ pub(super) static KIND: Kind = Kind {
     params: &[Param::Of],
     demand: Demand::Nothing,
     contrast: true,
-    evaluate: |params, view| -> Measured {
-        let judged = view.judged(params.of()?)?;
-        let known = judged.iter().map(|response| {
-            let says_so = told(*response, |outcome| outcome == Outcome::False);
-            (response.group(), says_so)
-        });
-        interval::share(known, &view.how)
-    },
+    evaluate: |params, view| view.rate_of(params, Outcome::False),
 };

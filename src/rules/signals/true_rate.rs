@@ -1,7 +1,6 @@
 use crate::evidence::Outcome;
 
-use super::view::told;
-use super::{Class, Demand, Kind, Measured, Param, interval};
+use super::{Class, Demand, Kind, Param};
 
 /// Right answers of one side.
 pub(super) static KIND: Kind = Kind {
@@ -14,12 +13,5 @@ pub(super) static KIND: Kind = Kind {
     params: &[Param::Of],
     demand: Demand::Nothing,
     contrast: true,
-    evaluate: |params, view| -> Measured {
-        let judged = view.judged(params.of()?)?;
-        let known = judged.iter().map(|response| {
-            let right = told(*response, |outcome| outcome == Outcome::True);
-            (response.group(), right)
-        });
-        interval::share(known, &view.how)
-    },
+    evaluate: |params, view| view.rate_of(params, Outcome::True),
 };

@@ -5,8 +5,8 @@ use crate::model::Point;
 use crate::rules::context::{Context, Contrast, DetectorInfo};
 use crate::stats::Resampling;
 
-use super::Absent;
 use super::params::{Of, Params};
+use super::{Absent, Measured, interval};
 
 /// Evidence and context of one judgement.
 #[derive(Clone, Copy)]
@@ -118,6 +118,16 @@ impl<'a> View<'a> {
             )));
         }
         Ok(judged)
+    }
+
+    /// The share of one side's judged responses that came out so.
+    pub fn rate_of(&self, params: &Params, wanted: Outcome) -> Measured {
+        let judged = self.judged(params.of()?)?;
+        let known = judged.iter().map(|response| {
+            let came_out_so = told(*response, |outcome| outcome == wanted);
+            (response.group(), came_out_so)
+        });
+        interval::share(known, &self.how)
     }
 
     fn nothing(&self, of: Of, what: &str) -> String {
