@@ -77,6 +77,9 @@ def write_sums(root: Path) -> None:
 
 def check(jobs: list[Job], root: Path) -> int:
     """Compares with the recorded digests, which leave out organism.json: it holds the seconds that it took."""
+    if not (FAMILIES / SUMS).exists():
+        print(f"no digests are recorded yet: {FAMILIES / SUMS} is missing")
+        return 1
     folders = {job.folder for job in jobs} | {job.suites for job in jobs}
     lines = [line.split("  ", 1) for line in (FAMILIES / SUMS).read_text(encoding="utf-8").splitlines()]
     recorded = [(digest, path) for digest, path in lines if "/".join(path.split("/")[:3]) in folders]
