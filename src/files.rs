@@ -13,8 +13,8 @@ use crate::fault::{Fault, Result};
 /// Files that this process works from: nothing is written over them.
 static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Remembers a file that is read as an input.
-pub fn is_input(path: &Path) {
+/// From now on nothing is written over this file: it is read as an input.
+pub fn protect(path: &Path) {
     if let Ok(path) = path.canonicalize() {
         let mut inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
         inputs.insert(path);

@@ -62,7 +62,7 @@ struct Line {
 /// The file cannot be read, a line is malformed, or there is no prompt.
 pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
     let doing = || format!("reading the prompts `{}`", path.display());
-    files::is_input(path);
+    files::protect(path);
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(doing(), error.to_string()).expected("a UTF-8 text file"))?;
     let jsonl = path
@@ -114,7 +114,7 @@ pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<Encoded>> {
 /// The file cannot be read, is no conversation, or the chat template refuses it.
 pub fn read_messages(path: &Path, tokenizer: &Tokenizer) -> Result<Encoded> {
     let doing = format!("reading the messages `{}`", path.display());
-    files::is_input(path);
+    files::protect(path);
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(&doing, error.to_string()).expected("a JSON file"))?;
     let messages = serde_json::from_str(&text)

@@ -13,7 +13,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     outputs::apart(&outputs, &[])?;
     let key = super::sign::key(args.sign.as_deref(), &args.output)?;
     let doing = format!("reading the report `{}`", args.report.display());
-    files::is_input(&args.report);
+    files::protect(&args.report);
     let text = std::fs::read_to_string(&args.report).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a report.json that `candor audit` wrote")
     })?;

@@ -97,7 +97,7 @@ pub fn read_pairs(
     sides: &Sides,
 ) -> Result<Vec<Pair>> {
     let doing = format!("reading the pairs `{}`", path.display());
-    files::is_input(path);
+    files::protect(path);
     let text = std::fs::read_to_string(path).map_err(|error| {
         Fault::usage(&doing, error.to_string()).expected("a UTF-8 file of JSON lines")
     })?;

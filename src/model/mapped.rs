@@ -32,7 +32,7 @@ impl Mapped {
     /// # Errors
     /// As [`map`].
     pub fn open(path: &Path, doing: &str) -> Result<Self> {
-        files::is_input(path);
+        files::protect(path);
         let file = open(path, doing)?;
         let bytes = match &file {
             Some(file) => {

@@ -22,7 +22,7 @@ pub(super) fn read<S: Store>(
         Fault::usage(doing, format!("`{}`: {error}", path.display()))
             .expected("a file of items, one JSON object a line")
     };
-    files::is_input(path);
+    files::protect(path);
     let mut file = BufReader::new(File::open(path).map_err(|error| unreadable(&error))?);
     let mut line = String::new();
     let mut number = 0_usize;

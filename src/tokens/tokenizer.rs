@@ -46,7 +46,7 @@ impl Tokenizer {
     /// The file is missing or is not a tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let doing = || format!("reading the tokenizer `{}`", path.display());
-        files::is_input(path);
+        files::protect(path);
         let bytes = std::fs::read(path).map_err(|error| {
             Fault::usage(doing(), error.to_string())
                 .expected("a Hugging Face tokenizer.json")

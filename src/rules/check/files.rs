@@ -89,7 +89,7 @@ pub(in crate::rules) fn text(file: &Path, what: &str) -> Result<String, Box<Diag
         let message = format!("the file has {size} bytes, a {what} file at most {MOST_BYTES}");
         return Err(Box::new(unreadable(file, message, None)));
     }
-    files::is_input(file);
+    files::protect(file);
     let bytes = fs::read(file).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

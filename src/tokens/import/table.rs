@@ -105,7 +105,7 @@ pub fn read(path: &Path, doing: &str) -> Result<(String, Vec<u8>)> {
         .expected(format!("at most {} MiB", LARGEST >> 20))
         .hint("a suite lies in memory as a whole: take a sample of the rows"));
     }
-    files::is_input(path);
+    files::protect(path);
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
