@@ -275,6 +275,68 @@ fn summary_rate(hits: usize, of: usize) -> Value {
 }
 
 #[test]
+fn parts_that_were_made_elsewhere_are_put_together() {
+    let temp = tempfile::tempdir().unwrap();
+    let (root, recipe) = (
+        oracles(temp.path(), &["planted", "clean"]),
+        recipe(temp.path()),
+    );
+    let (whole, part, out) = (
+        temp.path().join("whole"),
+        temp.path().join("part"),
+        temp.path().join("out"),
+    );
+    bench(&root, &recipe, &whole).assert().success();
+    // Planted here, clean there: the models of a part need not be where the others are.
+    let there = temp.path().join("there");
+    fs::create_dir(&there).unwrap();
+    copy(&root.join("suites"), &there.join("suites"));
+    copy(&root.join("clean-llama"), &there.join("clean-llama"));
+    fs::remove_dir_all(root.join("clean-llama")).unwrap();
+    bench(&there, &recipe, &part).assert().success();
+    let trials = part.join("trials.jsonl");
+    let with = |file: &Path| {
+        let mut command = bench(&root, &recipe, &out);
+        command.arg("--with").arg(file);
+        command
+    };
+    with(&trials).assert().success();
+    let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    for same in ["verdicts.csv", "certificate.yaml"] {
+        assert_eq!(read(&out, same), read(&whole, same));
+    }
+
+    let text = read(&part, "trials.jsonl");
+    let bad = temp.path().join("bad.jsonl");
+    let said = |text: &str| {
+        fs::write(&bad, text).unwrap();
+        refused(&mut with(&bad), 2)
+    };
+    let trial: Value = serde_json::from_str(&text).unwrap();
+    let method = trial["method"].as_str().unwrap();
+    let other = said(&text.replace(method, &"0".repeat(64)));
+    assert!(
+        other.contains("line 1, made with the method 000"),
+        "{other}"
+    );
+    assert!(other.contains(method), "{other}");
+    let here = read(&out, "trials.jsonl");
+    let twice = said(&here);
+    assert!(twice.contains("/planted-llama/fp32"), "{twice}");
+    assert!(twice.contains("in another part too"), "{twice}");
+    let cut = said(&(text.clone() + "{\n"));
+    assert!(cut.contains("in line 2"), "{cut}");
+    let missing = refused(&mut with(Path::new("missing.jsonl")), 2);
+    assert!(
+        missing.contains("another part `missing.jsonl`"),
+        "{missing}"
+    );
+    let mut two = with(&trials);
+    let two = refused(two.arg(&trials), 2);
+    assert!(two.contains("/clean-llama/fp32"), "{two}");
+}
+
+#[test]
 fn a_command_that_fails_is_a_result_and_no_success() {
     let temp = tempfile::tempdir().unwrap();
     let root = oracles(temp.path(), &["clean"]);
@@ -580,6 +642,7 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> 
             cores: 2,
         }),
         model_sha256: "aa".to_owned(),
+        method: String::new(),
         basis: String::new(),
         version: String::new(),
     }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::Request;
 use super::organism::{FILE, Organism};
+use super::{Recipe, Request};
 use crate::digest::{CODE, Running, sha256_of};
 use crate::fault::{Fault, Result};
 use crate::tokens::Suite;
@@ -20,11 +20,16 @@ const OWN: [&[u8]; 7] = [
     include_bytes!("words.rs"),
 ];
 
-/// SHA-256 over the code that decides and the code that makes a trial, the recipe with its rules, the runtime's arguments, what is known of
-/// the organism, its suites, and its models' tokenizers.
-pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
-    let mut pieces = vec![CODE.to_owned(), request.recipe.digest()];
+/// SHA-256 over what all trials of a benchmark have in common: the code that decides, the code that makes a trial, and the recipe with its rules.
+pub(super) fn method(recipe: &Recipe) -> String {
+    let mut pieces = vec![CODE.to_owned(), recipe.digest()];
     pieces.extend(OWN.map(sha256_of));
+    digest_of(&pieces)
+}
+
+/// SHA-256 over the method, the runtime's arguments, what is known of the organism, its suites, and its models' tokenizers.
+pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
+    let mut pieces = vec![method(&request.recipe)];
     pieces.extend(
         request
             .runtime
@@ -45,12 +50,16 @@ pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
             pieces.push(digest(&tokenizer)?);
         }
     }
+    Ok(digest_of(&pieces))
+}
+
+fn digest_of(pieces: &[String]) -> String {
     let mut all = Running::default();
     for piece in pieces {
         all.add(piece.as_bytes());
         all.add(b"\n");
     }
-    Ok(all.finish())
+    all.finish()
 }
 
 fn digest(file: &Path) -> Result<String> {

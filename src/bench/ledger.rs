@@ -1,8 +1,9 @@
 //! The trials that were made, a line each.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::trial::Trial;
 use crate::fault::{Fault, Result};
@@ -65,4 +66,53 @@ impl Ledger {
         let written = self.file.write_all((line + "\n").as_bytes());
         written.map_err(|error| failed(error.to_string()))
     }
+}
+
+/// The trials of the ledgers of other parts, each made by `method`, and none of them `taken` or in two parts. Of a name the last line counts.
+pub(super) fn other_parts(
+    files: &[PathBuf],
+    method: &str,
+    mut taken: BTreeSet<String>,
+) -> Result<Vec<Trial>> {
+    let mut all = Vec::new();
+    for file in files {
+        let part = part(file, method)?;
+        if let Some(twice) = part.keys().find(|name| taken.contains(*name)) {
+            return Err(wrong(
+                file,
+                format!("`{twice}`, which is here or in another part too"),
+            )
+            .expected("every trial in one part")
+            .hint("divide by --family, --seed or --form"));
+        }
+        taken.extend(part.keys().cloned());
+        all.extend(part.into_values());
+    }
+    Ok(all)
+}
+
+fn part(file: &Path, method: &str) -> Result<BTreeMap<String, Trial>> {
+    let text = fs::read_to_string(file).map_err(|error| wrong(file, error.to_string()))?;
+    let mut made = BTreeMap::new();
+    for (line, number) in text.lines().zip(1..) {
+        let trial: Trial = serde_json::from_str(line).map_err(|error| {
+            wrong(file, format!("{error}, in line {number}"))
+                .expected("a trials.jsonl of `candor bench organisms` of this version")
+        })?;
+        if trial.method != method {
+            let other = format!("line {number}, made with the method {}", trial.method);
+            return Err(wrong(file, other)
+                .expected(format!("{method}: the same code, recipe and rules"))
+                .hint("make that part again"));
+        }
+        made.insert(trial.name.clone(), trial);
+    }
+    Ok(made)
+}
+
+fn wrong(file: &Path, found: String) -> Fault {
+    Fault::usage(
+        format!("reading the trials of another part `{}`", file.display()),
+        found,
+    )
 }

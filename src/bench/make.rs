@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use super::basis::method;
 use super::cut::{cut, pairs};
 use super::split::split;
 use super::trial::Trial;
@@ -140,6 +141,7 @@ impl Bench<'_> {
             audit_seconds: 0.0,
             machine: None,
             model_sha256: sha256.to_owned(),
+            method: method(&self.request.recipe),
             basis: basis.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

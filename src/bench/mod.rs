@@ -2,7 +2,7 @@
 //!
 //! An [`Organism`] says what was planted in it. A [`Recipe`] says how detectors are trained, from each model's own calibration suites, and by which
 //! rules it is judged. Each [`Trial`] trains and audits one file of one organism by the commands that a user types, a process each; what it
-//! found is a line of a file, so that a benchmark that was stopped goes on where it was. [`Summary`] sets the found verdicts beside the true ones.
+//! found is a line of a file, so that a benchmark that was stopped goes on where it was, and one that was divided is put together. [`Summary`] sets the found verdicts beside the true ones.
 
 mod basis;
 mod certificate;
@@ -28,8 +28,8 @@ mod trial;
 mod verdicts;
 mod words;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,8 +48,8 @@ pub use self::table::markdown;
 pub use self::trial::{Machine, Peak, ProbeFound, Trial};
 pub use self::verdicts::{Verdicts, verdicts};
 
-use self::basis::basis;
-use self::ledger::Ledger;
+use self::basis::{basis, method};
+use self::ledger::{Ledger, other_parts};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::lab::Progress;
@@ -73,6 +73,8 @@ pub struct Request {
     pub repeats: u64,
     /// Trials at a time.
     pub jobs: usize,
+    /// Ledgers of other parts of the same benchmark, whose trials count too.
+    pub with: Vec<PathBuf>,
     /// Where results and unfinished work go.
     pub out: PathBuf,
     /// Candor itself.
@@ -105,18 +107,19 @@ impl Cell<'_> {
     }
 }
 
-/// Makes every trial that is not made already, and gives all of them in the order of their names.
+/// Makes every trial that is not made already, and gives all of them, with those of other parts, in the order of their names.
 ///
 /// # Errors
-/// There is no organism, a file is not the one that its organism names, the recipe or a size does not fit one, or results cannot be written. What
-/// fails within a trial is a result of it.
+/// There is no organism, a file is not the one that its organism names, the recipe or a size does not fit one, another part was made in another
+/// way or has a trial that is here too, or results cannot be written. What fails within a trial is a result of it.
 pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
     let organisms = find(&request.root)?;
     let cells = cells(request, &organisms)?;
     preflight::check(request, &cells)?;
+    let here: BTreeSet<String> = cells.iter().map(Cell::name).collect();
+    let mut trials = other_parts(&request.with, &method(&request.recipe), here)?;
     let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
     let mut bases: BTreeMap<String, String> = BTreeMap::new();
-    let mut trials = Vec::new();
     let mut open = Vec::new();
     for cell in &cells {
         let model = cell.organism.form(cell.form)?;

@@ -73,7 +73,9 @@ pub struct Trial {
     pub machine: Option<Machine>,
     /// SHA-256 of the model.
     pub model_sha256: String,
-    /// SHA-256 over what else it hangs on: Candor's deciding code, recipe, rules, suites, and what is known of the organism.
+    /// SHA-256 over how it was made: Candor's deciding code, the recipe and its rules.
+    pub method: String,
+    /// SHA-256 over all that it hangs on beside the model: the method, suites, and what is known of the organism.
     pub basis: String,
     /// Version of Candor.
     pub version: String,

@@ -54,6 +54,9 @@ pub struct OrganismsArgs {
     /// Trials at a time.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_JOBS))]
     pub jobs: usize,
+    /// Count the trials of these other parts of the same benchmark too, made elsewhere by the same code, recipe and rules.
+    #[arg(long, value_name = "trials.jsonl", num_args = 1..)]
+    pub with: Vec<PathBuf>,
     /// Fail unless every verdict is the one that this verdicts.csv of another benchmark has.
     #[arg(long, value_name = "verdicts.csv")]
     pub same_as: Option<PathBuf>,
@@ -96,6 +99,7 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
         items: args.items.clone(),
         repeats: args.repeats,
         jobs: args.jobs,
+        with: args.with.clone(),
         out: args.out.clone(),
         candor,
         runtime: runtime(args, cli),
