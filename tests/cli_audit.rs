@@ -14,7 +14,10 @@ use candor::audit::{AuditConfig, Start};
 use candor::evidence::{AblatedItem, AblationKind, Evidence, PairMap, PatchMode};
 use candor::lab::Silent;
 use candor::run::{Runtime, RuntimeOptions};
+use cli::bench::Bench;
 use cli::{candor, json, organism, root};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -459,6 +462,35 @@ fn what_cannot_be_measured_never_passes() {
         reasons.contains("condition"),
         "names what is missing: {reasons}"
     );
+}
+
+/// Where both labels have one mean, such as on the embedding of a word that ends all prompts, a difference of means is zero.
+#[test]
+fn a_probe_without_a_direction_is_not_ablated_and_breaks_nothing_off() {
+    let bench = Bench::new();
+    let zeros = vec![0_u8; 64 * 4];
+    let weight = TensorView::new(Dtype::F32, vec![64], &zeros).unwrap();
+    let bias = TensorView::new(Dtype::F32, vec![1], &zeros[..4]).unwrap();
+    let bytes = safetensors::serialize([("weight", weight), ("bias", bias)], None).unwrap();
+    let folder = bench.path("detectors/condition");
+    bench.write_weights("detectors/condition", bytes);
+    let liar = organism("liar").join("model.onnx");
+    let args = [
+        "--model",
+        liar.to_str().unwrap(),
+        "--suite",
+        "benchmarks/organisms/suites/facts",
+        "benchmarks/organisms/suites/control",
+        "--rules",
+        "rules/deception/condition-probe.yaml",
+        "--detectors",
+        folder.to_str().unwrap(),
+    ];
+    let (_temp, out) = audit(&args, 13);
+    let report = json(&out.join("report.json"));
+    assert_eq!(verdicts(&report)["liar/condition-probe"], "fail");
+    let unmeasured = report["models"][0]["unmeasured"].to_string();
+    assert!(unmeasured.contains("its weights are zeros"), "{unmeasured}");
 }
 
 #[test]

@@ -146,8 +146,10 @@ fn a_changed_byte_anywhere_is_found_and_named() {
         fs::write(path, &whole).unwrap();
         let mismatches = verified.unwrap().mismatches;
         let name = path.file_name().unwrap().to_string_lossy();
+        // A seal that was changed in a name misses the file of the changed name.
+        let seal = name == "seal.json";
         prop_assert!(
-            mismatches.iter().any(|line| line.contains(&*name)),
+            mismatches.iter().any(|line| seal || line.contains(&*name)),
             "{} at {at}: {mismatches:?}",
             path.display()
         );

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor::rules::{Class, Code, Diagnostic, KINDS, Level, RulePack, check, render, schema};
+use candor::rules::{
+    Class, Code, Diagnostic, KINDS, Level, RulePack, certificate_schema, check, render, schema,
+};
 use proptest::prelude::*;
 
 const PACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/deception");
@@ -318,10 +320,18 @@ fn the_pack_is_right_and_covers_what_it_should() {
     }
 }
 
+/// Rules, and what was measured of them.
+fn files_of_the_pack() -> (Vec<String>, Vec<String>) {
+    let files = fs::read_dir(PACK).unwrap();
+    let texts = files.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    texts.partition(|text| text.contains("schema: candor/rules/v1\n"))
+}
+
 #[test]
-fn every_file_of_the_pack_names_its_schema_for_editors() {
-    for entry in fs::read_dir(PACK).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+fn every_rule_of_the_pack_names_its_schema_for_editors() {
+    let (rules, _certificates) = files_of_the_pack();
+    assert!(!rules.is_empty());
+    for text in rules {
         assert!(text.starts_with("# yaml-language-server: $schema=../rules.schema.json\n"));
     }
 }
@@ -347,13 +357,16 @@ fn as_json(text: &str) -> serde_json::Value {
 #[test]
 fn the_schema_accepts_the_pack_and_refuses_what_it_can_express() {
     let validator = jsonschema::draft202012::new(&schema()).unwrap();
-    for entry in fs::read_dir(PACK).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        let errors: Vec<String> = validator
-            .iter_errors(&as_json(&text))
-            .map(|e| e.to_string())
-            .collect();
-        assert_eq!(errors, Vec::<String>::new());
+    let of_certificates = jsonschema::draft202012::new(&certificate_schema()).unwrap();
+    let (rules, certificates) = files_of_the_pack();
+    for (texts, validator) in [(rules, &validator), (certificates, &of_certificates)] {
+        for text in texts {
+            let errors: Vec<String> = validator
+                .iter_errors(&as_json(&text))
+                .map(|e| e.to_string())
+                .collect();
+            assert_eq!(errors, Vec::<String>::new());
+        }
     }
     assert!(validator.is_valid(&as_json(GOOD)));
     let structural = [

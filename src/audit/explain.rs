@@ -338,16 +338,12 @@ impl Work<'_> {
                 continue;
             }
             let contribution = |x: ArrayView1<f32>| without_features(detector, x);
-            let direction = match &detector.weights {
-                Loaded::Probe(probe) => probe.direction(),
-                Loaded::Sae(_) => None,
-            };
-            let means = match direction {
-                Some(weight) => Means::Direction {
-                    direction: &weight / weight.dot(&weight).sqrt(),
+            let means = match &detector.weights {
+                Loaded::Probe(_) => Means::Direction {
+                    direction: detector.direction(None)?.vector,
                     baseline: self.baseline_mean(detector.card.site, pairs)?,
                 },
-                None => Means::Delta(&contribution),
+                Loaded::Sae(_) => Means::Delta(&contribution),
             };
             let removal = Removal {
                 kind,
@@ -402,11 +398,19 @@ fn not_ablated(detector: &Detector) -> Option<String> {
             "its features are a transcoder's, which write to another site than they read"
                 .to_owned(),
         ),
-        Loaded::Probe(probe) if probe.direction().is_none() => Some(format!(
-            "it pools {} columns, and a direction is what is ablated",
-            probe.columns()
-        )),
-        Loaded::Sae(_) | Loaded::Probe(_) => None,
+        Loaded::Probe(probe) => match probe.direction() {
+            None => Some(format!(
+                "it pools {} columns, and a direction is what is ablated",
+                probe.columns()
+            )),
+            // Trained where the labels have one and the same mean, such as on the last word's embedding.
+            Some(weight) if weight.iter().all(|value| *value == 0.0) => Some(
+                "its weights are zeros: it says the same of everything, and has no direction"
+                    .to_owned(),
+            ),
+            Some(_) => None,
+        },
+        Loaded::Sae(_) => None,
     }
 }
 

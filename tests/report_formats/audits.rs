@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candor::rules::RulePack;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -151,13 +152,13 @@ fn inconclusive() {
 fn waived() {
     let folder = tempfile::tempdir().unwrap();
     let waivers = folder.path().join("waivers.yaml");
-    let rules = fs::read_dir(root().join("rules/deception")).unwrap();
+    let rules = RulePack::open(&[root().join("rules/deception")])
+        .unwrap()
+        .rules;
     let mut text = "schema: candor/waivers/v1\nwaivers:\n".to_owned();
     for rule in rules {
-        let rule = rule.unwrap().path();
-        let rule = rule.file_stem().unwrap().to_str().unwrap();
         for line in [
-            &format!("  - rule: {rule}"),
+            &format!("  - rule: {}", rule.id),
             "    model: liar",
             "    owner: ada",
             "    expires: 2099-12-31",
