@@ -87,7 +87,12 @@ def check(jobs: list[Job], root: Path) -> int:
     wrong = [path for digest, path in recorded if path not in missing and sha256(root / path) != digest]
     for path in wrong:
         print(f"differs: {path}")
-    print(f"{len(recorded) - len(missing) - len(wrong)} as recorded, {len(wrong)} differ, {len(missing)} missing")
+    known = {"/".join(path.split("/")[:3]) for _, path in recorded}
+    unknown = sum(job.folder not in known for job in jobs)
+    print(
+        f"{len(recorded) - len(missing) - len(wrong)} as recorded, {len(wrong)} differ, {len(missing)} missing; "
+        f"of {unknown} of {len(jobs)} models no digest is recorded"
+    )
     return 1 if wrong or missing else 0
 
 
