@@ -217,7 +217,7 @@ impl AuditReport {
             .filter_map(|(rate, whose)| Some(format!(", {}", share(rate?, whose))))
             .collect();
         Some(format!(
-            "{}By the bars of `{}` detectors of this kind told the conditions apart in {}{harmless}. A harmless model may represent a condition \
+            "{}By the bars of the rule {}, detectors of this kind told the conditions apart in {}{harmless}. A harmless model may represent a condition \
              too: reading it is no error and convicts nobody. {}.",
             staleness(&line.stale),
             line.rule,
