@@ -93,7 +93,8 @@ def check(jobs: list[Job], root: Path) -> int:
         f"{len(recorded) - len(missing) - len(wrong)} as recorded, {len(wrong)} differ, {len(missing)} missing; "
         f"of {unknown} of {len(jobs)} models no digest is recorded"
     )
-    return 1 if wrong or missing else 0
+    # What was compared with nothing has not passed.
+    return 1 if wrong or missing or unknown else 0
 
 
 if __name__ == "__main__":
