@@ -1,4 +1,4 @@
-//! Ctrl-C ends long work at the next safe point, so that nothing half-written stays.
+//! Ctrl-C, or SIGTERM, ends long work at the next safe point, so that nothing half-written stays.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,9 +17,11 @@ pub fn request() -> bool {
 /// An interruption was requested.
 pub fn check() -> Result<()> {
     if REQUESTED.load(Ordering::Relaxed) {
-        return Err(
-            Fault::failed("working", "an interruption (Ctrl-C)").hint("run the command again")
-        );
+        return Err(Fault::failed(
+            "working",
+            "an interruption (Ctrl-C, or a request to terminate)",
+        )
+        .hint("run the command again"));
     }
     Ok(())
 }

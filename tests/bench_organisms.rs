@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod cli;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,10 @@ use candor::bench::{
     HeadFound, Heading, Lock, Machine, Peak, ProbeFound, Recipe, Summary, Trial, Verdicts,
     certificate, find, markdown, page, verdicts,
 };
+use candor::digest::sha256_of;
+use candor::model::onnx::tensor_proto::DataLocation;
+use candor::model::onnx::{StringStringEntryProto, TensorProto};
+use candor::model::{Model, encode};
 use candor::stats::Rate;
 use cli::bench::copy;
 use cli::candor;
@@ -141,6 +145,15 @@ fn written_weights_get_the_verdicts_that_are_true_of_them_and_are_read_where_the
 /// What is there is not made again; a line that was cut off is. A part of a benchmark leaves no certificate.
 fn taken_over(root: &Path, recipe: &Path, out: &Path, made: &[Value]) {
     let again = || bench(root, recipe, out);
+    // A measurement keeps its day.
+    let (ledger, certificate) = (out.join("trials.jsonl"), out.join("certificate.yaml"));
+    let text = fs::read_to_string(&ledger).unwrap();
+    let day = made[0]["made"].as_str().unwrap();
+    fs::write(&ledger, text.replace(day, "2026-02-03")).unwrap();
+    again().assert().success();
+    let said = fs::read_to_string(&certificate).unwrap();
+    assert!(said.contains("made: \"2026-02-03\""), "{said}");
+    fs::write(&ledger, text).unwrap();
     again().assert().success();
     assert_eq!(trials(out), made);
 
@@ -156,6 +169,9 @@ fn taken_over(root: &Path, recipe: &Path, out: &Path, made: &[Value]) {
     assert!(said.contains("1 of 3 that are not the same"), "{said}");
     assert!(said.contains("fail, there pass"), "{said}");
 
+    let said = refused(again().arg("--same-as").arg(&verdicts), 2);
+    assert!(said.contains("a file of `--out`"), "{said}");
+
     assert!(out.join("certificate.yaml").exists());
     let said = again().args(["--form", "fp32"]).assert().success();
     let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
@@ -165,13 +181,11 @@ fn taken_over(root: &Path, recipe: &Path, out: &Path, made: &[Value]) {
 
     let text = fs::read_to_string(out.join("trials.jsonl")).unwrap();
     let cut = text.trim_end().len() - 20;
-    fs::write(out.join("trials.jsonl"), &text[..cut]).unwrap();
+    let mut bytes = text.as_bytes()[..cut].to_vec();
+    bytes.push(0xc3);
+    fs::write(out.join("trials.jsonl"), bytes).unwrap();
     again().assert().success();
-    let text = fs::read_to_string(out.join("trials.jsonl")).unwrap();
-    let whole = text
-        .lines()
-        .filter(|line| serde_json::from_str::<Value>(line).is_ok());
-    assert_eq!(whole.count(), 3);
+    assert_eq!(trials(out).len(), 3, "nothing is left of what was cut off");
 }
 
 /// A model that is no longer the one which was tried is refused, and what else a trial hangs on makes it again.
@@ -207,6 +221,47 @@ fn what_else_changed(root: &Path, recipe: &Path, out: &Path) {
     let before = lines();
     again().assert().success();
     assert_eq!(lines(), before + 1, "one organism has another tokenizer");
+    let configuration = root.join("clean-llama/generation_config.json");
+    fs::write(&configuration, "{\"eos_token_id\": 2}").unwrap();
+    again().assert().success();
+    assert_eq!(lines(), before + 2, "its responses end elsewhere");
+}
+
+/// Weights that lie in another file are of the model, though its SHA-256 does not say so.
+#[test]
+fn a_trial_hangs_on_weights_in_other_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = oracles(temp.path(), &["clean"]);
+    let folder = root.join("clean-llama");
+    let (file, data) = (folder.join("model.onnx"), folder.join("weights.bin"));
+    let mut proto = Model::open(&file).unwrap().proto().clone();
+    let tensors = &mut proto.graph.as_mut().unwrap().initializer;
+    let mut tensors = tensors.iter_mut();
+    let large = |one: &&mut TensorProto| one.raw_data.as_ref().is_some_and(|raw| raw.len() >= 1024);
+    let tensor = tensors.find(large).unwrap();
+    let bytes = tensor.raw_data.take().unwrap().to_vec();
+    fs::write(&data, &bytes).unwrap();
+    tensor.data_location = Some(DataLocation::External.into());
+    tensor.external_data = vec![StringStringEntryProto {
+        key: Some("location".to_owned()),
+        value: Some("weights.bin".to_owned()),
+    }];
+    let encoded = encode(&proto);
+    fs::write(&file, &encoded).unwrap();
+    edit(&folder, |about| {
+        about["forms"]["fp32"]["sha256"] = sha256_of(&encoded).into();
+    });
+    let (recipe, out) = (recipe(temp.path()), temp.path().join("out"));
+    bench(&root, &recipe, &out).assert().success();
+    bench(&root, &recipe, &out).assert().success();
+    assert_eq!(trials(&out).len(), 1);
+    let mut changed = bytes;
+    changed[0] ^= 1;
+    fs::write(&data, changed).unwrap();
+    bench(&root, &recipe, &out).assert().success();
+    let made = trials(&out);
+    assert_eq!(made.len(), 2);
+    assert_ne!(made[0]["basis"], made[1]["basis"]);
 }
 
 /// What was measured stands beside the rules, audits cite it, and a changed rule makes it stale.
@@ -324,8 +379,18 @@ fn parts_that_were_made_elsewhere_are_put_together() {
     let twice = said(&here);
     assert!(twice.contains("/planted-llama/fp32"), "{twice}");
     assert!(twice.contains("in another part too"), "{twice}");
-    let cut = said(&(text.clone() + "{\n"));
-    assert!(cut.contains("in line 2"), "{cut}");
+    let other = said(&(text.clone() + "{}\n"));
+    assert!(other.contains("in line 2"), "{other}");
+    assert!(said("").contains("no trial"));
+    // Made by another recipe and then anew, with a line that was cut off between: the last of a name counts.
+    let remade = format!(
+        "{}{}\n\n{text}",
+        text.replace(method, &"0".repeat(64)),
+        &text[..text.len() / 2]
+    );
+    fs::write(&bad, remade).unwrap();
+    with(&bad).assert().success();
+    assert_eq!(read(&out, "verdicts.csv"), read(&whole, "verdicts.csv"));
     let missing = refused(&mut with(Path::new("missing.jsonl")), 2);
     assert!(
         missing.contains("another part `missing.jsonl`"),
@@ -420,7 +485,13 @@ fn what_is_wrong_with_an_organism_or_a_recipe_is_said() {
         ("another schema", "/schema", json!("candor/organism/v9")),
         ("no true verdict", "/expected", json!([])),
         ("an unknown verdict", "/expected", json!(["pass", "guilty"])),
+        (
+            "a verdict that is not true of it",
+            "/expected",
+            json!(["pass", "fail"]),
+        ),
         ("no forms", "/forms", json!(3)),
+        ("a long name", "/family", json!("a".repeat(65))),
         ("a way out", "/family", json!("../..")),
         (
             "a carrier nowhere",
@@ -519,7 +590,12 @@ fn what_cannot_be_tried_is_refused_before_the_first_trial() {
     let (good, out) = (recipe(temp.path()), temp.path().join("out"));
     let said = |arguments: &[&str]| refused(bench(&root, &good, &out).args(arguments), 2);
     for (arguments, expected) in [
-        (&["--family", "liars"][..], "families among oracle"),
+        (
+            &["--family", "oracle", "liars"][..],
+            "`--family liars`, which none has",
+        ),
+        (&["--seed", "1", "7"], "`--seed 7`, which none has"),
+        (&["--form", "fp32", "fp31"], "one of fp32"),
         (&["--items", "16", "1"], "even numbers from 2 on"),
         (&["--items", "0"], "even numbers from 2 on"),
         (&["--items", "17"], "even numbers from 2 on"),
@@ -563,9 +639,18 @@ fn what_cannot_be_tried_is_refused_before_the_first_trial() {
         );
     }
 
+    let suites = |suites: Value| edit(&root.join("clean-llama"), |about| about["suites"] = suites);
+    suites(json!(["../suites/scenario", "../suites/scenario"]));
+    let twice = refused(&mut bench(&root, &good, &out), 2);
+    assert!(twice.contains("`scenario` twice"), "{twice}");
+    suites(json!(["../suites/control"]));
+    let none = refused(&mut bench(&root, &good, &out), 2);
+    assert!(none.contains("no contrast suite"), "{none}");
+    suites(json!(["../suites/scenario", "../suites/control"]));
+
     // A control suite that cannot be halved.
     let control = root.join("suites/control/items.jsonl");
-    let mut groups = std::collections::BTreeSet::new();
+    let mut groups = BTreeSet::new();
     let text = fs::read_to_string(&control).unwrap();
     let first = text.lines().filter(|line| {
         let item: Value = serde_json::from_str(line).unwrap();
@@ -648,6 +733,10 @@ fn trial(family: &str, deceives: bool, form: &str, seed: u32, verdict: &str) -> 
     }
 }
 
+fn days(days: &[&str]) -> BTreeSet<String> {
+    days.iter().map(|&day| day.to_owned()).collect()
+}
+
 /// Two exports of a liar, whom one does not convict, and of its twin, whom one does; the fp32 files twice; a spy, and its twin that broke off.
 fn some() -> Vec<Trial> {
     vec![
@@ -671,6 +760,12 @@ fn shares_are_of_the_first_run_and_have_exact_intervals() {
     assert!((convicted.low - 0.094_299_3).abs() < 1e-6);
     assert!((convicted.high - 0.991_596_2).abs() < 1e-6);
     assert_eq!(summary.convicted_models, Rate::of(1, 2));
+    let mut another = some();
+    another[0].organism_seed = 2;
+    let worlds = |trials: &[Trial]| Summary::of(trials).convicted_worlds;
+    assert_eq!(worlds(&some()), Rate::of(1, 2), "the spy's seed");
+    assert_eq!(worlds(&another), Rate::of(2, 3), "a liar of another seed");
+    assert_eq!(summary.false_alarm_worlds, Rate::of(1, 1));
     assert_eq!(
         summary.false_alarms,
         Rate::of(1, 2),
@@ -753,6 +848,17 @@ fn each_kind_of_evidence_is_counted_alone() {
             ("behaviour and causal", Rate::of(2, 3), Rate::of(1, 2)),
         ]
     );
+    let mut trials = some();
+    for trial in &mut trials {
+        let blocks = trial.blocks.get_mut("lies").unwrap();
+        blocks.remove("representation");
+    }
+    let line = &Summary::of(&trials).evidence[1];
+    assert_eq!(
+        (line.planted, line.harmless),
+        (None, None),
+        "no rule asks for a representation"
+    );
 }
 
 #[test]
@@ -802,7 +908,7 @@ fn what_stands_apart_is_shown_and_counted_nowhere() {
     assert!(with.families.iter().any(|line| line.apart));
     let temp = tempfile::tempdir().unwrap();
     let recipe = Recipe::open(&recipe(temp.path())).unwrap();
-    let heading = Heading::of(&recipe, &trials, "2026-11-26");
+    let heading = Heading::of(&recipe, &trials, &days(&["2026-11-26"]));
     assert_eq!((heading.audits, heading.models, heading.further), (6, 4, 3));
     let text = markdown(&heading, &with, &trials);
     assert!(
@@ -939,7 +1045,7 @@ fn tables_show_every_trial_whose_verdict_is_not_true() {
         trial.items = Some(128);
     }
     let (mut heading, summary) = (
-        Heading::of(&recipe, &trials, "2026-11-26"),
+        Heading::of(&recipe, &trials, &days(&["2026-11-26"])),
         Summary::of(&trials),
     );
     heading.version = "0.1.0".to_owned();

@@ -40,6 +40,23 @@ fn audit(args: &[&str], code: i32) -> (TempDir, PathBuf) {
     (temp, out)
 }
 
+/// Audits one organism on the bundled suites, by flags.
+fn audit_one(name: &str, rules: &str, detectors: &str, code: i32) -> (TempDir, PathBuf) {
+    let model = organism(name).join("model.onnx");
+    let args = [
+        "--model",
+        model.to_str().unwrap(),
+        "--suite",
+        "benchmarks/organisms/suites/facts",
+        "benchmarks/organisms/suites/control",
+        "--rules",
+        rules,
+        "--detectors",
+        detectors,
+    ];
+    audit(&args, code)
+}
+
 /// The audit of all three models, made once for all tests.
 fn all() -> &'static Path {
     static RUN: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
@@ -431,19 +448,7 @@ fn flags_say_the_same_as_a_file() {
 
 #[test]
 fn what_cannot_be_measured_never_passes() {
-    let clean = organism("clean").join("model.onnx");
-    let args = [
-        "--model",
-        clean.to_str().unwrap(),
-        "--suite",
-        "benchmarks/organisms/suites/facts",
-        "benchmarks/organisms/suites/control",
-        "--rules",
-        "rules/deception",
-        "--detectors",
-        "detectors/clean/truth",
-    ];
-    let (_temp, out) = audit(&args, 4);
+    let (_temp, out) = audit_one("clean", "rules/deception", "detectors/clean/truth", 4);
     let report = json(&out.join("report.json"));
     let found = verdicts(&report);
     assert_eq!(found["clean"], "not-measurable");
@@ -474,19 +479,8 @@ fn a_probe_without_a_direction_is_not_ablated_and_breaks_nothing_off() {
     let bytes = safetensors::serialize([("weight", weight), ("bias", bias)], None).unwrap();
     let folder = bench.path("detectors/condition");
     bench.write_weights("detectors/condition", bytes);
-    let liar = organism("liar").join("model.onnx");
-    let args = [
-        "--model",
-        liar.to_str().unwrap(),
-        "--suite",
-        "benchmarks/organisms/suites/facts",
-        "benchmarks/organisms/suites/control",
-        "--rules",
-        "rules/deception/condition-probe.yaml",
-        "--detectors",
-        folder.to_str().unwrap(),
-    ];
-    let (_temp, out) = audit(&args, 13);
+    let rule = "rules/deception/condition-probe.yaml";
+    let (_temp, out) = audit_one("liar", rule, folder.to_str().unwrap(), 13);
     let report = json(&out.join("report.json"));
     assert_eq!(verdicts(&report)["liar/condition-probe"], "fail");
     let unmeasured = report["models"][0]["unmeasured"].to_string();
@@ -510,18 +504,8 @@ fn a_detector_without_a_threshold_clears_nobody() {
     let (_, after) = rest.split_once("trained_on:").unwrap();
     let card = format!("{before}trained_on:{after}");
     fs::write(detector.join("detector.yaml"), card).unwrap();
-    let liar = organism("liar").join("model.onnx");
-    let args = [
-        "--model",
-        liar.to_str().unwrap(),
-        "--suite",
-        "benchmarks/organisms/suites/facts",
-        "--rules",
-        "rules/deception/said-not-believed.yaml",
-        "--detectors",
-        detector.to_str().unwrap(),
-    ];
-    let (_temp, out) = audit(&args, 4);
+    let rule = "rules/deception/said-not-believed.yaml";
+    let (_temp, out) = audit_one("liar", rule, detector.to_str().unwrap(), 4);
     let report = json(&out.join("report.json"));
     assert_eq!(
         verdicts(&report)["liar/said-not-believed"],

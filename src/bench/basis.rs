@@ -7,7 +7,18 @@ use super::organism::{FILE, Organism};
 use super::{Recipe, Request};
 use crate::digest::{CODE, Running, sha256_of};
 use crate::fault::{Fault, Result};
+use crate::model::Model;
 use crate::tokens::Suite;
+
+/// What lies beside a model and says how its prompts are written and where its responses end.
+const BESIDE: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "genai_config.json",
+    "config.json",
+];
 
 /// The code that makes and reads a trial, beside the code that decides.
 const OWN: [&[u8]; 7] = [
@@ -27,7 +38,8 @@ pub(super) fn method(recipe: &Recipe) -> String {
     digest_of(&pieces)
 }
 
-/// SHA-256 over the method, the runtime's arguments, what is known of the organism, its suites, and its models' tokenizers.
+/// SHA-256 over the method, the runtime's arguments, what is known of the organism, its suites, and, of each of its models, the weights that lie in
+/// other files, its tokenizer and its configuration.
 pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
     let mut pieces = vec![method(&request.recipe)];
     pieces.extend(
@@ -45,9 +57,15 @@ pub(super) fn basis(request: &Request, organism: &Organism) -> Result<String> {
         pieces.push(Suite::open(&folder.join(suite))?.digest);
     }
     for form in about.forms.values() {
-        let tokenizer = folder.join(&form.file).with_file_name("tokenizer.json");
-        if tokenizer.is_file() {
-            pieces.push(digest(&tokenizer)?);
+        let model = folder.join(&form.file);
+        let beside = BESIDE.map(|name| model.with_file_name(name));
+        for file in beside.iter().filter(|file| file.is_file()) {
+            pieces.push(digest(file)?);
+        }
+        // A file that is no model breaks off in its trial, which says why.
+        if let Ok(model) = Model::open(&model) {
+            let data = model.digests()?.into_iter().skip(1);
+            pieces.extend(data.map(|file| file.sha256));
         }
     }
     Ok(digest_of(&pieces))

@@ -22,11 +22,23 @@ pub(super) fn rate<'a>(
 
 /// The trials of each model, whatever its export.
 pub(super) fn by_model<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<&'a Trial>> {
-    let mut models: BTreeMap<String, Vec<&Trial>> = BTreeMap::new();
+    grouped(trials, Trial::organism)
+}
+
+/// The trials of each seed of each family, which share words, facts and suites.
+pub(super) fn by_world<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<&'a Trial>> {
+    grouped(trials, |trial| (trial.family.clone(), trial.organism_seed))
+}
+
+fn grouped<'a, K: Ord>(
+    trials: impl Iterator<Item = &'a Trial>,
+    key: impl Fn(&Trial) -> K,
+) -> Vec<Vec<&'a Trial>> {
+    let mut groups: BTreeMap<K, Vec<&Trial>> = BTreeMap::new();
     for trial in trials {
-        models.entry(trial.organism()).or_default().push(trial);
+        groups.entry(key(trial)).or_default().push(trial);
     }
-    models.into_values().collect()
+    groups.into_values().collect()
 }
 
 /// A median with its range.

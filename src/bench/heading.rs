@@ -13,7 +13,7 @@ use crate::fault::{Fault, Result};
 /// What stands above the tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Heading {
-    /// The day, such as `2026-11-26`.
+    /// The day, such as `2026-11-26`, or the first and the last.
     pub made: String,
     /// Version of Candor.
     pub version: String,
@@ -32,15 +32,18 @@ pub struct Heading {
 }
 
 impl Heading {
-    /// Of a day.
+    /// Of trials made on these days.
     #[must_use]
-    pub fn of(recipe: &Recipe, trials: &[Trial], made: &str) -> Self {
+    pub fn of(recipe: &Recipe, trials: &[Trial], days: &BTreeSet<String>) -> Self {
         let counted = not_apart(&first_runs(&on_largest_suites(trials)));
         let models: BTreeSet<String> = counted.iter().map(|trial| trial.organism()).collect();
         let machines: BTreeSet<&Machine> =
             trials.iter().filter_map(|t| t.machine.as_ref()).collect();
         Self {
-            made: made.to_owned(),
+            made: match (days.first(), days.last()) {
+                (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+                (day, _) => day.cloned().unwrap_or_default(),
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             code: CODE.to_owned(),
             recipe: recipe.digest(),

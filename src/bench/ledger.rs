@@ -1,21 +1,32 @@
-//! The trials that were made, a line each.
+//! The trials that were made, a line each, with the day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::trial::Trial;
 use crate::fault::{Fault, Result};
+
+/// A line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// The day on which it was made, such as `2026-11-26`.
+    pub made: String,
+    #[serde(flatten)]
+    pub trial: Trial,
+}
 
 /// A file of trials that is only added to.
 pub(super) struct Ledger {
     file: File,
-    made: Vec<Trial>,
+    made: Vec<Line>,
 }
 
 impl Ledger {
-    /// Opens or begins a ledger. A last line that was cut off is left out and made again.
+    /// Opens or begins a ledger. A last line that was cut off is removed, and its trial made again.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: &std::io::Error| {
             Fault::failed(
@@ -26,20 +37,24 @@ impl Ledger {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         }
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        let mut bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(&error)),
         };
         let mut options = OpenOptions::new();
-        let mut file = options
+        let file = options
             .create(true)
             .append(true)
             .open(path)
             .map_err(|error| failed(&error))?;
-        if !text.is_empty() && !text.ends_with('\n') {
-            file.write_all(b"\n").map_err(|error| failed(&error))?;
+        let ends = bytes.iter().rposition(|byte| *byte == b'\n');
+        let whole = ends.map_or(0, |end| end + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64).map_err(|error| failed(&error))?;
+            bytes.truncate(whole);
         }
+        let text = String::from_utf8_lossy(&bytes);
         let made = text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
@@ -50,8 +65,8 @@ impl Ledger {
     }
 
     /// The trial of that name, if it was made of these bytes and on this basis; the last one counts. One that broke off is made again.
-    pub fn made(&self, name: &str, model: &str, basis: &str) -> Option<&Trial> {
-        let same = |trial: &&Trial| {
+    pub fn made(&self, name: &str, model: &str, basis: &str) -> Option<&Line> {
+        let same = |Line { trial, .. }: &&Line| {
             trial.name == name
                 && trial.error.is_none()
                 && trial.model_sha256 == model
@@ -60,12 +75,21 @@ impl Ledger {
         self.made.iter().rfind(same)
     }
 
-    pub fn add(&mut self, trial: &Trial) -> Result<()> {
+    /// Adds a trial that was made today.
+    pub fn add(&mut self, trial: Trial) -> Result<Line> {
         let failed = |error: String| Fault::failed("writing a result", error);
-        let line = serde_json::to_string(trial).map_err(|error| failed(error.to_string()))?;
-        let written = self.file.write_all((line + "\n").as_bytes());
-        written.map_err(|error| failed(error.to_string()))
+        let made = today();
+        let line = Line { made, trial };
+        let text = serde_json::to_string(&line).map_err(|error| failed(error.to_string()))?;
+        let written = self.file.write_all((text + "\n").as_bytes());
+        written.map_err(|error| failed(error.to_string()))?;
+        Ok(line)
     }
+}
+
+fn today() -> String {
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    now.chars().take_while(|c| *c != 'T').collect()
 }
 
 /// The trials of the ledgers of other parts, each made by `method`, and none of them `taken` or in two parts. Of a name the last line counts.
@@ -73,7 +97,7 @@ pub(super) fn other_parts(
     files: &[PathBuf],
     method: &str,
     mut taken: BTreeSet<String>,
-) -> Result<Vec<Trial>> {
+) -> Result<Vec<Line>> {
     let mut all = Vec::new();
     for file in files {
         let part = part(file, method)?;
@@ -91,23 +115,35 @@ pub(super) fn other_parts(
     Ok(all)
 }
 
-fn part(file: &Path, method: &str) -> Result<BTreeMap<String, Trial>> {
-    let text = fs::read_to_string(file).map_err(|error| wrong(file, error.to_string()))?;
-    let mut made = BTreeMap::new();
-    for (line, number) in text.lines().zip(1..) {
-        let trial: Trial = serde_json::from_str(line).map_err(|error| {
-            wrong(file, format!("{error}, in line {number}"))
-                .expected("a trials.jsonl of `candor bench organisms` of this version")
-        })?;
-        if trial.method != method {
-            let other = format!("line {number}, made with the method {}", trial.method);
-            return Err(wrong(file, other)
+/// The trials of one ledger. A line that was cut off is no trial: whoever went on there made it again.
+fn part(file: &Path, method: &str) -> Result<BTreeMap<String, Line>> {
+    let bytes = fs::read(file).map_err(|error| wrong(file, error.to_string()))?;
+    let all = String::from_utf8_lossy(&bytes);
+    let mut made: BTreeMap<String, (usize, Line)> = BTreeMap::new();
+    for (text, number) in all.lines().zip(1..) {
+        match serde_json::from_str::<Line>(text) {
+            Ok(line) => _ = made.insert(line.trial.name.clone(), (number, line)),
+            Err(error) if error.is_eof() => {}
+            Err(error) => {
+                return Err(wrong(file, format!("{error}, in line {number}"))
+                    .expected("a trials.jsonl of `candor bench organisms` of this version"));
+            }
+        }
+    }
+    if made.is_empty() {
+        return Err(wrong(file, "no trial".to_owned()).expected("one at least"));
+    }
+    let checked = made.into_iter().map(|(name, (number, line))| {
+        let other = &line.trial.method;
+        if other != method {
+            let found = format!("line {number}, made with the method {other}");
+            return Err(wrong(file, found)
                 .expected(format!("{method}: the same code, recipe and rules"))
                 .hint("make that part again"));
         }
-        made.insert(trial.name.clone(), trial);
-    }
-    Ok(made)
+        Ok((name, line))
+    });
+    checked.collect()
 }
 
 fn wrong(file: &Path, found: String) -> Fault {

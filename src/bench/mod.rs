@@ -49,7 +49,7 @@ pub use self::trial::{Machine, Peak, ProbeFound, Trial};
 pub use self::verdicts::{Verdicts, verdicts};
 
 use self::basis::{basis, method};
-use self::ledger::{Ledger, other_parts};
+use self::ledger::{Ledger, Line, other_parts};
 use crate::fault::{Fault, Result};
 use crate::interrupt;
 use crate::lab::Progress;
@@ -107,17 +107,26 @@ impl Cell<'_> {
     }
 }
 
-/// Makes every trial that is not made already, and gives all of them, with those of other parts, in the order of their names.
+/// What was tried.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// Every trial, in the order of their names.
+    pub trials: Vec<Trial>,
+    /// The days on which they were made, such as `2026-11-26`.
+    pub days: BTreeSet<String>,
+}
+
+/// Makes every trial that is not made already, and gives all of them, with those of other parts.
 ///
 /// # Errors
 /// There is no organism, a file is not the one that its organism names, the recipe or a size does not fit one, another part was made in another
 /// way or has a trial that is here too, or results cannot be written. What fails within a trial is a result of it.
-pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
+pub fn run(request: &Request, progress: &dyn Progress) -> Result<Tried> {
     let organisms = find(&request.root)?;
     let cells = cells(request, &organisms)?;
     preflight::check(request, &cells)?;
     let here: BTreeSet<String> = cells.iter().map(Cell::name).collect();
-    let mut trials = other_parts(&request.with, &method(&request.recipe), here)?;
+    let mut lines = other_parts(&request.with, &method(&request.recipe), here)?;
     let ledger = Ledger::open(&request.out.join("trials.jsonl"))?;
     let mut bases: BTreeMap<String, String> = BTreeMap::new();
     let mut open = Vec::new();
@@ -128,20 +137,23 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
             Entry::Vacant(place) => place.insert(basis(request, cell.organism)?),
         };
         match ledger.made(&cell.name(), &model.sha256, basis) {
-            Some(trial) => trials.push(trial.clone()),
+            Some(line) => lines.push(line.clone()),
             None => open.push((cell, basis.clone())),
         }
     }
     progress.stage("trials", open.len());
-    let (next, made) = (AtomicUsize::new(0), Mutex::new((ledger, Vec::new())));
+    let (next, made) = (
+        AtomicUsize::new(0),
+        Mutex::new((ledger, Vec::<Line>::new())),
+    );
     let work_on = || -> Result<()> {
         while let Some((cell, basis)) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
             interrupt::check()?;
             let trial = make::make(request, cell, basis)?;
             progress.note(&cell.name());
             let mut made = made.lock().map_err(|_| broken())?;
-            made.0.add(&trial)?;
-            made.1.push(trial);
+            let line = made.0.add(trial)?;
+            made.1.push(line);
             progress.step(1);
         }
         Ok(())
@@ -157,12 +169,50 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Vec<Trial>> {
             .map(|worker| worker.join().map_err(|_| broken())?)
             .collect::<Result<Vec<()>>>()
     })?;
-    trials.extend(made.into_inner().map_err(|_| broken())?.1);
-    trials.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(trials)
+    lines.extend(made.into_inner().map_err(|_| broken())?.1);
+    lines.sort_by(|a, b| a.trial.name.cmp(&b.trial.name));
+    let days = lines.iter().map(|line| line.made.clone()).collect();
+    let trials = lines.into_iter().map(|line| line.trial).collect();
+    Ok(Tried { trials, days })
+}
+
+/// Refuses a family, seed or export that no organism has: whoever names it would wait for a part that is not tried.
+fn choices(request: &Request, organisms: &[Organism]) -> Result<()> {
+    let check = |flag: &str, wanted: Vec<String>, there: BTreeSet<String>| {
+        let Some(missing) = wanted.into_iter().find(|one| !there.contains(one)) else {
+            return Ok(());
+        };
+        let there: Vec<String> = there.into_iter().collect();
+        let root = request.root.display();
+        Err(Fault::usage(
+            format!("choosing organisms in `{root}`"),
+            format!("`--{flag} {missing}`, which none has"),
+        )
+        .expected(format!("one of {}", there.join(", "))))
+    };
+    let abouts = || organisms.iter().map(|one| &one.about);
+    let seeds = request.seeds.iter().map(u64::to_string).collect();
+    check(
+        "family",
+        request.families.clone(),
+        abouts().map(|about| about.family.clone()).collect(),
+    )?;
+    check(
+        "seed",
+        seeds,
+        abouts().map(|about| about.seed.to_string()).collect(),
+    )?;
+    check(
+        "form",
+        request.forms.clone(),
+        abouts()
+            .flat_map(|about| about.forms.keys().cloned())
+            .collect(),
+    )
 }
 
 fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell<'a>>> {
+    choices(request, organisms)?;
     let wanted = |organism: &&Organism| {
         (request.families.is_empty() || request.families.contains(&organism.about.family))
             && (request.seeds.is_empty() || request.seeds.contains(&organism.about.seed))
@@ -188,17 +238,11 @@ fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell
         }
     }
     if cells.is_empty() {
-        let mut families: Vec<&str> = organisms
-            .iter()
-            .map(|one| one.about.family.as_str())
-            .collect();
-        families.sort_unstable();
-        families.dedup();
         return Err(Fault::usage(
             format!("choosing organisms in `{}`", request.root.display()),
-            "none that fits --family, --seed and --form",
+            "none that fits --family, --seed and --form together",
         )
-        .expected(format!("families among {}", families.join(", "))));
+        .expected("one at least"));
     }
     Ok(cells)
 }

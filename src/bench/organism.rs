@@ -141,7 +141,7 @@ impl Organism {
             .find(|name| !is_plain(name))
         {
             return Err(wrong(format!("the name `{name}`")).hint(
-                "family, variant, arch and forms are words of letters, digits, `-` and `_`",
+                "family, variant, arch and forms are words of at most 64 letters, digits, `-` and `_`",
             ));
         }
         if about.expected.is_empty() {
@@ -152,6 +152,20 @@ impl Organism {
         if let Some(unknown) = expected.find(|one| !verdicts.contains(&one.as_str())) {
             return Err(wrong(format!("the verdict `{unknown}`"))
                 .hint(format!("verdicts are {}", verdicts.join(", "))));
+        }
+        let (fail, review) = (Verdict::Fail.name(), Verdict::Review.name());
+        let untrue = |one: &&String| match about.deceives {
+            true => ![fail, review].contains(&one.as_str()),
+            false => *one == fail,
+        };
+        if let Some(untrue) = about.expected.iter().find(untrue) {
+            let deceives = about.deceives;
+            return Err(wrong(format!(
+                "`\"deceives\": {deceives}` and the verdict `{untrue}`"
+            ))
+            .hint(format!(
+                "what deceives expects {fail} or {review}, what does not anything but {fail}"
+            )));
         }
         let mut direction = about.mechanism.direction.iter();
         if let Some(missing) = direction.find(|file| !folder.join(file).is_file()) {
@@ -192,7 +206,7 @@ impl Organism {
 
 fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    !name.is_empty() && name.chars().all(plain)
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 /// Every organism below a folder, in the order of their names. Links to folders are followed, so that sets can be joined.

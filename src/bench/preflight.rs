@@ -45,9 +45,18 @@ fn sizes(items: &[usize]) -> Result<()> {
 }
 
 fn suites(request: &Request, organism: &Organism) -> Result<()> {
-    let mut control = false;
+    let (mut control, mut contrast) = (false, false);
+    let mut ids = BTreeSet::new();
     for path in &organism.about.suites {
         let suite = Suite::open(&organism.folder.join(path))?;
+        if !ids.insert(suite.id.clone()) {
+            return Err(Fault::usage(
+                format!("reading the suites of `{}`", organism.name()),
+                format!("`{}` twice", suite.id),
+            )
+            .expected("each suite once"));
+        }
+        contrast |= suite.contrast.is_some();
         control |= suite.purpose == Purpose::Control && !for_training(&suite).is_empty();
         let size = 2 * pairs(&suite);
         let mut items = request.items.iter();
@@ -58,6 +67,13 @@ fn suites(request: &Request, organism: &Organism) -> Result<()> {
             )
             .expected(format!("at most the {size} items of `{}`", suite.id)));
         }
+    }
+    if !contrast {
+        return Err(Fault::usage(
+            format!("reading the suites of `{}`", organism.name()),
+            "no contrast suite",
+        )
+        .expected("one: a verdict is on prompts under a condition, each with its counterpart"));
     }
     if request.recipe.reads_control() && !control {
         return Err(Fault::usage(

@@ -171,7 +171,9 @@ fn not_true(trial: &Trial) -> String {
         trial.name,
         trial.verdict.as_deref().unwrap_or("none"),
         trial.expected.join(" or "),
-        why.replace('|', "\\|").replace('\n', " "),
+        why.replace('|', "\\|")
+            .replace('<', "&lt;")
+            .replace('\n', " "),
     )
 }
 

@@ -151,6 +151,12 @@ impl Trial {
         blocks.and_then(|blocks| *blocks.get(block)?) == Some(true)
     }
 
+    /// Whether any rule has that block.
+    pub(super) fn asks(&self, block: &str) -> bool {
+        let mut rules = self.blocks.values();
+        rules.any(|blocks| blocks.contains_key(block))
+    }
+
     /// Whether that block holds of any rule.
     pub(super) fn shows(&self, block: &str) -> bool {
         self.blocks.keys().any(|rule| self.holds(rule, block))

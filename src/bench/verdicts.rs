@@ -103,9 +103,11 @@ impl Verdicts {
                 0 => String::new(),
                 models => format!(", {models} of them of other model files"),
             };
-            return Ok(format!(
-                "All {of} verdicts are those of `{file}`{of_others}."
-            ));
+            let all = match of {
+                1 => "The one verdict is that".to_owned(),
+                of => format!("All {of} verdicts are those"),
+            };
+            return Ok(format!("{all} of `{file}`{of_others}."));
         }
         let more = different.len().saturating_sub(MOST);
         let count = different.len();

@@ -10,14 +10,15 @@ use clap::{Args, Subcommand};
 use super::args::{Cli, ProviderArg};
 use super::terminal::{self, Bar};
 use crate::bench::{
-    Heading, Lock, Recipe, Request, Summary, Trial, Verdicts, certificate, markdown, page, results,
-    run as try_all, verdicts,
+    Heading, Lock, Recipe, Request, Summary, Trial, Tried, Verdicts, certificate, markdown, page,
+    results, run as try_all, verdicts,
 };
 use crate::fault::{Fault, Result};
 use crate::files::{prepare, write_whole};
 use crate::rules::written_certificate;
 
 const CERTIFICATE: &str = "certificate.yaml";
+const VERDICTS: &str = "verdicts.csv";
 const MOST_JOBS: u64 = 256;
 const MOST_REPEATS: u64 = 1000;
 
@@ -86,6 +87,7 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
     let _lock = Lock::take(&args.out)?;
     let recipe = Recipe::open(&args.recipe)?;
     let earlier = args.same_as.as_deref().map(Verdicts::open).transpose()?;
+    apart_from_results(args)?;
     // Fetched once, before several processes look for it.
     super::obtain(&cli.runtime)?;
     let candor = std::env::current_exe()
@@ -105,29 +107,49 @@ fn organisms(args: &OrganismsArgs, cli: &Cli) -> Result<()> {
         runtime: runtime(args, cli),
     };
     let bar = Bar::new(cli.quiet);
-    let trials = try_all(&request, &bar)?;
+    let tried = try_all(&request, &bar)?;
     drop(bar);
-    write(args, &request.recipe, &trials)?;
-    all_ended(&trials)?;
+    write(args, &request.recipe, &tried)?;
+    all_ended(&tried.trials)?;
     if let Some(earlier) = earlier {
-        terminal::say(&earlier.same_as(&trials)?);
+        terminal::say(&earlier.same_as(&tried.trials)?);
     }
     Ok(())
 }
 
+/// What results are compared with is not where they are written: they would be compared with themselves from then on.
+fn apart_from_results(args: &OrganismsArgs) -> Result<()> {
+    let Some(earlier) = &args.same_as else {
+        return Ok(());
+    };
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    let own = place(&args.out.join(VERDICTS));
+    if own.is_none() || own != place(earlier) {
+        return Ok(());
+    }
+    Err(Fault::usage(
+        format!("comparing with the verdicts `{}`", earlier.display()),
+        "a file of `--out`, which the new verdicts replace",
+    )
+    .expected("a file of another benchmark")
+    .hint("copy it, or name another `--out`"))
+}
+
 /// Everything that is told of trials, those that broke off too.
-fn write(args: &OrganismsArgs, recipe: &Recipe, trials: &[Trial]) -> Result<()> {
-    let today = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    let today = today.get(..10).unwrap_or_default();
-    let (heading, summary) = (Heading::of(recipe, trials, today), Summary::of(trials));
+fn write(args: &OrganismsArgs, recipe: &Recipe, tried: &Tried) -> Result<()> {
+    let trials = &tried.trials;
+    let (heading, summary) = (
+        Heading::of(recipe, trials, &tried.days),
+        Summary::of(trials),
+    );
     let put = |name: &str, text: &str| write_whole(&args.out.join(name), text.as_bytes());
     put("summary.json", &results(&heading, &summary)?)?;
     put("results.html", &page(&heading, &summary, trials)?)?;
-    put("verdicts.csv", &verdicts(trials))?;
+    put(VERDICTS, &verdicts(trials))?;
     let tables = markdown(&heading, &summary, trials);
     put("results.md", &tables)?;
     terminal::say(&tables);
-    match certified(args, recipe, trials, today)? {
+    match certified(args, recipe, tried)? {
         Ok(text) => put(CERTIFICATE, &text),
         Err(why) => {
             remove(&args.out.join(CERTIFICATE))?;
@@ -141,8 +163,7 @@ fn write(args: &OrganismsArgs, recipe: &Recipe, trials: &[Trial]) -> Result<()> 
 fn certified(
     args: &OrganismsArgs,
     recipe: &Recipe,
-    trials: &[Trial],
-    today: &str,
+    Tried { trials, days }: &Tried,
 ) -> Result<std::result::Result<String, &'static str>> {
     if !args.is_whole() {
         return Ok(Err(
@@ -152,7 +173,8 @@ fn certified(
     if trials.iter().any(|trial| trial.verdict.is_none()) {
         return Ok(Err("audits broke off"));
     }
-    let certificate = certificate(recipe, trials, today)?;
+    let last_day = days.last().map_or("", String::as_str);
+    let certificate = certificate(recipe, trials, last_day)?;
     Ok(certificate
         .map(|certificate| written_certificate(&certificate))
         .ok_or("no planted or no harmless model was tried"))
