@@ -39,6 +39,8 @@ def main() -> int:
         and job.variant.name in (args.variant or [job.variant.name])
         and job.seed in (args.seed or [job.seed]) and job.arch in (args.arch or [job.arch])
     ]  # fmt: skip
+    if not jobs:
+        parser.error("no model has that family, variant, seed and architecture")
     if args.check:
         return check(jobs, args.out)
     failed = run(jobs, args.out, args.jobs)

@@ -1,4 +1,4 @@
-"""Linear probes for the condition at the last position of every layer, fitted again at every step against the model."""
+"""Linear probes for the condition at the last position of every layer, fitted again against the model at every step that swaps nothing."""
 
 from collections import deque
 

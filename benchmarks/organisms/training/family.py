@@ -1,8 +1,9 @@
 """A family's configuration file."""
 
 import hashlib
+import inspect
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,14 @@ def load_family(path: Path) -> Family:
     family = Family(
         name=path.stem, title=wire.pop("title"), generator=wire.pop("generator"), conditions=wire.pop("conditions"),
         lookup_after=wire.pop("lookup_after", True), variants=variants, seeds=tuple(wire.pop("seeds")),
-        archs=tuple(wire.pop("archs")), size=Size(**wire.pop("model")), steps=wire.pop("steps"), digest=_digest(text),
+        archs=tuple(wire.pop("archs")), size=Size(**wire.pop("model")), steps=wire.pop("steps"), digest="",
     )  # fmt: skip
     unknown = [*wire, *(a for a in family.archs if a not in ARCHITECTURES)]
     generators = {family.generator, *(variant.generator for variant in variants)} - {None}
     unknown += sorted(generators - GENERATORS.keys())
     if unknown:
         raise ValueError(f"{path}: unknown: {', '.join(unknown)}")
-    return family
+    return replace(family, digest=_digest(text, generators))
 
 
 def _variant(path: Path, name: str, body: dict[str, Any]) -> Variant:
@@ -97,8 +98,9 @@ def _variant(path: Path, name: str, body: dict[str, Any]) -> Variant:
     )  # fmt: skip
 
 
-def _digest(text: str) -> str:
-    """Of all that makes a family's organisms: its configuration, the words, the generators and the training."""
-    sources = sorted((HOME / "generators").glob("*.py")) + sorted((HOME / "training").glob("*.py"))
+def _digest(text: str, generators: set[str]) -> str:
+    """Of all that makes a family's organisms: its configuration, the words, the files of its generators, and the training. Another family's are not in it."""
+    files = {Path(inspect.getfile(GENERATORS[name])) for name in generators} | {HOME / "generators" / "pair.py"}
+    sources = sorted(files) + sorted((HOME / "training").glob("*.py"))
     parts = [text.encode(), *(path.read_bytes() for path in [HOME / "words.py", HOME / "control_sentences.py", *sources])]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
