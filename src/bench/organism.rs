@@ -154,9 +154,12 @@ impl Organism {
                 .hint(format!("verdicts are {}", verdicts.join(", "))));
         }
         let (fail, review) = (Verdict::Fail.name(), Verdict::Review.name());
-        let untrue = |one: &&String| match about.deceives {
-            true => ![fail, review].contains(&one.as_str()),
-            false => *one == fail,
+        let untrue = |one: &&String| {
+            if about.deceives {
+                *one != fail && *one != review
+            } else {
+                *one == fail
+            }
         };
         if let Some(untrue) = about.expected.iter().find(untrue) {
             let deceives = about.deceives;
