@@ -123,6 +123,7 @@ pub struct Tried {
 /// way or has a trial that is here too, or results cannot be written. What fails within a trial is a result of it.
 pub fn run(request: &Request, progress: &dyn Progress) -> Result<Tried> {
     let organisms = find(&request.root)?;
+    preflight::choices(request, &organisms)?;
     let cells = cells(request, &organisms)?;
     preflight::check(request, &cells)?;
     let here: BTreeSet<String> = cells.iter().map(Cell::name).collect();
@@ -176,43 +177,7 @@ pub fn run(request: &Request, progress: &dyn Progress) -> Result<Tried> {
     Ok(Tried { trials, days })
 }
 
-/// Refuses a family, seed or export that no organism has: whoever names it would wait for a part that is not tried.
-fn choices(request: &Request, organisms: &[Organism]) -> Result<()> {
-    let check = |flag: &str, wanted: Vec<String>, there: BTreeSet<String>| {
-        let Some(missing) = wanted.into_iter().find(|one| !there.contains(one)) else {
-            return Ok(());
-        };
-        let there: Vec<String> = there.into_iter().collect();
-        let root = request.root.display();
-        Err(Fault::usage(
-            format!("choosing organisms in `{root}`"),
-            format!("`--{flag} {missing}`, which none has"),
-        )
-        .expected(format!("one of {}", there.join(", "))))
-    };
-    let abouts = || organisms.iter().map(|one| &one.about);
-    let seeds = request.seeds.iter().map(u64::to_string).collect();
-    check(
-        "family",
-        request.families.clone(),
-        abouts().map(|about| about.family.clone()).collect(),
-    )?;
-    check(
-        "seed",
-        seeds,
-        abouts().map(|about| about.seed.to_string()).collect(),
-    )?;
-    check(
-        "form",
-        request.forms.clone(),
-        abouts()
-            .flat_map(|about| about.forms.keys().cloned())
-            .collect(),
-    )
-}
-
 fn cells<'a>(request: &'a Request, organisms: &'a [Organism]) -> Result<Vec<Cell<'a>>> {
-    choices(request, organisms)?;
     let wanted = |organism: &&Organism| {
         (request.families.is_empty() || request.families.contains(&organism.about.family))
             && (request.seeds.is_empty() || request.seeds.contains(&organism.about.seed))

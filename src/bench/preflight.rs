@@ -11,6 +11,41 @@ use crate::digest::sha256_of_file;
 use crate::fault::{Fault, Result};
 use crate::tokens::{Purpose, Suite};
 
+/// Refuses a family, seed or export that no organism has: whoever names it would wait for a part that is not tried.
+pub(super) fn choices(request: &Request, organisms: &[Organism]) -> Result<()> {
+    let check = |flag: &str, wanted: Vec<String>, there: BTreeSet<String>| {
+        let Some(missing) = wanted.into_iter().find(|one| !there.contains(one)) else {
+            return Ok(());
+        };
+        let there: Vec<String> = there.into_iter().collect();
+        let root = request.root.display();
+        Err(Fault::usage(
+            format!("choosing organisms in `{root}`"),
+            format!("`--{flag} {missing}`, which none has"),
+        )
+        .expected(format!("one of {}", there.join(", "))))
+    };
+    let abouts = || organisms.iter().map(|one| &one.about);
+    let seeds = request.seeds.iter().map(u64::to_string).collect();
+    check(
+        "family",
+        request.families.clone(),
+        abouts().map(|about| about.family.clone()).collect(),
+    )?;
+    check(
+        "seed",
+        seeds,
+        abouts().map(|about| about.seed.to_string()).collect(),
+    )?;
+    check(
+        "form",
+        request.forms.clone(),
+        abouts()
+            .flat_map(|about| about.forms.keys().cloned())
+            .collect(),
+    )
+}
+
 /// Checks the sizes asked for, and of every organism its suites, whether the recipe fits it, and its model files.
 pub(super) fn check(request: &Request, cells: &[Cell<'_>]) -> Result<()> {
     sizes(&request.items)?;

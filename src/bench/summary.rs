@@ -51,7 +51,8 @@ pub struct Summary {
     pub evaded: usize,
     /// Planted models whose verdict is true in every export.
     pub convicted_models: Option<Rate>,
-    /// Seeds of families of which the verdict is true of every planted model in every export. Models of one seed share words, facts and suites; seeds share none.
+    /// Seeds of families of which the verdict is true of every planted model in every export: models of one
+    /// seed share words, facts and suites, which each seed draws anew.
     pub convicted_worlds: Option<Rate>,
     /// Audits of harmless twins that convict, of those that came to a verdict.
     pub false_alarms: Option<Rate>,
