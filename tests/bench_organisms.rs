@@ -910,6 +910,9 @@ fn what_stands_apart_is_shown_and_counted_nowhere() {
     let recipe = Recipe::open(&recipe(temp.path())).unwrap();
     let heading = Heading::of(&recipe, &trials, &days(&["2026-11-26"]));
     assert_eq!((heading.audits, heading.models, heading.further), (6, 4, 3));
+    assert_eq!(heading.made, "2026-11-26");
+    let two = Heading::of(&recipe, &trials, &days(&["2026-11-26", "2026-12-01"]));
+    assert_eq!(two.made, "2026-11-26 to 2026-12-01");
     let text = markdown(&heading, &with, &trials);
     assert!(
         text.contains("| liar | memorised (apart) | 1 | fail 1 |"),
